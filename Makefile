@@ -1,0 +1,31 @@
+# `make demo` and `make test` install everything themselves, into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO_DATA := data/synthetic
+RUNS := runs
+
+.PHONY: demo test lint tensorboard clean
+
+demo: $(VENV)/.installed
+	$(BIN)/python -m input_pipeline.datasets.synthetic --output_dir=$(DEMO_DATA)
+	$(BIN)/python main.py --gin_file=configs/synthetic_resnet_v2.gin --data_dir=$(DEMO_DATA)
+
+test: $(VENV)/.installed
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+tensorboard: $(VENV)/.installed
+	$(BIN)/tensorboard --logdir=$(RUNS)
+
+clean:
+	rm -rf $(VENV) $(DEMO_DATA)
+
+$(VENV)/.installed: requirements.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else "Retinograd needs Python 3.11, 3.12 or 3.13. Received: %d.%d. Name another one: make PYTHON=python3.12" % v)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	@touch $@

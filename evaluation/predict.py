@@ -1,0 +1,80 @@
+"""A model's logits for prepared photographs, each photograph exactly once."""
+
+import csv
+import pathlib
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from input_pipeline import progress, records
+
+
+class Forward:
+    """A model's forward pass as one graph, for any number of photographs."""
+
+    def __init__(self, model: keras.Model, batch_size: int = 64):
+        self._batch_size = batch_size
+        _, height, width, channels = model.input_shape
+        shape = (None, height, width, channels)
+
+        @tf.function(input_signature=[tf.TensorSpec(shape, tf.uint8)])
+        def forward(images):
+            return model(tf.cast(images, tf.float32), training=False)
+
+        self._forward = forward
+
+    def __call__(self, images: records.Images) -> np.ndarray:
+        """Predicts.
+
+        Args:
+            images: The photographs.
+
+        Returns:
+            float32 array of logits, of shape `(len(images), num_outputs)`.
+        """
+        starts = range(0, len(images), self._batch_size)
+        logits = []
+        for start in progress.bar(
+            starts, "predict", unit="batch", delay=5, leave=False
+        ):
+            stop = min(start + self._batch_size, len(images))
+            logits.append(self._forward(images.take(np.arange(start, stop))).numpy())
+        return np.concatenate(logits)
+
+
+def write_csv(
+    path: pathlib.Path,
+    ids: Sequence[str],
+    splits: Sequence[str],
+    labels: np.ndarray,
+    logits: np.ndarray,
+    probabilities: np.ndarray,
+    class_names: Sequence[str],
+) -> None:
+    """Writes a row a photograph: what it is, what the model said.
+
+    Args:
+        path: The CSV file.
+        ids: Photograph ids.
+        splits: The split of each.
+        labels: int array of shape `(n,)`.
+        logits: float array of shape `(n, num_outputs)`.
+        probabilities: float array of shape `(n, num_classes)`, 0-1.
+        class_names: Names of the classes, for the header.
+    """
+    header = ["id", "split", "label", "predicted"]
+    header += [f"probability {name}" for name in class_names]
+    header += [f"logit {number}" for number in range(logits.shape[1])]
+    partial = path.with_name(path.name + ".partial")
+    with open(partial, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        for row in zip(ids, splits, labels, logits, probabilities, strict=True):
+            one_id, split, label, logit, probability = row
+            writer.writerow(
+                [one_id, split, int(label), int(probability.argmax())]
+                + [f"{value:.9g}" for value in (*probability, *logit)]
+            )
+    partial.replace(path)

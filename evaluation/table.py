@@ -1,0 +1,101 @@
+"""Plain-text table of a run's metrics, for the terminal."""
+
+import textwrap
+from collections.abc import Sequence
+
+WIDTH = 80
+
+
+def render(scores: dict, class_names: Sequence[str]) -> str:
+    """Lays out what `intervals.score_with_intervals` returns.
+
+    Args:
+        scores: That dict, or the same read back from `metrics.json`.
+        class_names: A name for each class, in the order of the labels.
+
+    Returns:
+        Lines of at most 80 characters where the names allow it, without a final line
+        break: the metrics with their intervals, then the confusion matrix.
+
+    Raises:
+        ValueError: If there is not one name for each class.
+    """
+    num_classes = len(scores["confusion_matrix"])
+    if len(class_names) != num_classes:
+        raise ValueError(
+            f"`class_names` must hold {num_classes} names, one for each row of the "
+            f"confusion matrix. Received: class_names={list(class_names)!r}."
+        )
+    disease = ", ".join(class_names[c] for c in scores["disease_classes"])
+    noun = "photograph" if scores["n"] == 1 else "photographs"
+    lines = textwrap.wrap(f"{scores['n']:,} {noun}; disease: {disease}", WIDTH)
+    lines += ["", *_metric_lines(scores["metrics"], scores["confidence"])]
+    counts = zip(class_names, scores["class_counts"], strict=True)
+    absent = [name for name, count in counts if count == 0]
+    if absent and scores["n"]:
+        note = f"Balanced accuracy leaves out absent classes: {', '.join(absent)}."
+        lines += ["", *textwrap.wrap(note, WIDTH)]
+    lines += ["", "Photographs by true class (rows) and predicted class (columns)", ""]
+    lines += _matrix_lines(scores["confusion_matrix"], class_names)
+    return "\n".join(lines)
+
+
+def _metric_lines(entries: dict, confidence: float) -> list[str]:
+    names = {name: name.replace("_", " ").replace("auc", "AUC") for name in entries}
+    name_width = max(map(len, names.values()))
+    count_width = max(len(f"{entry['n']:,}") for entry in entries.values())
+    head = f"{'metric':{name_width}}  {'value':>6}  {'n':>{count_width}}  "
+    lines = [f"{head}{100 * confidence:g} % interval"]
+    lines.append("-" * (len(head) + len("0.000 to 0.000")))
+    for name, entry in entries.items():
+        value = "-" if entry["value"] is None else f"{entry['value']:.3f}"
+        start = f"{names[name]:{name_width}}  {value:>6}  "
+        start += f"{entry['n']:>{count_width},}  "
+        lines += textwrap.wrap(
+            _interval(entry),
+            width=WIDTH,
+            initial_indent=start,
+            subsequent_indent=" " * len(start),
+        )
+    return lines
+
+
+def _interval(entry: dict) -> str:
+    if entry["value"] is None:
+        return f"undefined: {entry['reason']}"
+    if entry["low"] is None:
+        return f"none: {entry['reason']}"
+    return f"{entry['low']:.3f} to {entry['high']:.3f}"
+
+
+def _matrix_lines(matrix: list[list[int]], class_names: Sequence[str]) -> list[str]:
+    lines = _aligned(matrix, class_names, class_names)
+    if max(map(len, lines)) <= WIDTH:
+        return lines
+    # Names too long to stand side by side: columns are numbered, rows say which is who.
+    numbered = [f"{number} {name}" for number, name in enumerate(class_names)]
+    return _aligned(matrix, numbered, [str(c) for c in range(len(class_names))])
+
+
+def _aligned(
+    matrix: list[list[int]], row_names: Sequence[str], column_names: Sequence[str]
+) -> list[str]:
+    """A header, a rule and a line for each row, with the recall at its end."""
+    cells = [[f"{count:,}" for count in row] for row in matrix]
+    cells = [[*row, _recall(matrix, c)] for c, row in enumerate(cells)]
+    header = [*column_names, "recall"]
+    widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
+    name_width = max(map(len, row_names))
+
+    def line(name, row):
+        padded = (f"{cell:>{w}}" for cell, w in zip(row, widths, strict=True))
+        return f"{name:{name_width}}   {'   '.join(padded)}"
+
+    top = line("", header)
+    rows = [line(name, row) for name, row in zip(row_names, cells, strict=True)]
+    return [top, "-" * len(top), *rows]
+
+
+def _recall(matrix: list[list[int]], number: int) -> str:
+    total = sum(matrix[number])
+    return f"{100 * matrix[number][number] / total:.0f} %" if total else "-"

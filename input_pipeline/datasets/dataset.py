@@ -1,0 +1,58 @@
+"""What a dataset is: a name, its publisher's folder layout and a reader of it."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable
+
+from input_pipeline import photograph
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """A public dataset, in the layout in which its publisher gives it out.
+
+    Attributes:
+        name: Short name; the first part of every photograph's id.
+        tree: The expected folders and files, drawn as text for a person.
+        read: `(data_dir) -> list[Photograph]`. Raises ValueError or FileNotFoundError,
+            with the expected tree and what was found, for anything else.
+    """
+
+    name: str
+    tree: str
+    read: Callable[[pathlib.Path], list[photograph.Photograph]]
+
+
+def describe_folder(folder: pathlib.Path, limit: int = 12) -> str:
+    """Returns what lies in `folder`, two levels deep, a line an entry."""
+    if not folder.exists():
+        nearest = next(parent for parent in folder.parents if parent.exists())
+        return f"{folder} does not exist; {nearest} does."
+    if not folder.is_dir():
+        return f"{folder} is a file, not a folder."
+    lines = [f"{folder}/"]
+    entries = sorted(folder.iterdir())
+    for entry in entries[:limit]:
+        if not entry.is_dir():
+            lines.append(f"  {entry.name}")
+            continue
+        inside = sorted(child.name for child in entry.iterdir())
+        shown = ", ".join(inside[:4]) + (", ..." if len(inside) > 4 else "")
+        lines.append(f"  {entry.name}/  ({len(inside)} entries: {shown})")
+    if len(entries) > limit:
+        lines.append(f"  ... and {len(entries) - limit} more")
+    if not entries:
+        lines.append("  (empty)")
+    return "\n".join(lines)
+
+
+def layout_error(what: str, tree: str, data_dir: pathlib.Path) -> ValueError:
+    """An error that shows the layout that was expected and the one that was found."""
+    return ValueError(
+        f"{what}\nExpected in {data_dir}:\n{_indent(tree)}\n"
+        f"Found:\n{_indent(describe_folder(data_dir))}"
+    )
+
+
+def _indent(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.strip("\n").splitlines())

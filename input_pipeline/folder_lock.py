@@ -1,0 +1,39 @@
+"""One process at a time in a folder; the lock ends with its process, killed or not."""
+
+import contextlib
+import fcntl
+import pathlib
+from collections.abc import Iterator
+
+from absl import logging
+
+NAME = ".lock"
+
+
+@contextlib.contextmanager
+def hold(folder: pathlib.Path, *, wait: bool) -> Iterator[None]:
+    """Holds `folder` for the length of a `with` block, creating it if need be.
+
+    Args:
+        folder: The folder to have alone.
+        wait: Whether to wait for another process, or to refuse.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        BlockingIOError: Another process holds the folder and `wait` is False.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / NAME, "ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not wait:
+                raise BlockingIOError(
+                    f"Another process is at work in {folder}. Wait for it to end, or "
+                    "name another folder with --run_dir."
+                ) from None
+            logging.info("Waiting for another process that is at work in %s.", folder)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield

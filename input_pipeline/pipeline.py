@@ -1,0 +1,167 @@
+"""The stream of training batches: a pure function of (seed, epoch, step).
+
+No iterator, buffer or generator holds state of its own, so a run that was killed goes
+on with exactly the batches that it would have seen.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+
+import gin
+import numpy as np
+import tensorflow as tf
+
+from input_pipeline import augment as augmentation
+from input_pipeline import records
+
+Sampler = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+"""`(labels, rng) -> indices`, the order in which an epoch takes the photographs."""
+
+# One stream of random numbers for each purpose, so that none depends on another.
+_ORDER, _AUGMENT = 0, 1
+
+
+@gin.register
+def every_photograph_once(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """No balancing: each photograph once an epoch, in random order."""
+    return rng.permutation(len(labels))
+
+
+@gin.register
+def oversample(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Each class as often as the largest one; its photographs equally often, or nearly."""
+    largest = np.bincount(labels).max()
+    chosen = []
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        chosen.append(np.resize(members, largest))
+    return rng.permutation(np.concatenate(chosen))
+
+
+@gin.register("training_stream")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingStream:
+    """How training photographs become batches.
+
+    Attributes:
+        batch_size: Photographs a step, over all replicas.
+        sampler: The order of an epoch, and with it the balance of the classes.
+        augment: Random changes, or None.
+        class_weights: Whether each photograph weighs in inverse proportion to the size
+            of its class, with a mean weight of 1.
+        cache_gigabytes: Decoded photographs are kept in memory if they take no more;
+            otherwise each batch decodes its own.
+    """
+
+    batch_size: int = 32
+    sampler: Sampler = every_photograph_once
+    augment: augmentation.Augmentation | None = None
+    class_weights: bool = False
+    cache_gigabytes: float = 4.0
+
+    def __post_init__(self):
+        if self.batch_size < 1:
+            raise ValueError(
+                "`training_stream.batch_size` must be at least 1. "
+                f"Received: {self.batch_size}."
+            )
+
+    def open(
+        self,
+        prepared: records.Prepared,
+        ids: Sequence[str],
+        labels: Sequence[int],
+        seed: int,
+    ) -> "OpenStream":
+        """Binds the stream to its photographs.
+
+        Args:
+            prepared: Where the photographs are.
+            ids: The training photographs.
+            labels: Their labels, as the task has them.
+            seed: Decides order and augmentation.
+
+        Returns:
+            The stream, from which batches of any step can be taken.
+        """
+        return OpenStream(self, prepared, tuple(ids), np.asarray(labels), seed)
+
+
+class OpenStream:
+    """Batches of known photographs.
+
+    Attributes:
+        steps_per_epoch: Full batches an epoch. A rest too small for a batch is left
+            out; as the order differs from epoch to epoch, every photograph has its turn.
+    """
+
+    def __init__(
+        self,
+        settings: TrainingStream,
+        prepared: records.Prepared,
+        ids: tuple[str, ...],
+        labels: np.ndarray,
+        seed: int,
+    ):
+        self._settings = settings
+        self._prepared = prepared
+        self._labels = labels.astype(np.int32)
+        self._seed = seed
+        self._weights = np.ones(len(ids), np.float32)
+        if settings.class_weights:
+            _, inverse, counts = np.unique(
+                labels, return_inverse=True, return_counts=True
+            )
+            self._weights[:] = (len(labels) / (len(counts) * counts))[inverse]
+        self.steps_per_epoch = len(self._order(0)) // settings.batch_size
+        if self.steps_per_epoch == 0:
+            raise ValueError(
+                "`training_stream.batch_size` must not exceed the photographs of an "
+                f"epoch. Received: batch_size={settings.batch_size} with "
+                f"{len(self._order(0))} photographs. Lower it."
+            )
+        self._images = prepared.open(ids, settings.cache_gigabytes)
+
+    def batch(self, step: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The batch of one step, counted from the first epoch's first.
+
+        Args:
+            step: Number of the step, from 0.
+
+        Returns:
+            Images, uint8 of shape `(batch, size, size, 3)`, RGB, 0-255; labels, int32
+            of shape `(batch,)`; weights, float32 of shape `(batch,)`.
+        """
+        epoch, step_of_epoch = divmod(int(step), self.steps_per_epoch)
+        size = self._settings.batch_size
+        first = step_of_epoch * size
+        chosen = self._order(epoch)[first : first + size]
+        images = self._images.take(chosen)
+        if self._settings.augment is not None:
+            rng = np.random.default_rng([self._seed, _AUGMENT, epoch, step_of_epoch])
+            images = self._settings.augment(images, rng)
+        return images, self._labels[chosen], self._weights[chosen]
+
+    def dataset(self, first_step: int, last_step: int) -> tf.data.Dataset:
+        """Batches from `first_step` up to, not including, `last_step`, read ahead."""
+        side, size = self._prepared.image_size, self._settings.batch_size
+
+        def load(step: tf.Tensor):
+            images, labels, weights = tf.numpy_function(
+                self.batch, [step], (tf.uint8, tf.int32, tf.float32), stateful=False
+            )
+            return (
+                tf.ensure_shape(images, (size, side, side, 3)),
+                tf.ensure_shape(labels, (size,)),
+                tf.ensure_shape(weights, (size,)),
+            )
+
+        steps = tf.data.Dataset.range(first_step, last_step)
+        # Two at a time keep ahead of any model, and leave the processors to it.
+        return steps.map(load, num_parallel_calls=2, deterministic=True).prefetch(2)
+
+    @functools.lru_cache(maxsize=4)  # noqa: B019 - a stream lives as long as its run.
+    def _order(self, epoch: int) -> np.ndarray:
+        rng = np.random.default_rng([self._seed, _ORDER, epoch])
+        return self._settings.sampler(self._labels, rng)

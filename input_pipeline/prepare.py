@@ -1,0 +1,228 @@
+"""The one pass that decodes photographs: originals in, records with a manifest out.
+
+A prepared folder belongs to its settings and is shared by all runs that have the same.
+The manifest comes last: where it lies, the folder is complete.
+"""
+
+import dataclasses
+import hashlib
+import json
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import gin
+from absl import logging
+
+from input_pipeline import folder_lock, fundus, photograph, records, shards
+from input_pipeline.datasets import dataset as datasets
+
+
+@gin.register("prepare")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Preparation:
+    """How a dataset's photographs become records.
+
+    Attributes:
+        dataset: Which photographs.
+        image_size: Side of the prepared square, in pixels.
+        jpeg_quality: 1-100; None stores without loss, as PNG.
+        skip_unreadable: Whether to go on without photographs that cannot be read. They
+            are listed either way; by default the run then fails at its end.
+    """
+
+    dataset: datasets.Dataset
+    image_size: int = 256
+    jpeg_quality: int | None = None
+    skip_unreadable: bool = False
+
+    def __post_init__(self):
+        if not 16 <= self.image_size <= 4096:
+            raise ValueError(
+                "`prepare.image_size` must be 16-4096 pixels. "
+                f"Received: {self.image_size}."
+            )
+        if self.jpeg_quality is not None and not 1 <= self.jpeg_quality <= 100:
+            raise ValueError(
+                "`prepare.jpeg_quality` must be 1-100, or None for lossless PNG. "
+                f"Received: {self.jpeg_quality}."
+            )
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that decides the records' content beside the photographs themselves."""
+        return {
+            "image_size": self.image_size,
+            "jpeg_quality": self.jpeg_quality,
+            "fundus_version": fundus.VERSION,
+            "format": records.FORMAT,
+        }
+
+    def folder(self, prepared_dir: pathlib.Path) -> pathlib.Path:
+        """Where the records go: another folder for other settings."""
+        text = json.dumps(self.settings, sort_keys=True)
+        fingerprint = hashlib.sha256(text.encode()).hexdigest()[:10]
+        return prepared_dir / f"{self.dataset.name}-{fingerprint}"
+
+    def run(
+        self, data_dir: pathlib.Path | None, prepared_dir: pathlib.Path
+    ) -> records.Prepared:
+        """Prepares what is not prepared yet.
+
+        Args:
+            data_dir: The dataset's folder. None where its photographs are prepared
+                already; they are then not compared with their originals.
+            prepared_dir: Where prepared folders lie.
+
+        Returns:
+            The prepared photographs.
+
+        Raises:
+            ValueError: The folder is not laid out as published, photographs cannot be
+                read, or they differ from those that were prepared.
+            OSError: The disk is full; finished shards are kept.
+        """
+        folder = self.folder(prepared_dir)
+        if data_dir is None:
+            if (folder / records.MANIFEST).exists():
+                return records.Prepared(folder)
+            raise ValueError(
+                f"{folder} holds no prepared photographs. Name the folder of the "
+                f"dataset {self.dataset.name!r} with --data_dir."
+            )
+        photographs = self.dataset.read(data_dir)
+        with folder_lock.hold(folder, wait=True):
+            if (folder / records.MANIFEST).exists():
+                prepared = records.Prepared(folder)
+                _check_unchanged(prepared, photographs, data_dir)
+                logging.info("Reusing the prepared photographs in %s.", folder)
+                return prepared
+            try:
+                self._make(photographs, data_dir, folder)
+            except OSError as error:
+                raise OSError(
+                    f"Preparing into {folder} stopped: {error.strerror or error}. "
+                    "Finished shards are kept. Make room, then run the same command "
+                    "again: it goes on where it stopped."
+                ) from error
+        return records.Prepared(folder)
+
+    def workshop(
+        self, data_dir: pathlib.Path, folder: pathlib.Path, count: int
+    ) -> shards.Workshop:
+        """What makes `count` shards in `folder` with these settings."""
+        return shards.Workshop(
+            folder, count, data_dir, self.image_size, self.jpeg_quality
+        )
+
+    def _make(
+        self,
+        photographs: Sequence[photograph.Photograph],
+        data_dir: pathlib.Path,
+        folder: pathlib.Path,
+    ) -> None:
+        step = shards.PHOTOGRAPHS_PER_SHARD
+        groups = [photographs[i : i + step] for i in range(0, len(photographs), step)]
+        workshop = self.workshop(data_dir, folder, len(groups))
+        notes = {
+            number: note
+            for number, group in enumerate(groups)
+            if (note := workshop.finished(number, group)) is not None
+        }
+        if notes:
+            logging.info("Going on: %d of %d shards are made.", len(notes), len(groups))
+        notes |= workshop.make(
+            {
+                number: group
+                for number, group in enumerate(groups)
+                if number not in notes
+            }
+        )
+        ordered = [notes[number] for number in range(len(groups))]
+        unreadable = [one for note in ordered for one in note["unreadable"]]
+        self._report(unreadable, data_dir)
+        records.write_json(
+            folder / records.MANIFEST,
+            {
+                "format": records.FORMAT,
+                "dataset": self.dataset.name,
+                "settings": self.settings,
+                "shards": [note["shard"] for note in ordered],
+                "photographs": [one for note in ordered for one in note["photographs"]],
+                "unreadable": unreadable,
+            },
+        )
+        for number in range(len(groups)):
+            workshop.note_path(number).unlink()
+
+    def _report(
+        self, unreadable: Sequence[dict[str, Any]], data_dir: pathlib.Path
+    ) -> None:
+        if not unreadable:
+            return
+        listing = "\n".join(
+            f"  {data_dir / one['path']}: {one['reason']}" for one in unreadable
+        )
+        if not self.skip_unreadable:
+            raise ValueError(
+                f"{len(unreadable)} photographs cannot be read; all others are "
+                f"prepared:\n{listing}\nReplace them and run the same command again, or "
+                "go on without them: --gin_bindings='prepare.skip_unreadable = True'."
+            )
+        logging.warning(
+            "Going on without %d photographs that cannot be read:\n%s",
+            len(unreadable),
+            listing,
+        )
+
+
+def sizes(prepared: records.Prepared) -> str:
+    """One line on what preparation made of how much, for a person."""
+    before = sum(one["bytes"] for one in prepared.manifest["photographs"])
+    after = sum(one["bytes"] for one in prepared.manifest["shards"])
+    return (
+        f"{len(prepared.photographs)} photographs, {before / 1e6:.1f} MB -> "
+        f"{after / 1e6:.1f} MB in {len(prepared.manifest['shards'])} shards: "
+        f"{prepared.folder}"
+    )
+
+
+def _check_unchanged(
+    prepared: records.Prepared,
+    photographs: Sequence[photograph.Photograph],
+    data_dir: pathlib.Path,
+) -> None:
+    """Raises with the difference if photographs are not those that were prepared."""
+    manifest = prepared.manifest
+    known = {one["id"]: one for one in manifest["photographs"] + manifest["unreadable"]}
+    found = {one.id: one for one in photographs}
+    touched = False
+    differences = [(one, "is new") for one in found.keys() - known.keys()]
+    differences += [(one, "is gone") for one in known.keys() - found.keys()]
+    for photograph_id in found.keys() & known.keys():
+        source, entry = found[photograph_id], known[photograph_id]
+        for name in records.LABELS:
+            old, new = entry[name], getattr(source, name)
+            if old != new:
+                what = f"has {name} {new!r}, was {old!r}"
+                differences.append((photograph_id, what))
+        stat = source.path.stat()
+        if (stat.st_size, stat.st_mtime_ns) == (entry["bytes"], entry["modified"]):
+            continue
+        # An unreadable photograph has no checksum: any other file in its place counts.
+        if records.file_sha256(source.path) != entry.get("sha256"):
+            differences.append((photograph_id, "is another file"))
+        else:
+            entry["modified"] = stat.st_mtime_ns
+            touched = True
+    if differences:
+        differences.sort()
+        listing = "\n".join(f"  {one} {what}" for one, what in differences[:10])
+        more = f"\n  and {len(differences) - 10} more" if len(differences) > 10 else ""
+        raise ValueError(
+            f"The photographs in {data_dir} are not those that {prepared.folder} was "
+            f"prepared from:\n{listing}{more}\nRestore them, or name another folder "
+            f"with --prepared_dir, or remove {prepared.folder} and prepare again."
+        )
+    if touched:  # Copied or touched files need to be read only once.
+        records.write_json(prepared.folder / records.MANIFEST, manifest)

@@ -1,0 +1,274 @@
+"""Prepared photographs on disk: TFRecord shards with a manifest.
+
+A record holds what was published of one photograph, never a task's label, so that no
+new task, fold or sampling policy writes a record again. The manifest names every record
+with its place in its shard: a reader goes to any record directly.
+"""
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import errno
+import functools
+import hashlib
+import json
+import os
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import tensorflow as tf
+
+from input_pipeline import fundus, photograph, progress
+
+FORMAT = 1
+"""Raise it when records or manifest change so that older readers would misread them."""
+
+MANIFEST = "manifest.json"
+LABELS = ("grade", "any_dr", "macular_edema", "patient", "eye", "split")
+
+# A record's frame: length (8 bytes), its checksum (4), data, the data's checksum (4).
+HEADER_BYTES, FOOTER_BYTES = 12, 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where a record lies: shard number, offset of its frame, bytes of its data."""
+
+    shard: int
+    offset: int
+    length: int
+
+
+@contextlib.contextmanager
+def as_os_error(path: pathlib.Path) -> Iterator[None]:
+    """TensorFlow's file errors as Python's, so that callers know one kind."""
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+    except tf.errors.OpError as error:
+        raise OSError(errno.EIO, error.message, str(path)) from error
+
+
+def write_json(path: pathlib.Path, content: Any) -> None:
+    """Writes a JSON file whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with open(partial, "w", encoding="utf-8") as file:
+            json.dump(content, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def file_sha256(path: pathlib.Path) -> str:
+    """Checksum of a file's content, hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class Prepared:
+    """A folder of prepared photographs, whatever their split, ready to be read.
+
+    Attributes:
+        folder: Where the shards and the manifest lie.
+        manifest: The manifest's content.
+        photographs: All readable photographs, in the manifest's order; their paths are
+            relative to the data folder.
+        image_size: Side of the prepared squares, in pixels.
+        fingerprint: Changes with any photograph, label or setting; hexadecimal.
+    """
+
+    def __init__(self, folder: pathlib.Path):
+        self.folder = folder
+        self.manifest = _read_manifest(folder)
+        entries = self.manifest["photographs"]
+        self.photographs = [
+            photograph.Photograph(
+                id=entry["id"],
+                path=pathlib.Path(entry["path"]),
+                **{name: entry[name] for name in LABELS},
+            )
+            for entry in entries
+        ]
+        self.image_size: int = self.manifest["settings"]["image_size"]
+        self._places = {entry["id"]: Place(**entry["place"]) for entry in entries}
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        content = [
+            [entry[name] for name in ("id", "sha256", *LABELS)]
+            for entry in self.manifest["photographs"]
+        ]
+        text = json.dumps([self.manifest["settings"], content])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @functools.cached_property
+    def sha256(self) -> dict[str, str]:
+        """Id -> checksum of the photograph's original file."""
+        return {entry["id"]: entry["sha256"] for entry in self.manifest["photographs"]}
+
+    def shard_path(self, shard: int) -> pathlib.Path:
+        """The file of a shard."""
+        return self.folder / self.manifest["shards"][shard]["file"]
+
+    def place(self, photograph_id: str) -> Place:
+        """Where the record of a photograph lies."""
+        return self._places[photograph_id]
+
+    def check(self, ids: Sequence[str]) -> None:
+        """Compares the shards that hold `ids` with their checksums.
+
+        Raises:
+            ValueError: A shard is not as it was written; names the first damage.
+        """
+        for shard in sorted({self._places[one].shard for one in ids}):
+            if not self.is_intact(shard):
+                raise ValueError(
+                    f"{first_damage(self, shard)} Make the damaged shards again: the "
+                    "same command with --mode=doctor "
+                    "--gin_bindings='doctor.repair = True'."
+                )
+
+    def is_intact(self, shard: int) -> bool:
+        """Whether a shard is, byte for byte, as it was written."""
+        entry, path = self.manifest["shards"][shard], self.shard_path(shard)
+        return path.exists() and file_sha256(path) == entry["sha256"]
+
+    def read_record(self, photograph_id: str) -> bytes:
+        """The serialized `tf.train.Example` of one photograph."""
+        place = self._places[photograph_id]
+        with open(self.shard_path(place.shard), "rb") as file:
+            file.seek(place.offset + HEADER_BYTES)
+            return file.read(place.length)
+
+    def read_image(self, photograph_id: str) -> np.ndarray:
+        """One prepared photograph, uint8 RGB of shape `(image_size, image_size, 3)`."""
+        example = tf.train.Example.FromString(self.read_record(photograph_id))
+        encoded = example.features.feature["image/encoded"].bytes_list.value[0]
+        return decode(encoded)
+
+    def open(self, ids: Sequence[str], cache_gigabytes: float = 0.0) -> "Images":
+        """Prepared photographs for repeated reading.
+
+        Args:
+            ids: Which ones, in which order.
+            cache_gigabytes: They are decoded once and kept in memory if they take no
+                more than this; otherwise they are decoded at each reading.
+
+        Returns:
+            The photographs, to be taken by their positions in `ids`.
+
+        Raises:
+            ValueError: A shard is damaged.
+        """
+        self.check(ids)
+        return Images(self, ids, cache_gigabytes)
+
+
+class Images:
+    """Prepared photographs, read by position."""
+
+    def __init__(self, prepared: Prepared, ids: Sequence[str], cache_gigabytes: float):
+        self._prepared = prepared
+        self._ids = ids
+        side = prepared.image_size
+        self._cache = None
+        if len(ids) * side * side * 3 <= cache_gigabytes * 1e9:
+            self._cache = np.empty((len(ids), side, side, 3), np.uint8)
+            with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+                decoded = pool.map(prepared.read_image, ids)
+                bar = progress.bar(decoded, "read", len(ids), unit="photo", delay=2)
+                for image, row in zip(bar, self._cache, strict=True):
+                    row[...] = image
+
+    def __len__(self):
+        return len(self._ids)
+
+    def take(self, positions: Sequence[int] | np.ndarray) -> np.ndarray:
+        """uint8 array of shape `(len(positions), size, size, 3)`, RGB, 0-255."""
+        if self._cache is not None:
+            return self._cache[positions]
+        return np.stack([self._prepared.read_image(self._ids[i]) for i in positions])
+
+
+def decode(encoded: bytes) -> np.ndarray:
+    """Decodes a record's image: uint8 of shape `(height, width, 3)`, RGB, 0-255."""
+    image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR_RGB)
+    if image is None:
+        raise ValueError("The record's image cannot be decoded.")
+    return image
+
+
+def crop_of(record: bytes) -> fundus.Crop:
+    """Where a record's square lies in its photograph."""
+    features = tf.train.Example.FromString(record).features.feature
+    values = {}
+    for field in dataclasses.fields(fundus.Crop):
+        feature = features[f"crop/{field.name}"]
+        values[field.name] = (*feature.int64_list.value, *feature.float_list.value)[0]
+    return fundus.Crop(**values)
+
+
+def first_damage(prepared: Prepared, shard: int) -> str:
+    """Says which record of a shard is the first that cannot be read, and why."""
+    path = prepared.shard_path(shard)
+    if not path.exists():
+        return f"{path} is missing."
+    ids = [
+        one.id for one in prepared.photographs if prepared.place(one.id).shard == shard
+    ]
+    number = 0
+    try:
+        for record in tf.data.TFRecordDataset(os.fspath(path)).as_numpy_iterator():
+            if number == len(ids):
+                return f"{path} holds records behind its last one, number {number}."
+            _check_record(record, ids[number], prepared.image_size)
+            number += 1
+    except (tf.errors.OpError, ValueError) as error:
+        reason = getattr(error, "message", str(error))
+    else:
+        if number == len(ids):
+            return (
+                f"{path} is readable but not as it was written: its checksum differs."
+            )
+        reason = "the file ends here"
+    return f"{path}: record {number} ({ids[number]}) is damaged: {reason}."
+
+
+def _check_record(record: bytes, photograph_id: str, image_size: int) -> None:
+    features = tf.train.Example.FromString(record).features.feature
+    found = b"".join(features["id"].bytes_list.value).decode()
+    if found != photograph_id:
+        raise ValueError(f"it holds {found!r} instead")
+    image = decode(b"".join(features["image/encoded"].bytes_list.value))
+    if image.shape != (image_size, image_size, 3):
+        raise ValueError(f"its image has the shape {image.shape}")
+
+
+def _read_manifest(folder: pathlib.Path) -> dict[str, Any]:
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"{path} does not exist: the photographs are not prepared. "
+            "Run the same command with --mode=prepare --data_dir=<folder>."
+        ) from None
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is damaged: {error}. Remove it and prepare again; intact shards "
+            "are made anew from the photographs."
+        ) from error
+    if manifest.get("format") != FORMAT:
+        raise ValueError(
+            f"{path} must have format {FORMAT}. Received: {manifest.get('format')}. "
+            f"Remove {folder} and prepare again."
+        )
+    return manifest

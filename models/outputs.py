@@ -1,0 +1,38 @@
+"""Outputs: how a model's logits become the probabilities of a task's classes."""
+
+import dataclasses
+
+import gin
+import keras
+import numpy as np
+from scipy import special
+
+
+@gin.register("softmax")
+@dataclasses.dataclass(frozen=True)
+class Softmax:
+    """One logit a class, and cross-entropy."""
+
+    name = "softmax"
+
+    def num_outputs(self, num_classes: int) -> int:
+        """How many logits a model of so many classes has."""
+        return num_classes
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """Float array `(batch, num_outputs)` of logits -> `(batch, num_classes)`, 0-1."""
+        return special.softmax(logits.astype(np.float64), axis=-1)
+
+    def check_loss(self, loss: keras.losses.Loss) -> None:
+        """Raises ValueError for a loss that does not fit these logits."""
+        fits = isinstance(loss, keras.losses.SparseCategoricalCrossentropy)
+        if not fits or not loss.get_config().get("from_logits"):
+            raise ValueError(
+                "`train.loss` must be @SparseCategoricalCrossentropy() with "
+                "SparseCategoricalCrossentropy.from_logits = True: models emit logits. "
+                f"Received: {type(loss).__name__} with {loss.get_config()}."
+            )
+
+
+Output = Softmax
+"""The kinds of output there are."""

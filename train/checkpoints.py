@@ -1,0 +1,173 @@
+"""Checkpoints: all that a training remembers, so that it can go on as if never stopped.
+
+Keras' seed generators are not found by `tf.train.Checkpoint(model=model)`, so variables
+are listed; what callbacks remember and where the training stands go along as one
+serialized value.
+"""
+
+import hashlib
+import io
+import json
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from input_pipeline import records
+
+
+class Progress(tf.train.experimental.PythonState):
+    """Where a training stands, beside its variables.
+
+    Attributes:
+        step: Steps done, from the first epoch's first.
+        epoch: Epochs done.
+        best: The monitored metric's best value so far, or None.
+        best_epoch: The epoch that gave it, counted from 1, or None.
+        history: One row of figures an epoch.
+    """
+
+    def __init__(self, callbacks: Sequence[keras.callbacks.Callback]):
+        super().__init__()
+        self.step = 0
+        self.epoch = 0
+        self.best: float | None = None
+        self.best_epoch: int | None = None
+        self.history: list[dict[str, float]] = []
+        self.stopped = False
+        self._callbacks = callbacks
+
+    def serialize(self) -> bytes:
+        fields = {name: value for name, value in vars(self).items() if name in _FIELDS}
+        arrays: dict[str, np.ndarray] = {}
+        states = []
+        for number, callback in enumerate(self._callbacks):
+            scalars, weights = _remembered(callback)
+            states.append(scalars)
+            for name, values in weights.items():
+                for index, value in enumerate(values):
+                    arrays[f"{number}/{name}/{index:06d}"] = value
+        meta = json.dumps({"fields": fields, "callbacks": states}).encode()
+        buffer = io.BytesIO()
+        np.savez(buffer, meta=np.frombuffer(meta, np.uint8), **arrays)
+        return buffer.getvalue()
+
+    def deserialize(self, string_value: bytes) -> None:
+        with np.load(io.BytesIO(string_value), allow_pickle=False) as stored:
+            meta = json.loads(stored["meta"].tobytes())
+            for name, value in meta["fields"].items():
+                setattr(self, name, value)
+            for number, callback in enumerate(self._callbacks):
+                vars(callback).update(meta["callbacks"][number])
+                lists: dict[str, list[np.ndarray]] = {}
+                for key in sorted(stored.files):
+                    owner, _, rest = key.partition("/")
+                    if owner == str(number):
+                        lists.setdefault(rest.partition("/")[0], []).append(stored[key])
+                vars(callback).update(lists)
+
+
+_FIELDS = ("step", "epoch", "best", "best_epoch", "history", "stopped")
+
+
+def _remembered(
+    callback: keras.callbacks.Callback,
+) -> tuple[dict[str, Any], dict[str, list[np.ndarray]]]:
+    """A callback's numbers and words, and its lists of weights."""
+    scalars, weights = {}, {}
+    for name, value in vars(callback).items():
+        if isinstance(value, np.generic):
+            value = value.item()
+        if value is None or isinstance(value, bool | int | float | str):
+            scalars[name] = value
+        elif (
+            isinstance(value, list)
+            and value
+            and all(isinstance(one, np.ndarray) for one in value)
+        ):
+            weights[name] = value
+    return scalars, weights
+
+
+class Checkpoints:
+    """The last checkpoints of a run, and the weights of its best epoch.
+
+    Attributes:
+        best_weights: The file of the best epoch's weights.
+    """
+
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        totals: tf.Variable,
+        progress: Progress,
+        keep: int,
+    ):
+        self.best_weights = folder / "best.weights.h5"
+        self._model = model
+        self._checkpoint = tf.train.Checkpoint(
+            model=[one.value for one in model.variables],
+            optimizer=[one.value for one in optimizer.variables],
+            totals=totals,
+            progress=progress,
+        )
+        self._progress = progress
+        self._manager = tf.train.CheckpointManager(
+            self._checkpoint, os.fspath(folder), max_to_keep=keep
+        )
+
+    @property
+    def latest(self) -> str | None:
+        """Path of the last checkpoint, or None."""
+        return self._manager.latest_checkpoint
+
+    def restore(self) -> bool:
+        """Goes back to the last checkpoint, if there is one, and says whether it did.
+
+        Raises:
+            ValueError: The checkpoint is damaged or of another model.
+        """
+        if self.latest is None:
+            return False
+        try:
+            self._checkpoint.restore(self.latest).assert_consumed()
+        except (tf.errors.OpError, AssertionError, ValueError, OSError) as error:
+            reason = str(error).splitlines()[0]
+            raise ValueError(
+                f"The checkpoint {self.latest} cannot be read: {reason} Remove its files "
+                "and its line in `checkpoint` beside it to go on from the one before, "
+                "or remove the folder to start anew."
+            ) from error
+        return True
+
+    def save(self) -> None:
+        """Writes a checkpoint; an older one is removed only when this one is whole.
+
+        Raises:
+            OSError: The disk is full; the checkpoints there were are kept.
+        """
+        if self.latest and self.latest.endswith(f"-{self._progress.step}"):
+            return
+        with records.as_os_error(self.best_weights.parent):
+            self._manager.save(checkpoint_number=self._progress.step)
+
+    def save_best(self) -> None:
+        """Writes the weights of the best epoch so far."""
+        partial = self.best_weights.with_name("partial.weights.h5")
+        self.best_weights.parent.mkdir(parents=True, exist_ok=True)
+        self._model.save_weights(partial)
+        os.replace(partial, self.best_weights)
+
+
+def digest(variables: Sequence[keras.Variable]) -> str:
+    """A checksum of variables, hexadecimal: equal for bit-identical weights."""
+    checksum = hashlib.sha256()
+    for variable in variables:
+        checksum.update(np.ascontiguousarray(variable.numpy()).tobytes())
+    return checksum.hexdigest()

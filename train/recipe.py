@@ -1,0 +1,85 @@
+"""What a config decides about a training."""
+
+import dataclasses
+import typing
+from collections.abc import Callable, Sequence
+
+import gin
+import keras
+import tensorflow as tf
+import typeguard
+
+from input_pipeline import pipeline, tasks
+from models import outputs
+
+MONITORS = {
+    "val_loss": "min",
+    "val_accuracy": "max",
+    "val_balanced_accuracy": "max",
+    "val_auc": "max",
+    "val_quadratic_kappa": "max",
+}
+"""Validation metrics by which an epoch can be the best, and which way is better."""
+
+
+@gin.register("train")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What a config decides about a training.
+
+    What creates variables is handed over uncalled: it is built in the strategy's scope.
+
+    Attributes:
+        task: What the model learns.
+        model: `(image_size=..., num_outputs=...) -> keras.Model`.
+        optimizer: `() -> keras.optimizers.Optimizer`.
+        loss: A loss of integer labels and logits.
+        stream: How photographs become batches.
+        epochs: How many epochs in all.
+        output: How logits become probabilities.
+        monitor: The validation metric that says which epoch is the best.
+        keep: Which weights the finished model has: those of the "best" epoch or the
+            "last". Both are decided without the test photographs.
+        callbacks: Keras callbacks; what they remember is checkpointed too.
+        checkpoint_every_epochs: Epochs between two checkpoints.
+        checkpoint_every_minutes: Minutes after which there is one anyway.
+        keep_checkpoints: How many of the last checkpoints are kept.
+        seed: Decides first weights, dropout, order and augmentation.
+        strategy: `() -> tf.distribute.Strategy`; by default one device.
+    """
+
+    task: tasks.Task
+    model: Callable[..., keras.Model]
+    optimizer: Callable[..., keras.optimizers.Optimizer]
+    loss: keras.losses.Loss
+    stream: pipeline.TrainingStream
+    epochs: int
+    output: outputs.Output = dataclasses.field(default_factory=outputs.Softmax)
+    monitor: str = "val_loss"
+    keep: typing.Literal["best", "last"] = "best"
+    callbacks: Sequence[keras.callbacks.Callback] = ()
+    checkpoint_every_epochs: int = 5
+    checkpoint_every_minutes: float = 10.0
+    keep_checkpoints: int = 3
+    seed: int = 0
+    strategy: Callable[..., tf.distribute.Strategy] = tf.distribute.get_strategy
+
+    def __post_init__(self):
+        for name, hint in typing.get_type_hints(type(self)).items():
+            try:
+                typeguard.check_type(getattr(self, name), hint)
+            except typeguard.TypeCheckError as error:
+                raise ValueError(
+                    f"`train.{name}` is of the wrong type: {error}."
+                ) from None
+        if self.monitor not in MONITORS:
+            raise ValueError(
+                f"`train.monitor` must be one of {list(MONITORS)}. "
+                f"Received: {self.monitor!r}."
+            )
+        for name in ("epochs", "checkpoint_every_epochs", "keep_checkpoints"):
+            if getattr(self, name) < 1:
+                raise ValueError(
+                    f"`train.{name}` must be at least 1. Received: {getattr(self, name)}."
+                )
+        self.output.check_loss(self.loss)
