@@ -56,7 +56,6 @@ class Trainer:
             self.optimizer = recipe.optimizer()
             self.optimizer.build(self.model.trainable_variables)
         self.model.optimizer = self.optimizer  # Where Keras' callbacks look for it.
-        # Of the epoch so far: sum of losses, photographs classified rightly, photographs.
         self._totals = tf.Variable(tf.zeros(3, tf.float64), trainable=False)
         self.train_step = tf.function(self._train_step)
 
@@ -155,9 +154,14 @@ class Trainer:
         correct = tf.reduce_sum(tf.cast(predicted == labels, tf.float64))
         return tf.stack([tf.cast(loss, tf.float64) * count, correct, count])
 
+    @property
+    def totals(self) -> np.ndarray:
+        """Of the epoch so far: sum of losses, number rightly classified, number."""
+        return self._totals.numpy()
+
     def running(self) -> dict[str, float]:
         """Loss and accuracy of the epoch so far."""
-        loss, correct, count = self._totals.numpy()
+        loss, correct, count = self.totals
         return {"loss": float(loss / count), "accuracy": float(correct / count)}
 
     def _note_best(self, logs, progress, saved) -> None:
@@ -240,14 +244,14 @@ class _Loop:
     def save(self) -> None:
         """Writes a checkpoint, unless the training has gone wrong."""
         variables = self._trainer.model.trainable_variables
-        finite = all(np.isfinite(one.numpy()).all() for one in variables)
-        self._check_finite(finite and self._trainer.running()["loss"])
+        # A finite loss may still have had gradients that broke the weights.
+        self._check_finite(*(one.numpy() for one in variables), self._trainer.totals)
         self._saved.save()
         self._saved_at = time.monotonic()
 
     def _show(self) -> dict[str, float]:
         logs = self._trainer.running()
-        self._check_finite(logs["loss"])
+        self._check_finite(self._trainer.totals)
         shown = {name: f"{value:.4f}" for name, value in logs.items()}
         last = self._progress.history[-1] if self._progress.history else {}
         monitor = self._trainer.recipe.monitor
@@ -258,8 +262,8 @@ class _Loop:
         self._bar.set_postfix(shown, refresh=False)
         return logs
 
-    def _check_finite(self, value: float) -> None:
-        if not np.isfinite(value):
+    def _check_finite(self, *values: np.ndarray) -> None:
+        if not all(np.isfinite(value).all() for value in values):
             raise NonFiniteLossError(
                 "The loss is no longer a finite number since some step between "
                 f"{self._checked_step + 1} and {self._progress.step} (epoch "
