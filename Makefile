@@ -8,7 +8,7 @@ RUNS := runs
 .PHONY: demo test lint tensorboard clean
 
 demo: $(VENV)/.installed
-	$(BIN)/python -m input_pipeline.datasets.synthetic --output_dir=$(DEMO_DATA)
+	$(BIN)/python -m input_pipeline.datasets.synthetic_idrid --output_dir=$(DEMO_DATA)
 	$(BIN)/python main.py --gin_file=configs/synthetic_resnet_v2.gin --data_dir=$(DEMO_DATA)
 
 test: $(VENV)/.installed

@@ -31,7 +31,7 @@ _REDUCED = {
 _EDGE_FRACTIONS = (0.15, 0.3, 0.5)
 
 # The share of a circle's visible edge that must be seen. A frame that cuts off 35 % of
-# the height inside black bars leaves 0.45; the best circle on a rectangle reaches 0.25.
+# the height inside black bars leaves 0.45; the best circle on a rectangle reaches 0.3.
 _MIN_SUPPORT = 0.4
 
 _RAYS = np.linspace(0, 2 * np.pi, 72, endpoint=False)
@@ -222,7 +222,7 @@ def _locate(small: np.ndarray) -> tuple[float, float, float]:
         centre, radius, points = _fit_circle(_largest_outline(area), red.shape)
         # A pixel reaches the level once `fraction` of it lies on the retina.
         radius += fraction
-        seen = _support(red, centre, radius, points)
+        seen = _support(red, centre, radius, points, 0.05 * (bright - dark))
         if seen > support:
             support, circle, mask = seen, (*centre, 2 * radius), area
         if support > 0.8:
@@ -309,9 +309,13 @@ def _circles_along(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _support(
-    red: np.ndarray, centre: np.ndarray, radius: float, points: np.ndarray
+    red: np.ndarray,
+    centre: np.ndarray,
+    radius: float,
+    points: np.ndarray,
+    least: float,
 ) -> float:
-    """Share of the circle's visible edge, 0-1, that has a point and a step in red."""
+    """Share of the circle's visible edge, 0-1, that has a point and a step down."""
     margin = max(2, 0.025 * radius)
     inside = np.floor(centre + (radius - margin) * _RAYS).astype(int)
     outside = np.floor(centre + (radius + margin) * _RAYS).astype(int)
@@ -323,7 +327,8 @@ def _support(
     seen[np.round(turn * len(_RAYS)).astype(int) % len(_RAYS)] = True
     seen &= visible
     within, beyond = (red[at[seen, 1], at[seen, 0]] for at in (inside, outside))
-    steps = np.count_nonzero(within > 1.25 * beyond + 1)
+    # A haze that fades out is no step: IDRiD's flares fall by less over this margin.
+    steps = np.count_nonzero(within > 1.25 * beyond + least)
     # Less than an eighth of a circle is no evidence of one.
     return steps / visible.sum() if steps >= len(_RAYS) // 8 else 0.0
 

@@ -61,7 +61,9 @@ class Board:
         self._train.flush()
         self._valid.flush()
 
-    def close(self) -> None:
-        """Ends the event files."""
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
         self._train.close()
         self._valid.close()

@@ -94,11 +94,7 @@ def _remembered(
 
 
 class Checkpoints:
-    """The last checkpoints of a run, and the weights of its best epoch.
-
-    Attributes:
-        best_weights: The file of the best epoch's weights.
-    """
+    """The last checkpoints of a run, and the weights of its best epoch."""
 
     def __init__(
         self,
@@ -109,7 +105,7 @@ class Checkpoints:
         progress: Progress,
         keep: int,
     ):
-        self.best_weights = folder / "best.weights.h5"
+        self._best_weights = folder / "best.weights.h5"
         self._model = model
         self._checkpoint = tf.train.Checkpoint(
             model=[one.value for one in model.variables],
@@ -137,7 +133,7 @@ class Checkpoints:
             return False
         try:
             self._checkpoint.restore(self.latest).assert_consumed()
-        except (tf.errors.OpError, AssertionError, ValueError, OSError) as error:
+        except (tf.errors.OpError, AssertionError, IndexError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise ValueError(
                 f"The checkpoint {self.latest} cannot be read: {reason} Remove its files "
@@ -152,17 +148,22 @@ class Checkpoints:
         Raises:
             OSError: The disk is full; the checkpoints there were are kept.
         """
+        # One of this step is as good, and must not be half overwritten by a kill.
         if self.latest and self.latest.endswith(f"-{self._progress.step}"):
             return
-        with records.as_os_error(self.best_weights.parent):
+        with records.as_os_error(self._best_weights.parent):
             self._manager.save(checkpoint_number=self._progress.step)
 
     def save_best(self) -> None:
         """Writes the weights of the best epoch so far."""
-        partial = self.best_weights.with_name("partial.weights.h5")
-        self.best_weights.parent.mkdir(parents=True, exist_ok=True)
+        partial = self._best_weights.with_name("partial.weights.h5")
+        self._best_weights.parent.mkdir(parents=True, exist_ok=True)
         self._model.save_weights(partial)
-        os.replace(partial, self.best_weights)
+        os.replace(partial, self._best_weights)
+
+    def load_best(self) -> None:
+        """Gives the model the weights of the best epoch."""
+        self._model.load_weights(self._best_weights)
 
 
 def digest(variables: Sequence[keras.Variable]) -> str:

@@ -12,14 +12,16 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 import tensorflow as tf
-import tqdm
 from absl import logging
 
 from evaluation import metrics, predict
-from input_pipeline import pipeline, records, splits
 from input_pipeline import progress as bars
+from input_pipeline import records, splits
 from train import board, checkpoints
 from train import recipe as recipes
+
+SHOW_SECONDS = 0.5
+"""How often the bar's figures, which cost a wait for the device, are read."""
 
 
 class NonFiniteLossError(ValueError):
@@ -31,9 +33,11 @@ class Trainer:
 
     Attributes:
         recipe: What the config decided.
+        strategy: Where model and optimizer live.
         model: The model.
         optimizer: The optimizer, its variables built.
-        strategy: Where both live.
+        train_step: `(images, labels, weights) -> None`, one step in graph mode: uint8
+            of shape `(batch, size, size, 3)`, int32 and float32 of shape `(batch,)`.
     """
 
     def __init__(self, recipe: recipes.Recipe, image_size: int):
@@ -56,7 +60,9 @@ class Trainer:
             self.optimizer = recipe.optimizer()
             self.optimizer.build(self.model.trainable_variables)
         self.model.optimizer = self.optimizer  # Where Keras' callbacks look for it.
+        # Of the epoch so far: sum of losses, number classified rightly, number.
         self._totals = tf.Variable(tf.zeros(3, tf.float64), trainable=False)
+        self._finite_step = 0  # The last one at which all was known to be finite.
         self.train_step = tf.function(self._train_step)
 
     def train(
@@ -81,11 +87,15 @@ class Trainer:
             OSError: The disk is full; the last checkpoint is kept.
         """
         recipe = self.recipe
+        class_names = recipe.task.class_names
+
+        # Photographs.
         photographs = {one.id: one for one in prepared.photographs}
         labels = recipe.task.labels([photographs[one] for one in split.train])
         stream = recipe.stream.open(prepared, split.train, labels, recipe.seed)
         validation = _Validation(recipe, self.model, prepared, split.valid)
 
+        # What is remembered, and where to go on.
         progress = checkpoints.Progress(recipe.callbacks)
         saved = checkpoints.Checkpoints(
             run_dir / "checkpoints",
@@ -102,67 +112,124 @@ class Trainer:
         callbacks.on_train_begin()  # Resets callbacks, so restoring comes after it.
         if saved.restore():
             logging.info(
-                "Going on from %s: epoch %d of %d, step %d.",
-                saved.latest,
-                progress.epoch + 1,
-                recipe.epochs,
-                progress.step,
+                "Going on from %s, in epoch %d.", saved.latest, progress.epoch + 1
             )
+        self._finite_step = progress.step
+
+        # What a person sees.
         shown = board.Board(run_dir / "tensorboard")
         if progress.step == 0:
-            images, batch_labels, _ = stream.batch(0)
-            names = [recipe.task.class_names[label] for label in batch_labels[:16]]
-            shown.start(config, images[:16], names)
+            images, some_labels, _ = stream.batch(0)
+            titles = [class_names[label] for label in some_labels[:16]]
+            shown.start(config, images[:16], titles)
+        batch_size, steps_per_epoch = recipe.stream.batch_size, stream.steps_per_epoch
+        bar = bars.bar(
+            total=recipe.epochs * steps_per_epoch * batch_size,
+            initial=progress.step * batch_size,
+            unit="img",
+            smoothing=0.05,
+        )
 
-        with _progress_bar(stream, recipe, progress) as bar:
-            loop = _Loop(self, stream, progress, saved, callbacks, bar)
+        # Epochs.
+        dataset = stream.dataset(progress.step, recipe.epochs * steps_per_epoch)
+        batches = iter(self.strategy.experimental_distribute_dataset(dataset))
+        checkpoint_timer = _Timer(60 * recipe.checkpoint_every_minutes)
+        show_timer = _Timer(SHOW_SECONDS)
+        with bar, shown:
             while progress.epoch < recipe.epochs and not progress.stopped:
-                logs = loop.run_epoch()
+                callbacks.on_epoch_begin(progress.epoch)
+                first_step, start = progress.step, time.monotonic()
+                while progress.step < (progress.epoch + 1) * steps_per_epoch:
+                    callbacks.on_train_batch_begin(progress.step % steps_per_epoch)
+                    self.train_step(*next(batches))
+                    callbacks.on_train_batch_end(progress.step % steps_per_epoch)
+                    progress.step += 1
+                    bar.update(batch_size)
+                    if show_timer.is_due():
+                        self._check_finite(progress, saved)
+                        self._show(bar, progress)
+                    if checkpoint_timer.is_due():
+                        self._check_finite(progress, saved)
+                        saved.save()
+
+                self._check_finite(progress, saved)
+                logs = self.running()
+                seconds = time.monotonic() - start
+                count = (progress.step - first_step) * batch_size
+                logs["images_per_second"] = count / seconds
+                logs["learning_rate"] = float(
+                    tf.convert_to_tensor(self.optimizer.learning_rate)
+                )
                 val_logs, confusion = validation.run()
                 logs |= val_logs
+                logs["epoch_seconds"] = time.monotonic() - start
+
                 self._note_best(logs, progress, saved)
                 callbacks.on_epoch_end(progress.epoch, dict(logs))
                 progress.history.append(logs)
                 progress.epoch += 1
                 progress.stopped = bool(self.model.stop_training)
-                shown.epoch(progress.epoch, logs, confusion, recipe.task.class_names)
+                self._show(bar, progress)
+                shown.epoch(progress.epoch, logs, confusion, class_names)
                 self._totals.assign(tf.zeros_like(self._totals))
+
                 last = progress.stopped or progress.epoch == recipe.epochs
                 if last or progress.epoch % recipe.checkpoint_every_epochs == 0:
                     shown.flush()
-                    loop.save()
-        shown.close()
+                    saved.save()
         callbacks.on_train_end()
         self._finish(progress, saved, run_dir)
+
+    def running(self) -> dict[str, float]:
+        """Loss and accuracy of the epoch so far, of training photographs."""
+        loss, correct, count = self._totals.numpy()
+        return {"loss": float(loss / count), "accuracy": float(correct / count)}
 
     def _train_step(self, images, labels, weights):
         sums = self.strategy.run(self._replica_step, args=(images, labels, weights))
         self._totals.assign_add(self.strategy.reduce("SUM", sums, axis=None))
 
     def _replica_step(self, images, labels, weights):
-        replicas = self.strategy.num_replicas_in_sync
         with tf.GradientTape() as tape:
             logits = self.model(tf.cast(images, tf.float32), training=True)
             loss = self.recipe.loss(labels, logits, sample_weight=weights)
-            # The replicas' gradients are summed: each gives its share of the mean.
-            total = (loss + sum(self.model.losses)) / replicas
+            # Replicas' gradients are summed, so each gives its share of the mean. Keras
+            # divides the loss itself by their number, but not the penalties.
+            replicas = self.strategy.num_replicas_in_sync
+            total = tf.add_n([loss, *(one / replicas for one in self.model.losses)])
         variables = self.model.trainable_variables
         gradients = tape.gradient(total, variables)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         count = tf.cast(tf.shape(labels)[0], tf.float64)
         predicted = tf.argmax(logits, axis=-1, output_type=labels.dtype)
         correct = tf.reduce_sum(tf.cast(predicted == labels, tf.float64))
-        return tf.stack([tf.cast(loss, tf.float64) * count, correct, count])
+        mean_loss = tf.cast(loss, tf.float64) * replicas
+        return tf.stack([mean_loss * count, correct, count])
 
-    @property
-    def totals(self) -> np.ndarray:
-        """Of the epoch so far: sum of losses, number rightly classified, number."""
-        return self._totals.numpy()
+    def _show(self, bar, progress: checkpoints.Progress) -> None:
+        figures = self.running()
+        monitor = self.recipe.monitor
+        if progress.history:
+            figures[monitor] = progress.history[-1][monitor]
+        epoch = min(progress.epoch + 1, self.recipe.epochs)
+        bar.set_description(f"epoch {epoch}/{self.recipe.epochs}", refresh=False)
+        bar.set_postfix(
+            {name: f"{value:.3f}" for name, value in figures.items()}, refresh=False
+        )
 
-    def running(self) -> dict[str, float]:
-        """Loss and accuracy of the epoch so far."""
-        loss, correct, count = self.totals
-        return {"loss": float(loss / count), "accuracy": float(correct / count)}
+    def _check_finite(self, progress, saved) -> None:
+        # A finite loss may still have had gradients that broke the weights.
+        variables = [self._totals, *self.model.variables]
+        if all(np.isfinite(one.numpy()).all() for one in variables):
+            self._finite_step = progress.step
+            return
+        raise NonFiniteLossError(
+            "The loss is no longer a finite number since some step between "
+            f"{self._finite_step + 1} and {progress.step} (epoch {progress.epoch + 1}). "
+            f"The last good checkpoint is kept: "
+            f"{saved.latest or 'there is none yet'}. Lower the learning rate and train "
+            "in another --run_dir."
+        )
 
     def _note_best(self, logs, progress, saved) -> None:
         name = self.recipe.monitor
@@ -171,107 +238,43 @@ class Trainer:
                 f"`train.monitor` is {name!r}, which the validation photographs do not "
                 "define: they lack a class. Choose 'val_loss', or other folds."
             )
-        value = logs[name]
         sign = -1 if recipes.MONITORS[name] == "min" else 1
-        if progress.best is None or sign * value > sign * progress.best:
-            progress.best, progress.best_epoch = value, progress.epoch + 1
+        if progress.best is None or sign * logs[name] > sign * progress.best:
+            progress.best, progress.best_epoch = logs[name], progress.epoch + 1
             saved.save_best()
 
     def _finish(self, progress, saved, run_dir: pathlib.Path) -> None:
         """Gives the model its final weights and writes it down."""
         if self.recipe.keep == "best":
-            self.model.load_weights(saved.best_weights)
-        self.model.optimizer = (
-            None  # The model is not compiled; it carries weights only.
-        )
-        records.write_json(
-            run_dir / "history.json",
-            {
-                "epochs": progress.history,
-                "best_epoch": progress.best_epoch,
-                "monitor": self.recipe.monitor,
-                "kept": self.recipe.keep,
-                "weights_sha256": checkpoints.digest(self.model.weights),
-            },
-        )
+            saved.load_best()
+        history = {
+            "epochs": progress.history,
+            "monitor": self.recipe.monitor,
+            "best_epoch": progress.best_epoch,
+            "kept": self.recipe.keep,
+            "weights_sha256": checkpoints.digest(self.model.weights),
+        }
+        records.write_json(run_dir / "history.json", history)
+        self.model.optimizer = None  # The file holds the model alone.
         partial = run_dir / "partial.keras"
-        self.model.save(partial)
+        with records.as_os_error(partial):
+            self.model.save(partial)
         os.replace(partial, run_dir / "model.keras")
 
 
-class _Loop:
-    """The steps of one epoch after another."""
+class _Timer:
+    """Says when some seconds have gone by since it last said so."""
 
-    def __init__(self, trainer, stream, progress, saved, callbacks, bar):
-        self._trainer = trainer
-        self._stream: pipeline.OpenStream = stream
-        self._progress: checkpoints.Progress = progress
-        self._saved: checkpoints.Checkpoints = saved
-        self._callbacks: keras.callbacks.CallbackList = callbacks
-        self._bar: tqdm.tqdm = bar
-        self._checked_step = progress.step
-        self._saved_at = time.monotonic()
-        last_step = trainer.recipe.epochs * stream.steps_per_epoch
-        dataset = stream.dataset(progress.step, last_step)
-        self._batches = iter(trainer.strategy.experimental_distribute_dataset(dataset))
+    def __init__(self, seconds: float):
+        self._seconds = seconds
+        self._start = time.monotonic()
 
-    def run_epoch(self) -> dict[str, float]:
-        """Takes the steps that the current epoch still lacks; returns its figures."""
-        progress, recipe = self._progress, self._trainer.recipe
-        first, start = progress.step, time.monotonic()
-        shown_at = start
-        self._callbacks.on_epoch_begin(progress.epoch)
-        while progress.step < (progress.epoch + 1) * self._stream.steps_per_epoch:
-            step_of_epoch = progress.step % self._stream.steps_per_epoch
-            self._callbacks.on_train_batch_begin(step_of_epoch)
-            self._trainer.train_step(*next(self._batches))
-            progress.step += 1
-            self._callbacks.on_train_batch_end(step_of_epoch)
-            self._bar.update(recipe.stream.batch_size)
-            now = time.monotonic()
-            if now - shown_at > 0.5:
-                self._show()
-                shown_at = now
-            if now - self._saved_at > 60 * recipe.checkpoint_every_minutes:
-                self.save()
-        logs = self._show()
-        seconds = time.monotonic() - start
-        count = (progress.step - first) * recipe.stream.batch_size
-        logs["learning_rate"] = float(self._trainer.optimizer.learning_rate)
-        logs["images_per_second"] = count / seconds
-        return logs
-
-    def save(self) -> None:
-        """Writes a checkpoint, unless the training has gone wrong."""
-        variables = self._trainer.model.trainable_variables
-        # A finite loss may still have had gradients that broke the weights.
-        self._check_finite(*(one.numpy() for one in variables), self._trainer.totals)
-        self._saved.save()
-        self._saved_at = time.monotonic()
-
-    def _show(self) -> dict[str, float]:
-        logs = self._trainer.running()
-        self._check_finite(self._trainer.totals)
-        shown = {name: f"{value:.4f}" for name, value in logs.items()}
-        last = self._progress.history[-1] if self._progress.history else {}
-        monitor = self._trainer.recipe.monitor
-        if monitor in last:
-            shown[monitor] = f"{last[monitor]:.4f}"
-        epoch = f"epoch {self._progress.epoch + 1}/{self._trainer.recipe.epochs}"
-        self._bar.set_description(epoch, refresh=False)
-        self._bar.set_postfix(shown, refresh=False)
-        return logs
-
-    def _check_finite(self, *values: np.ndarray) -> None:
-        if not all(np.isfinite(value).all() for value in values):
-            raise NonFiniteLossError(
-                "The loss is no longer a finite number since some step between "
-                f"{self._checked_step + 1} and {self._progress.step} (epoch "
-                f"{self._progress.epoch + 1}). The last good checkpoint is kept: "
-                f"{self._saved.latest or 'none yet'}. Lower the learning rate and "
-                "train in another --run_dir."
-            )
-        self._checked_step = self._progress.step
+    def is_due(self) -> bool:
+        now = time.monotonic()
+        if now - self._start < self._seconds:
+            return False
+        self._start = now
+        return True
 
 
 class _Validation:
@@ -295,11 +298,8 @@ class _Validation:
         task = self._recipe.task
         logits = self._forward(self._images)
         probabilities = self._recipe.output.probabilities(logits)
-        loss = self._recipe.loss(self._labels, logits)
-        logs = {"val_loss": float(loss)}
-        if not np.isfinite(logs["val_loss"]):
-            return logs, np.zeros([len(task.class_names)] * 2, int)
         scores = metrics.score(self._labels, probabilities, task.disease_classes)
+        logs = {"val_loss": float(self._recipe.loss(self._labels, logits))}
         logs |= {
             f"val_{name}": one.value
             for name, one in scores.items()
@@ -315,7 +315,8 @@ class _Validation:
 def _check_model(model: keras.Model, image_size: int, num_outputs: int) -> None:
     """Raises unless the model takes photographs, gives logits and names its map."""
     expected = (None, image_size, image_size, 3), (None, num_outputs), "float32"
-    received = model.input_shape, model.output_shape, model.output.dtype
+    outputs = model.outputs[0]
+    received = model.input_shape, tuple(outputs.shape), outputs.dtype
     if received != expected:
         raise ValueError(
             "`train.model` must build a model with (input shape, output shape, output "
@@ -327,13 +328,3 @@ def _check_model(model: keras.Model, image_size: int, num_outputs: int) -> None:
             "`train.model` must build a model with a layer named 'feature_map', the "
             f"last one with height and width. Received the layers {names}."
         )
-
-
-def _progress_bar(stream, recipe, progress) -> tqdm.tqdm:
-    size = recipe.stream.batch_size
-    return bars.bar(
-        total=recipe.epochs * stream.steps_per_epoch * size,
-        initial=progress.step * size,
-        unit="img",
-        smoothing=0.05,
-    )

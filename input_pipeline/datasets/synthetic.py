@@ -32,13 +32,13 @@ class Drawing:
             `haemorrhages`, `hard_exudates`, `soft_exudates`, `optic_disc`.
         macular_edema: 0 without hard exudates, 2 with one within a disc diameter of
             the fovea's centre, else 1.
-        signs: what has no mask of its own: `irma`, `neovascularisation`,
+        signs: What has no mask of its own: `irma`, `neovascularisation`,
             `preretinal_haemorrhage` (masked among the haemorrhages), `venous_beading`.
-        disc: centre (x, y) of the optic disc in pixels.
-        disc_diameter: mean of the disc's width and height in pixels.
-        fovea: its centre (x, y) in pixels.
-        centre: centre (x, y) of the photographed circle in pixels.
-        radius: radius of this circle in pixels.
+        disc: Centre (x, y) of the optic disc in pixels.
+        disc_diameter: Mean of the disc's width and height in pixels.
+        fovea: Its centre (x, y) in pixels.
+        centre: Centre (x, y) of the photographed circle in pixels.
+        radius: Radius of this circle in pixels.
     """
 
     image: np.ndarray
@@ -60,14 +60,14 @@ def draw(grade: int, rng: np.random.Generator, width: int = 1072) -> Drawing:
 
     Args:
         grade: ICDR grade 0-4.
-        rng: where everything that varies is drawn from.
-        width: pixels; the height follows in IDRiD's proportions.
+        rng: Where everything that varies is drawn from.
+        width: Pixels; the height follows in IDRiD's proportions.
 
     Returns:
         The photograph with its lesion masks and landmarks.
 
     Raises:
-        ValueError: if `grade` is no ICDR grade, or `width` too small for lesions.
+        ValueError: If `grade` is no ICDR grade, or `width` too small for lesions.
     """
     if grade not in range(5):
         raise ValueError(f"`grade` must be 0, 1, 2, 3 or 4. Received: grade={grade!r}.")

@@ -33,14 +33,14 @@ class Eye:
     """Where an eye lies in its photograph.
 
     Attributes:
-        shape: height and width of the photograph in pixels.
-        centre: centre (x, y) of the photographed circle in pixels.
-        radius: radius of this circle in pixels, the unit of eye coordinates.
+        shape: Height and width of the photograph in pixels.
+        centre: Centre (x, y) of the photographed circle in pixels.
+        radius: Radius of this circle in pixels, the unit of eye coordinates.
         temporal: 1 if the fovea lies right of the disc, -1 if left.
-        disc: centre (x, y) of the optic disc in pixels.
-        disc_radii: the disc's half width and half height, eye coordinates.
-        fovea: its centre, eye coordinates.
-        middle: centre of the photographed circle, eye coordinates.
+        disc: Centre (x, y) of the optic disc in pixels.
+        disc_radii: The disc's half width and half height, eye coordinates.
+        fovea: Its centre, eye coordinates.
+        middle: Centre of the photographed circle, eye coordinates.
     """
 
     shape: tuple[int, int]
@@ -122,8 +122,8 @@ def fibre_direction(points: np.ndarray, bend: float | np.ndarray = 1.0) -> np.nd
     """Where nerve fibres and arcades run: out of the disc, then around the macula.
 
     Args:
-        points: eye coordinates of shape `(..., 2)`.
-        bend: how soon the direction away from the disc gives way to the temporal one.
+        points: Eye coordinates of shape `(..., 2)`.
+        bend: How soon the direction away from the disc gives way to the temporal one.
 
     Returns:
         Angles of shape `(...)` in radians, 0 for temporal.

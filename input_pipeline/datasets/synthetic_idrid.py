@@ -70,7 +70,7 @@ def write_idrid(
     test: Sequence[int],
     seed: int,
     width: int = 1072,
-    quality: int = 92,
+    quality: int = 90,
     workers: int | None = None,
 ) -> bool:
     """Draws photographs into a new folder, laid out as IDRiD's publisher does.

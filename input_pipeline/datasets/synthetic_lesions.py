@@ -28,10 +28,10 @@ class Lesions:
     """The lesions of one eye.
 
     Attributes:
-        layers: opacity by kind, each a uint8 array of shape `(height, width)`, 0-255.
-        new_vessels: density of blood in abnormal vessels, likewise.
-        beaded: whether the veins are.
-        signs: names of what no layer tells.
+        layers: Opacity by kind, each a uint8 array of shape `(height, width)`, 0-255.
+        new_vessels: Density of blood in abnormal vessels, likewise.
+        beaded: Whether the veins are.
+        signs: Names of what no layer tells.
     """
 
     def __init__(

@@ -52,11 +52,11 @@ def grow(eye: synthetic_eye.Eye, rng: np.random.Generator) -> list[Vessels]:
     def steer(points: np.ndarray) -> np.ndarray:
         return synthetic_eye.fibre_direction(points, bend)
 
-    paths = walk(rng, starts, angle, length, steer, wobble=0.3)
+    paths = walk(rng, starts, angle, length, steer, wobble=0.24)
     width = width * rng.normal(1, 0.08, count) * rng.normal(1, 0.06)
     taper = np.linspace(1, 0.4, _STEPS + 1)
     trunks = Vessels(paths, width[:, None] * taper, artery > 0)
-    branches = _branch(eye, rng, trunks, every=0.24, length=0.62)
+    branches = _branch(eye, rng, trunks, every=0.24, length=0.75)
     twigs = _branch(eye, rng, branches, every=0.17, length=0.24)
     return [trunks, branches, twigs]
 
@@ -72,12 +72,12 @@ def walk(
     """Lets n lines grow, each turning to where `steer` says, and wobbling.
 
     Args:
-        rng: where the wobble is drawn from.
-        starts: eye coordinates of shape `(n, 2)`.
-        headings: angles of shape `(n,)` at the start, in radians.
-        lengths: shape `(n,)`, eye coordinates.
-        steer: from points of shape `(n, 2)` to the headings wanted there, `(n,)`.
-        wobble: standard deviation of the wobble's amplitude, in radians.
+        rng: Where the wobble is drawn from.
+        starts: Eye coordinates of shape `(n, 2)`.
+        headings: Angles of shape `(n,)` at the start, in radians.
+        lengths: Shape `(n,)`, eye coordinates.
+        steer: From points of shape `(n, 2)` to the headings wanted there, `(n,)`.
+        wobble: Standard deviation of the wobble's amplitude, in radians.
 
     Returns:
         Paths of shape `(n, points, 2)`.
@@ -130,11 +130,11 @@ def _branch(
     def steer(points: np.ndarray) -> np.ndarray:
         return _angle(goals - points)
 
-    lengths = length * rng.uniform(0.5, 1.3, len(side))
+    lengths = length * rng.uniform(0.6, 1.3, len(side))
     paths = walk(rng, starts, headings, lengths, steer, wobble=0.4)
     widths = parents.widths[parent, at] * rng.uniform(0.35, 0.62, len(side))
     widths = np.where(widths > 0, np.maximum(widths, 0.003), 0)  # 0: the parent ended
-    widths = widths[:, None] * np.linspace(1, 0.15, _STEPS + 1)
+    widths = widths[:, None] * np.linspace(1, 0.1, _STEPS + 1)
     at_fovea = np.linalg.norm(paths - eye.fovea, axis=2) < _AVASCULAR
     widths[np.logical_or.accumulate(at_fovea, axis=1)] = 0
     return Vessels(paths, widths, parents.artery[parent])
@@ -148,9 +148,9 @@ def paint(eye: synthetic_eye.Eye, orders: list[Vessels], beaded: bool) -> np.nda
     """Paints vessels, large ones over small ones and arteries over veins.
 
     Args:
-        eye: where to paint.
-        orders: what `grow` returns.
-        beaded: whether the large veins swell and narrow as beads do, a sign of severe
+        eye: Where to paint.
+        orders: What `grow` returns.
+        beaded: Whether the large veins swell and narrow as beads do, a sign of severe
             retinopathy.
 
     Returns:
@@ -180,10 +180,10 @@ def paint_ribbons(
     """Paints lines of changing width; the finer the line, the less its density.
 
     Args:
-        eye: what turns eye coordinates into pixels.
+        eye: What turns eye coordinates into pixels.
         canvas: uint8 array of shape `(height, width)` to paint on.
-        paths: eye coordinates of shape `(n, points, 2)`.
-        widths: eye coordinates of shape `(n, points)`; a line ends where it is 0.
+        paths: Eye coordinates of shape `(n, points, 2)`.
+        widths: Eye coordinates of shape `(n, points)`; a line ends where it is 0.
         density: 0-255, for a line as wide as a large vessel.
     """
     paths = eye.pixels(paths)

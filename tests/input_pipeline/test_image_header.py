@@ -76,8 +76,8 @@ def test_bytes_after_the_end_do_no_harm():
 
 @pytest.mark.parametrize("name", ["JPEG", "PNG", "WebP", "TIFF"])
 def test_a_file_cut_off_before_its_size_says_so(name):
-    with pytest.raises(ValueError, match="ends before its size is given, after 10 b"):
-        image_header.read(_encode(name)[:10] if name != "WebP" else b"RIFF\1\0\0\0WE")
+    with pytest.raises(ValueError, match="ends before its size is given, after 14 b"):
+        image_header.read(_encode(name)[:14])
 
 
 @pytest.mark.parametrize(
@@ -103,5 +103,5 @@ def test_what_is_no_image_is_described(data, seen):
 def test_a_jpeg_with_damaged_segments_says_where():
     data = bytearray(_encode("JPEG"))
     data[20] = 0  # The marker after the JFIF segment's 18 bytes.
-    with pytest.raises(ValueError, match="must have a marker at byte 20. Received"):
+    with pytest.raises(ValueError, match=r"marker at byte 20\. Received"):
         image_header.read(bytes(data))
