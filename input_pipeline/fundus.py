@@ -225,7 +225,7 @@ def _locate(small: np.ndarray) -> tuple[float, float, float]:
         seen = _support(red, centre, radius, points, 0.05 * (bright - dark))
         if seen > support:
             support, circle, mask = seen, (*centre, 2 * radius), area
-        if support > 0.8:
+        if support > 0.9:
             break
     if support >= _MIN_SUPPORT:
         _check_colour(cv2.mean(small, mask), strict=False)

@@ -20,6 +20,7 @@ from typing import Any
 import cv2
 import numpy as np
 import tensorflow as tf
+from google.protobuf import message
 
 from input_pipeline import fundus, photograph, progress
 
@@ -28,6 +29,11 @@ FORMAT = 1
 
 MANIFEST = "manifest.json"
 LABELS = ("grade", "any_dr", "macular_edema", "patient", "eye", "split")
+
+REPAIR = (
+    "Make the damaged shards again: the same command with --mode=doctor "
+    "--gin_bindings='doctor.repair = True'."
+)
 
 # A record's frame: length (8 bytes), its checksum (4), data, the data's checksum (4).
 HEADER_BYTES, FOOTER_BYTES = 12, 4
@@ -62,7 +68,7 @@ def write_json(path: pathlib.Path, content: Any) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
-    except OSError:
+    except BaseException:
         partial.unlink(missing_ok=True)
         raise
 
@@ -102,6 +108,7 @@ class Prepared:
 
     @functools.cached_property
     def fingerprint(self) -> str:
+        """16 hexadecimal digits of a checksum over settings, photographs and labels."""
         content = [
             [entry[name] for name in ("id", "sha256", *LABELS)]
             for entry in self.manifest["photographs"]
@@ -130,11 +137,7 @@ class Prepared:
         """
         for shard in sorted({self._places[one].shard for one in ids}):
             if not self.is_intact(shard):
-                raise ValueError(
-                    f"{first_damage(self, shard)} Make the damaged shards again: the "
-                    "same command with --mode=doctor "
-                    "--gin_bindings='doctor.repair = True'."
-                )
+                raise ValueError(f"{first_damage(self, shard)} {REPAIR}")
 
     def is_intact(self, shard: int) -> bool:
         """Whether a shard is, byte for byte, as it was written."""
@@ -149,10 +152,25 @@ class Prepared:
             return file.read(place.length)
 
     def read_image(self, photograph_id: str) -> np.ndarray:
-        """One prepared photograph, uint8 RGB of shape `(image_size, image_size, 3)`."""
-        example = tf.train.Example.FromString(self.read_record(photograph_id))
-        encoded = example.features.feature["image/encoded"].bytes_list.value[0]
-        return decode(encoded)
+        """One prepared photograph.
+
+        Args:
+            photograph_id: Which one.
+
+        Returns:
+            uint8 array of shape `(image_size, image_size, 3)`, RGB, 0-255.
+
+        Raises:
+            ValueError: The record is damaged.
+        """
+        record = self.read_record(photograph_id)
+        try:
+            return _read_image(record, photograph_id, self.image_size)
+        except ValueError as error:
+            path = self.shard_path(self.place(photograph_id).shard)
+            raise ValueError(
+                f"{path}: the record of {photograph_id} is damaged: {error}. {REPAIR}"
+            ) from error
 
     def open(self, ids: Sequence[str], cache_gigabytes: float = 0.0) -> "Images":
         """Prepared photographs for repeated reading.
@@ -192,28 +210,52 @@ class Images:
         return len(self._ids)
 
     def take(self, positions: Sequence[int] | np.ndarray) -> np.ndarray:
-        """uint8 array of shape `(len(positions), size, size, 3)`, RGB, 0-255."""
+        """Photographs by their positions in the ids with which they were opened.
+
+        Args:
+            positions: Which ones, in which order; one may come several times.
+
+        Returns:
+            New uint8 array of shape `(len(positions), size, size, 3)`, RGB, 0-255.
+        """
+        positions = np.asarray(positions, np.intp)
         if self._cache is not None:
             return self._cache[positions]
-        return np.stack([self._prepared.read_image(self._ids[i]) for i in positions])
-
-
-def decode(encoded: bytes) -> np.ndarray:
-    """Decodes a record's image: uint8 of shape `(height, width, 3)`, RGB, 0-255."""
-    image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR_RGB)
-    if image is None:
-        raise ValueError("The record's image cannot be decoded.")
-    return image
+        side = self._prepared.image_size
+        images = np.empty((len(positions), side, side, 3), np.uint8)
+        for row, position in zip(images, positions, strict=True):
+            row[...] = self._prepared.read_image(self._ids[position])
+        return images
 
 
 def crop_of(record: bytes) -> fundus.Crop:
     """Where a record's square lies in its photograph."""
-    features = tf.train.Example.FromString(record).features.feature
-    values = {}
-    for field in dataclasses.fields(fundus.Crop):
-        feature = features[f"crop/{field.name}"]
-        values[field.name] = (*feature.int64_list.value, *feature.float_list.value)[0]
-    return fundus.Crop(**values)
+    values = read_values(record)
+    return fundus.Crop(
+        **{one.name: values[f"crop/{one.name}"] for one in dataclasses.fields(fundus.Crop)}
+    )
+
+
+def read_values(record: bytes) -> dict[str, bytes | int | float]:
+    """What a serialized `tf.train.Example` holds; labels that are not known are absent.
+
+    Args:
+        record: The serialized example, each of its features a single value.
+
+    Returns:
+        Name -> value; text is UTF-8.
+
+    Raises:
+        ValueError: It is no such example.
+    """
+    try:
+        features = tf.train.Example.FromString(record).features.feature
+        return {
+            name: getattr(feature, feature.WhichOneof("kind")).value[0]
+            for name, feature in features.items()
+        }
+    except (message.DecodeError, TypeError, IndexError) as error:
+        raise ValueError("it is no tf.train.Example of single values") from error
 
 
 def first_damage(prepared: Prepared, shard: int) -> str:
@@ -229,7 +271,7 @@ def first_damage(prepared: Prepared, shard: int) -> str:
         for record in tf.data.TFRecordDataset(os.fspath(path)).as_numpy_iterator():
             if number == len(ids):
                 return f"{path} holds records behind its last one, number {number}."
-            _check_record(record, ids[number], prepared.image_size)
+            _read_image(record, ids[number], prepared.image_size)
             number += 1
     except (tf.errors.OpError, ValueError) as error:
         reason = getattr(error, "message", str(error))
@@ -242,14 +284,16 @@ def first_damage(prepared: Prepared, shard: int) -> str:
     return f"{path}: record {number} ({ids[number]}) is damaged: {reason}."
 
 
-def _check_record(record: bytes, photograph_id: str, image_size: int) -> None:
-    features = tf.train.Example.FromString(record).features.feature
-    found = b"".join(features["id"].bytes_list.value).decode()
-    if found != photograph_id:
+def _read_image(record: bytes, photograph_id: str, image_size: int) -> np.ndarray:
+    """Decodes a record's image; raises ValueError if it is another record or none."""
+    values = read_values(record)
+    found, encoded = values.get("id"), values.get("image/encoded")
+    if found != photograph_id.encode() or encoded is None:
         raise ValueError(f"it holds {found!r} instead")
-    image = decode(b"".join(features["image/encoded"].bytes_list.value))
-    if image.shape != (image_size, image_size, 3):
-        raise ValueError(f"its image has the shape {image.shape}")
+    image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR_RGB)
+    if image is None or image.shape != (image_size, image_size, 3):
+        raise ValueError(f"its image is no picture of {image_size} x {image_size} pixels")
+    return image
 
 
 def _read_manifest(folder: pathlib.Path) -> dict[str, Any]:
@@ -263,12 +307,12 @@ def _read_manifest(folder: pathlib.Path) -> dict[str, Any]:
         ) from None
     except ValueError as error:
         raise ValueError(
-            f"{path} is damaged: {error}. Remove it and prepare again; intact shards "
-            "are made anew from the photographs."
+            f"{path} is damaged: {error}. Remove it and prepare the photographs again."
         ) from error
-    if manifest.get("format") != FORMAT:
+    found = manifest.get("format") if isinstance(manifest, dict) else None
+    if found != FORMAT:
         raise ValueError(
-            f"{path} must have format {FORMAT}. Received: {manifest.get('format')}. "
-            f"Remove {folder} and prepare again."
+            f"{path} must have format {FORMAT}. Received: format={found!r}. "
+            f"Remove {folder} and prepare the photographs again."
         )
     return manifest

@@ -5,6 +5,7 @@ are listed; what callbacks remember and where the training stands go along as on
 serialized value.
 """
 
+import contextlib
 import hashlib
 import io
 import json
@@ -46,8 +47,8 @@ class Progress(tf.train.experimental.PythonState):
         arrays: dict[str, np.ndarray] = {}
         states = []
         for number, callback in enumerate(self._callbacks):
-            scalars, weights = _remembered(callback)
-            states.append(scalars)
+            plain, weights = _remembered(callback)
+            states.append(plain)
             for name, values in weights.items():
                 for index, value in enumerate(values):
                     arrays[f"{number}/{name}/{index:06d}"] = value
@@ -77,20 +78,20 @@ _FIELDS = ("step", "epoch", "best", "best_epoch", "history", "stopped")
 def _remembered(
     callback: keras.callbacks.Callback,
 ) -> tuple[dict[str, Any], dict[str, list[np.ndarray]]]:
-    """A callback's numbers and words, and its lists of weights."""
-    scalars, weights = {}, {}
+    """What a callback holds: what JSON can say, and its lists of weights.
+
+    The rest (its model, functions) is made anew with the callback.
+    """
+    plain, weights = {}, {}
     for name, value in vars(callback).items():
         if isinstance(value, np.generic):
             value = value.item()
-        if value is None or isinstance(value, bool | int | float | str):
-            scalars[name] = value
-        elif (
-            isinstance(value, list)
-            and value
-            and all(isinstance(one, np.ndarray) for one in value)
-        ):
+        if isinstance(value, list) and any(isinstance(v, np.ndarray) for v in value):
             weights[name] = value
-    return scalars, weights
+            continue
+        with contextlib.suppress(TypeError):
+            plain[name] = json.loads(json.dumps(value))
+    return plain, weights
 
 
 class Checkpoints:

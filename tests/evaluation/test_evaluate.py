@@ -1,0 +1,96 @@
+import csv
+import json
+
+import keras
+import numpy as np
+import pytest
+from sklearn import metrics
+
+from evaluation import evaluate
+from input_pipeline import splits, tasks
+from models import outputs
+
+
+@pytest.fixture
+def split(prepared):
+    return splits.Splitter().make(prepared.photographs, prepared.sha256)
+
+
+@pytest.fixture
+def model():
+    inputs = keras.Input((64, 64, 3))
+    pooled = keras.layers.GlobalAveragePooling2D()(inputs)
+    return keras.Model(inputs, keras.layers.Dense(5)(pooled))
+
+
+def read(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_photograph_of_each_split_appears_once(prepared, split, model, tmp_path):
+    evaluate.Evaluator().evaluate(
+        model, tasks.icdr_grades(), outputs.Softmax(), prepared, split, tmp_path
+    )
+    rows = read(tmp_path / "predictions.csv")
+    assert [row["id"] for row in rows] == [*split.valid, *split.test]
+    grades = {one.id: one.grade for one in prepared.photographs}
+    assert all(int(row["label"]) == grades[row["id"]] for row in rows)
+
+
+def test_the_figures_are_scikit_learns_on_the_written_predictions(
+    prepared, split, model, tmp_path
+):
+    evaluate.Evaluator(splits=("train",)).evaluate(
+        model, tasks.icdr_grades(), outputs.Softmax(), prepared, split, tmp_path
+    )
+    rows = read(tmp_path / "predictions.csv")
+    labels = np.array([int(row["label"]) for row in rows])
+    predicted = np.array([int(row["predicted"]) for row in rows])
+    probability = [
+        sum(float(value) for name, value in row.items() if name in names)
+        for row in rows
+        for names in [[f"probability {one}" for one in evaluate_names()[2:]]]
+    ]
+    written = json.loads((tmp_path / "metrics.json").read_text())["train"]["metrics"]
+    expected = {
+        "accuracy": metrics.accuracy_score(labels, predicted),
+        "balanced_accuracy": metrics.balanced_accuracy_score(labels, predicted),
+        "auc": metrics.roc_auc_score(labels >= 2, probability),
+        "quadratic_kappa": metrics.cohen_kappa_score(
+            labels, predicted, weights="quadratic"
+        ),
+        "sensitivity": metrics.recall_score(labels >= 2, predicted >= 2),
+    }
+    for name, value in expected.items():
+        assert written[name]["value"] == pytest.approx(value, abs=1e-6), name
+
+
+def evaluate_names():
+    return tasks.icdr_grades().class_names
+
+
+def test_pictures_are_drawn_for_each_split(prepared, split, model, tmp_path):
+    evaluate.Evaluator().evaluate(
+        model, tasks.icdr_grades(), outputs.Softmax(), prepared, split, tmp_path
+    )
+    drawn = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert drawn == {
+        f"{kind}_{name}.png"
+        for kind in ("confusion_matrix", "roc", "scores")
+        for name in ("valid", "test")
+    }
+
+
+def test_the_report_names_rule_splits_and_metrics(prepared, split, model, tmp_path):
+    evaluate.Evaluator().evaluate(
+        model, tasks.icdr_grades(), outputs.Softmax(), prepared, split, tmp_path
+    )
+    text = evaluate.report(json.loads((tmp_path / "metrics.json").read_text()))
+    for words in ("grade >= 2", "valid", "test", "balanced accuracy", "95 %"):
+        assert words in text
+
+
+def test_an_unknown_split_is_refused():
+    with pytest.raises(ValueError, match=r"`evaluate.splits`.*Received: \('tset',\)"):
+        evaluate.Evaluator(splits=("tset",))

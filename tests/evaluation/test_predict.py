@@ -1,0 +1,66 @@
+import csv
+
+import keras
+import numpy as np
+import pytest
+
+from evaluation import predict
+
+
+@pytest.fixture
+def mean_model():
+    """Logits are the means of red and green, so the right answer is known."""
+    inputs = keras.Input((64, 64, 3))
+    means = keras.layers.GlobalAveragePooling2D()(inputs)
+    return keras.Model(inputs, means[:, :2])
+
+
+@pytest.mark.parametrize("batch_size", [7, 52, 64])
+def test_every_photograph_is_predicted_once_and_in_order(
+    prepared, mean_model, batch_size
+):
+    ids = [one.id for one in reversed(prepared.photographs)]
+    logits = predict.Forward(mean_model, batch_size)(prepared.open(ids))
+    expected = [prepared.read_image(one).mean(axis=(0, 1))[:2] for one in ids]
+    np.testing.assert_allclose(logits, expected, rtol=1e-5)
+
+
+def test_batches_do_not_change_a_prediction(prepared):
+    model = keras.Sequential(
+        [
+            keras.Input((64, 64, 3)),
+            keras.layers.Conv2D(2, 3),
+            keras.layers.BatchNormalization(),
+            keras.layers.GlobalMaxPool2D(),
+        ]
+    )
+    images = prepared.open([one.id for one in prepared.photographs])
+    one_by_one, together = (predict.Forward(model, size)(images) for size in (1, 52))
+    np.testing.assert_allclose(one_by_one, together, rtol=1e-4)
+
+
+def test_the_csv_has_a_row_a_photograph_and_reads_back(tmp_path):
+    path = tmp_path / "predictions.csv"
+    predict.write_csv(
+        path,
+        ids=["a", "b"],
+        splits=["valid", "test"],
+        labels=np.array([1, 0]),
+        logits=np.array([[0.5, 1.5], [2.0, -1.0]], np.float32),
+        probabilities=np.array([[0.25, 0.75], [0.9, 0.1]]),
+        class_names=("healthy, or nearly", "ill"),
+    )
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert rows[0] == {
+        "id": "a",
+        "split": "valid",
+        "label": "1",
+        "predicted": "1",
+        "probability healthy, or nearly": "0.25",
+        "probability ill": "0.75",
+        "logit 0": "0.5",
+        "logit 1": "1.5",
+    }
+    assert [row["predicted"] for row in rows] == ["1", "0"]
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,107 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from train import checkpoints
+
+
+def build(dropout_seed=1):
+    keras.utils.set_random_seed(3)
+    model = keras.Sequential(
+        [
+            keras.Input((4,)),
+            keras.layers.Dense(3),
+            keras.layers.Dropout(0.5, seed=dropout_seed),
+        ]
+    )
+    optimizer = keras.optimizers.Adam(0.1)
+    optimizer.build(model.trainable_variables)
+    return model, optimizer
+
+
+def saved_in(folder, model, optimizer, progress):
+    totals = tf.Variable(tf.zeros(3, tf.float64))
+    return checkpoints.Checkpoints(folder, model, optimizer, totals, progress, keep=2)
+
+
+def test_everything_comes_back(tmp_path):
+    stop = keras.callbacks.EarlyStopping("val_loss", restore_best_weights=True)
+    stop.on_train_begin()
+    model, optimizer = build()
+    stop.set_model(model)
+    stop.on_epoch_end(0, {"val_loss": 0.5})
+    model(np.ones((2, 4)), training=True)  # Moves the seed generator on.
+    optimizer.apply_gradients(
+        [(tf.ones_like(one), one) for one in model.trainable_variables]
+    )
+    progress = checkpoints.Progress([stop])
+    progress.step, progress.epoch, progress.best = 7, 2, 0.25
+    progress.history = [{"loss": 1.0}, {"loss": 0.1}]
+    saved_in(tmp_path, model, optimizer, progress).save()
+
+    other_model, other_optimizer = build(dropout_seed=2)
+    other_stop = keras.callbacks.EarlyStopping("val_loss", restore_best_weights=True)
+    other_stop.on_train_begin()
+    other = checkpoints.Progress([other_stop])
+    assert saved_in(tmp_path, other_model, other_optimizer, other).restore()
+    for mine, theirs in zip(
+        [*model.variables, *optimizer.variables],
+        [*other_model.variables, *other_optimizer.variables],
+        strict=True,
+    ):
+        np.testing.assert_array_equal(mine.numpy(), theirs.numpy())
+    assert (other.step, other.epoch, other.best) == (7, 2, 0.25)
+    assert other.history == [{"loss": 1.0}, {"loss": 0.1}]
+    assert (other_stop.best, other_stop.wait) == (0.5, 0)
+    for mine, theirs in zip(stop.best_weights, other_stop.best_weights, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_nothing_to_restore_is_said(tmp_path):
+    model, optimizer = build()
+    progress = checkpoints.Progress([])
+    assert not saved_in(tmp_path, model, optimizer, progress).restore()
+
+
+def test_a_callback_of_ones_own_remembers_tables_too():
+    class Odd(keras.callbacks.Callback):
+        def __init__(self):
+            super().__init__()
+            self.seen = 0
+            self.per_class = {"a": 1}
+
+    one, other = Odd(), Odd()
+    one.seen, one.per_class = np.float32(5), {"a": [1, 2]}
+    progress = checkpoints.Progress([one])
+    again = checkpoints.Progress([other])
+    again.deserialize(progress.serialize())
+    assert (other.seen, other.per_class) == (5, {"a": [1, 2]})
+
+
+def test_the_best_weights_come_back(tmp_path):
+    model, optimizer = build()
+    saved = saved_in(tmp_path, model, optimizer, checkpoints.Progress([]))
+    before = [one.numpy() for one in model.weights]
+    saved.save_best()
+    for one in model.weights:
+        one.assign(one + 1)
+    saved.load_best()
+    for old, one in zip(before, model.weights, strict=True):
+        np.testing.assert_array_equal(old, one.numpy())
+
+
+def test_digests_tell_the_smallest_difference():
+    model, _ = build()
+    before = checkpoints.digest(model.weights)
+    assert before == checkpoints.digest(model.weights)
+    kernel = model.weights[0].numpy()
+    kernel[0, 0] = np.nextafter(kernel[0, 0], np.float32(9))
+    model.weights[0].assign(kernel)
+    assert before != checkpoints.digest(model.weights)
+
+
+@pytest.fixture(autouse=True)
+def _clean_session():
+    yield
+    keras.backend.clear_session()

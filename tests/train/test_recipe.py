@@ -1,0 +1,39 @@
+import keras
+import pytest
+
+from input_pipeline import pipeline, tasks
+from models import resnet_v2
+from train import recipe
+
+
+def settings(**changes):
+    return {
+        "task": tasks.referable(),
+        "model": resnet_v2.resnet_v2,
+        "optimizer": keras.optimizers.Adam,
+        "loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        "stream": pipeline.TrainingStream(),
+        "epochs": 1,
+    } | changes
+
+
+def test_a_whole_recipe_is_accepted():
+    assert recipe.Recipe(**settings()).monitor == "val_loss"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"monitor": "val_acc"}, r"`train.monitor` must be one of .*'val_acc'"),
+        ({"epochs": 0}, r"`train.epochs` must be at least 1\. Received: 0"),
+        ({"keep_checkpoints": 0}, r"`train.keep_checkpoints` must be at least 1"),
+        ({"keep": "bset"}, r"`train.keep` is of the wrong type"),
+        ({"task": resnet_v2.resnet_v2}, r"`train.task` is of the wrong type"),
+        ({"optimizer": keras.optimizers.Adam()}, r"`train.optimizer` is of the wrong"),
+        ({"loss": keras.losses.MeanSquaredError()}, r"models emit logits"),
+        ({"epochs": "many"}, r"`train.epochs` is of the wrong type"),
+    ],
+)
+def test_a_recipe_that_cannot_work_is_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        recipe.Recipe(**settings(**changes))
