@@ -7,16 +7,6 @@ import keras
 import tensorflow as tf
 
 # Imported for what they register.
-import evaluation.evaluate
-import input_pipeline.augment
-import input_pipeline.datasets.idrid
-import input_pipeline.doctor
-import input_pipeline.pipeline
-import input_pipeline.prepare
-import input_pipeline.splits
-import input_pipeline.tasks
-import models.outputs
-import models.resnet_v2
 import train.recipe  # noqa: F401
 
 _KERAS = {

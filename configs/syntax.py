@@ -5,39 +5,43 @@ TensorFlow is imported. It also gives configs a plain form that can be compared.
 """
 
 import dataclasses
+import difflib
+import math
 import pathlib
+import re
 import tokenize
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from gin import config_parser
 
 CONFIGS = pathlib.Path(__file__).parent
-"""Where `include 'models/resnet_v2.gin'` is looked for after the current folder."""
+"""Where a gin file is looked for last: `include 'models/resnet_v2.gin'`."""
+
+COMMAND_LINE = "--gin_bindings"
+"""What `where` begins with for statements from the command line."""
+
+
+class ConfigError(ValueError):
+    """A mistake in a gin file or in --gin_bindings."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Reference:
     """`@scope/name` or, evaluated, `@scope/name()`."""
 
-    scoped_name: str
+    scope: str
+    name: str
     evaluate: bool
 
-    @property
-    def scope(self) -> str:
-        return self.scoped_name.rpartition("/")[0]
-
-    @property
-    def name(self) -> str:
-        return self.scoped_name.rpartition("/")[2]
-
     def __repr__(self):
-        return f"@{self.scoped_name}{'()' if self.evaluate else ''}"
+        scope = f"{self.scope}/" if self.scope else ""
+        return f"@{scope}{self.name}{'()' if self.evaluate else ''}"
 
 
 @dataclasses.dataclass(frozen=True)
 class Macro:
-    """`%name`."""
+    """`%name`; a scope is part of the name."""
 
     name: str
 
@@ -65,8 +69,9 @@ class Binding:
 
     @property
     def key(self) -> str:
-        name = f"{self.scope}/{self.name}" if self.scope else self.name
-        return f"{name}.{self.parameter}" if self.parameter else name
+        """The left side, as gin text."""
+        scope = f"{self.scope}/" if self.scope else ""
+        return f"{scope}{self.name}{'.' if self.parameter else ''}{self.parameter}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,21 +82,10 @@ class Import:
     where: str
 
 
-class ConfigError(ValueError):
-    """A mistake in a gin file or in --gin_bindings."""
+Statement = Binding | Import
 
 
-class _Delegate(config_parser.ParserDelegate):
-    def configurable_reference(self, scoped_configurable_name, evaluate):
-        return Reference(scoped_configurable_name, evaluate)
-
-    def macro(self, macro_name):
-        return Macro(macro_name)
-
-
-def parse(
-    gin_files: Sequence[str], gin_bindings: Sequence[str]
-) -> list[Binding | Import]:
+def parse(gin_files: Sequence[str], gin_bindings: Sequence[str]) -> list[Statement]:
     """Reads gin files, what they include, and then single bindings.
 
     Args:
@@ -104,109 +98,195 @@ def parse(
     Raises:
         ConfigError: A file is missing, or a line is not gin.
     """
-    statements: list[Binding | Import] = []
+    statements: list[Statement] = []
     for name in gin_files:
         statements += _parse_file(name, "--gin_file", ())
     for line in gin_bindings:
-        statements += parse_text(line, f"--gin_bindings={line!r}")
+        where = f"{COMMAND_LINE}={line!r}"
+        statements += _Reader(line, lambda _, where=where: where, ()).statements()
     return statements
-
-
-def parse_text(text: str, source: str) -> list[Binding | Import]:
-    """Reads statements from a text; `source` says in errors where it is from."""
-    return list(_statements(text, source, source, ()))
 
 
 def _parse_file(
     name: str, named_by: str, stack: tuple[pathlib.Path, ...]
-) -> list[Binding | Import]:
-    candidates = [pathlib.Path(name), CONFIGS / name]
-    path = next((one for one in candidates if one.is_file()), None)
+) -> list[Statement]:
+    """Reads one file; `stack` holds the files that are being read around it."""
+    folders = [pathlib.Path(), CONFIGS]
+    if stack:  # What is included lies beside the file that includes it, if anywhere.
+        folders.insert(0, stack[-1].parent)
+    path = next((one / name for one in folders if (one / name).is_file()), None)
     if path is None:
+        looked = ", ".join(dict.fromkeys(str(one.resolve()) for one in folders))
         raise ConfigError(
-            f"{named_by}: there is no gin file {name}. Looked in the current folder "
-            f"({pathlib.Path.cwd()}) and in {CONFIGS}."
+            f"{named_by}: there is no gin file {name!r}. Looked in {looked}."
+            f"{did_you_mean(name, _gin_files(name, folders))}"
         )
     if path.resolve() in stack:
         raise ConfigError(f"{named_by}: {path} includes itself. Remove this line.")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not a text file: {error}.") from error
-    return list(_statements(text, str(path), None, (*stack, path.resolve())))
+    stack = (*stack, path.resolve())
+    return _Reader(text, lambda line: f"{path}, line {line}", stack).statements()
 
 
-def _statements(
-    text: str, source: str, where: str | None, stack: tuple[pathlib.Path, ...]
-) -> Iterator[Binding | Import]:
-    try:
-        parser = config_parser.ConfigParser(text, _Delegate())
-        for statement in parser:
-            here = where or f"{source}, line {statement.location.line_num}"
-            if isinstance(statement, config_parser.IncludeStatement):
-                yield from _parse_file(statement.filename, here, stack)
-            elif isinstance(statement, config_parser.ImportStatement):
-                yield Import(statement.module, here)
-            elif isinstance(statement, config_parser.BindingStatement):
-                yield Binding(
-                    statement.scope or "",
-                    statement.selector,
-                    statement.arg_name or "",
-                    statement.value,
-                    here,
-                )
-    except SyntaxError as error:
-        raise ConfigError(
-            f"{where or f'{source}, line {error.lineno}'}: {error.msg} "
-            f"In: {(error.text or '').strip()!r}. Expected: name.parameter = value."
-        ) from None
-    except tokenize.TokenError as error:
-        message, (line, _) = error.args
-        raise ConfigError(
-            f"{where or f'{source}, line {line}'}: {message}. A bracket or a string "
-            "is not closed."
-        ) from None
+def _gin_files(name: str, folders: Sequence[pathlib.Path]) -> set[str]:
+    """Names of gin files beside a missing one, and of all experiments."""
+    beside = pathlib.Path(name).parent
+    near = {
+        str(beside / one.name)
+        for folder in folders
+        for one in (folder / beside).glob("*.gin")
+    }
+    return near | {one.name for one in CONFIGS.glob("*.gin")}
+
+
+class _Delegate(config_parser.ParserDelegate):
+    """Makes gin's parser return references as they are written."""
+
+    def configurable_reference(self, scoped_configurable_name, evaluate):
+        scope, _, name = scoped_configurable_name.rpartition("/")
+        return Reference(scope, name, evaluate)
+
+    def macro(self, macro_name):
+        return Macro(macro_name)
+
+
+class _Reader:
+    """The statements of one text, those of its includes in their place."""
+
+    def __init__(
+        self, text: str, where: Callable[[int], str], stack: tuple[pathlib.Path, ...]
+    ):
+        self._text = text
+        self._where = where
+        self._stack = stack
+        self._lines: dict[str, str] = {}  # Binding key -> where it is bound.
+
+    def statements(self) -> list[Statement]:
+        statements: list[Statement] = []
+        try:
+            for one in config_parser.ConfigParser(self._text, _Delegate()):
+                statements += self._read(one, self._where(one.location.line_num))
+        except SyntaxError as error:
+            raise ConfigError(
+                f"{self._where(error.lineno or 1)}: {_explain(error.msg)} "
+                f"In: {(error.text or '').strip()!r}. Expected: name.parameter = value."
+            ) from None
+        except (tokenize.TokenError, StopIteration) as error:
+            line = error.args[1][0] if error.args else self._text.count("\n") + 1
+            raise ConfigError(
+                f"{self._where(line)}: the text ends within a statement: a bracket or "
+                "a string is not closed."
+            ) from None
+        return statements
+
+    def _read(self, statement, where: str) -> list[Statement]:
+        match statement:
+            case config_parser.IncludeStatement(filename=filename):
+                if self._lines:
+                    raise ConfigError(
+                        f"{where}: an include must stand above the file's own "
+                        "bindings, or it would override them. Move it to the top."
+                    )
+                return _parse_file(filename, where, self._stack)
+            case config_parser.ImportStatement(module=module):
+                return [Import(module, where)]
+            case config_parser.BindingStatement():
+                return [self._bind(statement, where)]
+        return []  # The head of a block: its bindings follow as such.
+
+    def _bind(self, statement, where: str) -> Binding:
+        scope, parameter = statement.scope or "", statement.arg_name or ""
+        binding = Binding(scope, statement.selector, parameter, statement.value, where)
+        if binding.key in self._lines:
+            raise ConfigError(
+                f"{where}: {binding.key} is bound already: {self._lines[binding.key]}. "
+                "Remove one of them."
+            )
+        self._lines[binding.key] = where
+        for one in leaves(binding.value):
+            if isinstance(one, float) and not math.isfinite(one):
+                raise ConfigError(f"{where}: {binding.key} must be a finite number.")
+        return binding
+
+
+def _explain(message: str) -> str:
+    """gin's message on a slip of syntax, in words that help."""
+    if unquoted := re.search(r"Failed to parse token '(.*)'", message, re.DOTALL):
+        token = unquoted[1]
+        meant = did_you_mean(token, ("True", "False", "None"))
+        return (
+            f"{token} is not a value.{meant} Text is quoted, '{token}'; a function is "
+            f"@{token}, a macro %{token}."
+        )
+    return message if message.endswith(".") else f"{message}."
 
 
 def deciding(
-    statements: Sequence[Binding | Import], entry_points: Sequence[str]
+    bindings: Iterable[Binding],
+    entry_points: Sequence[str],
+    neutral: Collection[str] = (),
 ) -> dict[str, str]:
     """The bindings that decide what some entry points do.
 
     Args:
-        statements: All statements; later ones override earlier ones.
+        bindings: As `loader.load` returns them, each name in its one spelling.
         entry_points: Names of the configurables from which to start.
+        neutral: `name.parameter` of bindings that decide nothing.
 
     Returns:
         Binding key -> value as gin text, for the entry points and for all that they
         refer to, in turn.
     """
-    last = {one.key: one for one in statements if isinstance(one, Binding)}
+    by_name: dict[str, list[Binding]] = {}
+    for one in bindings:
+        if f"{one.name}.{one.parameter}" not in neutral:
+            by_name.setdefault(one.name if one.parameter else f"%{one.key}", []).append(
+                one
+            )
     waiting, reached = list(entry_points), set()
     while waiting:
         name = waiting.pop()
-        if name in reached:
-            continue
-        reached.add(name)
-        for binding in last.values():
-            if binding.name.rpartition(".")[2] == name.rpartition(".")[2]:
-                for used in references(binding.value):
-                    waiting.append(used.name)
-    short = {name.rpartition(".")[2] for name in reached}
-    return {
-        key: repr(binding.value)
-        for key, binding in sorted(last.items())
-        if binding.name.rpartition(".")[2] in short
-    }
+        if name not in reached:
+            reached.add(name)
+            for binding in by_name.get(name, ()):
+                waiting += [
+                    repr(used) if isinstance(used, Macro) else used.name
+                    for used in references(binding.value)
+                ]
+    found = [one for name in reached for one in by_name.get(name, ())]
+    return {one.key: repr(one.value) for one in sorted(found, key=lambda one: one.key)}
+
+
+def leaves(value: Any) -> Iterator[Any]:
+    """What a value consists of, however deep: all that is no container."""
+    if isinstance(value, dict):
+        for pair in value.items():
+            yield from leaves(pair)
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from leaves(one)
+    else:
+        yield value
 
 
 def references(value: Any) -> Iterator[Reference | Macro]:
-    """The references and macros in a value, however deep."""
-    if isinstance(value, Reference | Macro):
-        yield value
-    elif isinstance(value, dict):
-        for pair in value.items():
-            yield from references(pair)
-    elif isinstance(value, list | tuple):
-        for one in value:
-            yield from references(one)
+    """The references and macros in a value."""
+    return (one for one in leaves(value) if isinstance(one, Reference | Macro))
+
+
+def replace(value: Any, function: Callable[[Any], Any]) -> Any:
+    """The same value with each of its leaves replaced by `function(leaf)`."""
+    if isinstance(value, dict):
+        return {replace(k, function): replace(v, function) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(replace(one, function) for one in value)
+    return function(value)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A sentence that names what was perhaps meant, or nothing; begins with a space."""
+    close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
+    return f" Did you mean {close[0]!r}?" if close else ""

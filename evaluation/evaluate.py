@@ -83,6 +83,7 @@ class Evaluator:
         for name, _, labels, logits in rows:
             probabilities = output.probabilities(logits)
             disease = probabilities[:, list(task.disease_classes)].sum(axis=1)
+            auc = results[name]["metrics"]["auc"]
             matrix = np.array(results[name]["confusion_matrix"])
             pictures = {
                 "confusion_matrix": figures.confusion_matrix(
@@ -92,6 +93,9 @@ class Evaluator:
                     np.isin(labels, task.disease_classes),
                     disease,
                     f"{name}: {task.rule}",
+                    interval=None
+                    if auc.get("low") is None
+                    else (auc["low"], auc["high"]),
                 ),
                 "scores": figures.score_distribution(
                     labels,

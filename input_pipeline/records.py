@@ -232,7 +232,10 @@ def crop_of(record: bytes) -> fundus.Crop:
     """Where a record's square lies in its photograph."""
     values = read_values(record)
     return fundus.Crop(
-        **{one.name: values[f"crop/{one.name}"] for one in dataclasses.fields(fundus.Crop)}
+        **{
+            one.name: values[f"crop/{one.name}"]
+            for one in dataclasses.fields(fundus.Crop)
+        }
     )
 
 
@@ -266,22 +269,23 @@ def first_damage(prepared: Prepared, shard: int) -> str:
     ids = [
         one.id for one in prepared.photographs if prepared.place(one.id).shard == shard
     ]
-    number = 0
-    try:
-        for record in tf.data.TFRecordDataset(os.fspath(path)).as_numpy_iterator():
-            if number == len(ids):
-                return f"{path} holds records behind its last one, number {number}."
-            _read_image(record, ids[number], prepared.image_size)
-            number += 1
-    except (tf.errors.OpError, ValueError) as error:
-        reason = getattr(error, "message", str(error))
-    else:
-        if number == len(ids):
-            return (
-                f"{path} is readable but not as it was written: its checksum differs."
-            )
-        reason = "the file ends here"
-    return f"{path}: record {number} ({ids[number]}) is damaged: {reason}."
+    written = iter(tf.data.TFRecordDataset(os.fspath(path)).as_numpy_iterator())
+    for number, photograph_id in enumerate(ids):
+        try:
+            _read_image(next(written), photograph_id, prepared.image_size)
+            continue
+        except StopIteration:
+            reason = "the file ends before it"
+        except tf.errors.DataLossError as error:
+            cut = "truncated" in error.message
+            reason = "it is cut off" if cut else "its bytes do not match their checksum"
+        except (tf.errors.OpError, ValueError) as error:
+            reason = getattr(error, "message", str(error))
+        return f"{path}: record {number} ({photograph_id}) is damaged: {reason}."
+    return (
+        f"{path}: all {len(ids)} records can be read, but the file is not as it was "
+        "written: its checksum differs."
+    )
 
 
 def _read_image(record: bytes, photograph_id: str, image_size: int) -> np.ndarray:
@@ -292,7 +296,9 @@ def _read_image(record: bytes, photograph_id: str, image_size: int) -> np.ndarra
         raise ValueError(f"it holds {found!r} instead")
     image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR_RGB)
     if image is None or image.shape != (image_size, image_size, 3):
-        raise ValueError(f"its image is no picture of {image_size} x {image_size} pixels")
+        raise ValueError(
+            f"its image is no picture of {image_size} x {image_size} pixels"
+        )
     return image
 
 

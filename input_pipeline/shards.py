@@ -1,7 +1,7 @@
 """Photographs to TFRecord shards: a pool of processes decodes, this process writes.
 
-A shard appears whole or not at all. Beside it goes a note, a JSON file of what it holds,
-from which a run that was killed goes on and from which the manifest is put together.
+A shard appears whole or not at all. Beside it goes a note, a JSON file of what it
+holds: from notes a run that was killed goes on, and the manifest is put together.
 """
 
 import collections
@@ -60,9 +60,9 @@ class Workshop:
             note = json.loads(self.note_path(number).read_text(encoding="utf-8"))
             if records.file_sha256(self.shard_path(number)) != note["shard"]["sha256"]:
                 return None
-        except (FileNotFoundError, ValueError):
-            return None
-        noted = {one["id"]: one for one in note["photographs"] + note["unreadable"]}
+            noted = {one["id"]: one for one in note["photographs"] + note["unreadable"]}
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None  # It is absent or damaged, so the shard is made again.
         expected = {
             one.id: _labels(one) | _stat(one.path) | self._path(one) for one in sources
         }
@@ -113,31 +113,30 @@ class Workshop:
         sources: Iterable[photograph.Photograph],
         window: int,
     ) -> Iterator[tuple[dict[str, int], ingest.Ingested | ingest.Unreadable]]:
-        """Each photograph's file state and content, in order, few at a time in memory."""
+        """Each one's file state and content, in order, few at a time in memory."""
         pending: collections.deque = collections.deque()
-
-        def next_result():
-            source, state, future = pending.popleft()
-            try:
-                return state, future.result()
-            except process.BrokenProcessPool as error:
-                raise RuntimeError(
-                    "A process that reads photographs died, perhaps for lack of memory, "
-                    f"at or shortly after {source.path}. Finished shards are kept; run "
-                    "the same command again, without this photograph if it persists."
-                ) from error
-
-        for source in sources:
-            # Taken before the file is read, so that a later change shows.
-            state = _stat(source.path)
-            future = pool.submit(
-                ingest.ingest, source.path, self.image_size, self.jpeg_quality
-            )
-            pending.append((source, state, future))
-            if len(pending) == window:
-                yield next_result()
-        while pending:
-            yield next_result()
+        first = None  # The photograph whose result is awaited.
+        try:
+            for source in sources:
+                # Taken before the file is read, so that a later change shows.
+                state = _stat(source.path)
+                future = pool.submit(
+                    ingest.ingest, source.path, self.image_size, self.jpeg_quality
+                )
+                pending.append((source, state, future))
+                if len(pending) == window:
+                    first, state, future = pending.popleft()
+                    yield state, future.result()
+            while pending:
+                first, state, future = pending.popleft()
+                yield state, future.result()
+        except process.BrokenProcessPool as error:
+            near = f" at or shortly after {first.path}" if first else ""
+            raise RuntimeError(
+                "A process that reads photographs died, perhaps for lack of memory,"
+                f"{near}. Finished shards are kept: run the same command again. If it "
+                "persists, it is a photograph that kills it: take that one out."
+            ) from error
 
     def _write(
         self,
@@ -152,14 +151,13 @@ class Workshop:
             for source in sources:
                 state, result = next(results)
                 entry = {"id": source.id} | self._path(source) | _labels(source) | state
+                entry["sha256"] = result.sha256
                 if isinstance(result, ingest.Unreadable):
                     note["unreadable"].append(entry | {"reason": result.reason})
                 else:
                     place = writer.write(_to_example(source, result))
-                    note["photographs"].append(
-                        entry
-                        | {"sha256": result.sha256, "place": dataclasses.asdict(place)}
-                    )
+                    entry["place"] = dataclasses.asdict(place)
+                    note["photographs"].append(entry)
                 bar.update()
         note["shard"] = writer.entry
         records.write_json(self.note_path(number), note)

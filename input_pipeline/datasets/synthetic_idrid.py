@@ -20,9 +20,9 @@ from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
-import tqdm
 from absl import app, flags
 
+from input_pipeline import progress
 from input_pipeline.datasets import synthetic
 
 _VERSION = 1  # of the drawings: one more whenever a seed comes to draw other pixels
@@ -206,7 +206,7 @@ def _draw_all(
     executor = concurrent.futures.ThreadPoolExecutor(workers or os.cpu_count())
     try:
         return list(
-            tqdm.tqdm(
+            progress.bar(
                 executor.map(draw, photographs),
                 total=len(photographs),
                 desc="Drawing",
