@@ -84,6 +84,7 @@ class Evaluator:
             probabilities = output.probabilities(logits)
             disease = probabilities[:, list(task.disease_classes)].sum(axis=1)
             auc = results[name]["metrics"]["auc"]
+            interval = (auc["low"], auc["high"]) if auc.get("low") is not None else None
             matrix = np.array(results[name]["confusion_matrix"])
             pictures = {
                 "confusion_matrix": figures.confusion_matrix(
@@ -93,9 +94,7 @@ class Evaluator:
                     np.isin(labels, task.disease_classes),
                     disease,
                     f"{name}: {task.rule}",
-                    interval=None
-                    if auc.get("low") is None
-                    else (auc["low"], auc["high"]),
+                    interval=interval,
                 ),
                 "scores": figures.score_distribution(
                     labels,

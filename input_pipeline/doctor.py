@@ -3,10 +3,11 @@
 import collections
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 
 import gin
 
-from input_pipeline import folder_lock, prepare, progress, records
+from input_pipeline import folder_lock, photograph, prepare, progress, records
 from input_pipeline.datasets import dataset as datasets
 
 
@@ -34,18 +35,36 @@ def doctor(
     """
     folder = preparation.folder(prepared_dir)
     findings = []
+    photographs = None
     if data_dir is not None:
-        findings.append(_examine_photographs(preparation.dataset, data_dir))
-    if (folder / records.MANIFEST).exists():
-        prepared = records.Prepared(folder)
-        findings.append(_examine_records(preparation, prepared, data_dir, repair))
-    else:
+        photographs = preparation.dataset.read(data_dir)
+        findings.append(_describe(preparation.dataset, photographs, data_dir))
+    if not (folder / records.MANIFEST).exists():
         findings.append(f"{folder}: nothing is prepared yet.")
+        return "\n".join(findings)
+    with folder_lock.hold(folder, wait=True):
+        prepared = records.Prepared(folder)
+        damaged = _examine_records(prepared, repair=repair)
+        if photographs is not None:
+            prepare.check_unchanged(prepared, photographs, data_dir)
+        for shard, damage in damaged.items():
+            findings.append(damage)
+            findings.append(_remake(preparation, prepared, shard, data_dir))
+    findings.append(
+        f"{folder}: all {len(prepared.photographs)} records in "
+        f"{len(prepared.manifest['shards'])} shards are intact."
+    )
+    if prepared.manifest["unreadable"]:
+        count = len(prepared.manifest["unreadable"])
+        findings.append(f"{count} photographs could not be read and have no record.")
     return "\n".join(findings)
 
 
-def _examine_photographs(dataset: datasets.Dataset, data_dir: pathlib.Path) -> str:
-    photographs = dataset.read(data_dir)
+def _describe(
+    dataset: datasets.Dataset,
+    photographs: Sequence[photograph.Photograph],
+    data_dir: pathlib.Path,
+) -> str:
     lines = [f"{data_dir} is laid out as published:", dataset.tree.strip("\n")]
     by_split = collections.defaultdict(collections.Counter)
     for one in photographs:
@@ -59,42 +78,62 @@ def _examine_photographs(dataset: datasets.Dataset, data_dir: pathlib.Path) -> s
     return "\n".join(lines)
 
 
-def _examine_records(
-    preparation: prepare.Preparation,
-    prepared: records.Prepared,
-    data_dir: pathlib.Path | None,
-    repair: bool,
-) -> str:
+def _examine_records(prepared: records.Prepared, *, repair: bool) -> dict[int, str]:
+    """Shard -> its first damage; raises unless these are to be repaired."""
     every = range(len(prepared.manifest["shards"]))
-    damaged = [
-        shard
-        for shard in progress.bar(every, "verify", unit="shard", delay=2)
-        if not prepared.is_intact(shard)
-    ]
-    if not damaged:
-        count = len(prepared.photographs)
-        return f"{prepared.folder}: all {count} records in {len(every)} shards intact."
-    damages = "\n".join(records.first_damage(prepared, shard) for shard in damaged)
-    if not repair:
+    damaged = {}
+    for shard in progress.bar(every, "verify", unit="shard", delay=2):
+        if prepared.is_intact(shard):
+            _check_manifest(prepared, shard)
+        else:
+            damaged[shard] = records.first_damage(prepared, shard)
+    if damaged and not repair:
+        damages = "\n".join(damaged.values())
         raise ValueError(
             f"{len(damaged)} of {len(every)} shards are damaged:\n{damages}\n"
-            "Make them again with --gin_bindings='doctor.repair = True' --data_dir=..."
+            "Make them again: --data_dir=<folder of the photographs> "
+            "--gin_bindings='doctor.repair = True'."
         )
-    if data_dir is None:
-        raise ValueError(f"{damages}\nTo repair, name the photographs: --data_dir=...")
-    with folder_lock.hold(prepared.folder, wait=True):
-        for shard in damaged:
-            _remake(preparation, prepared, shard, data_dir)
-    return f"{damages}\nMade again: {len(damaged)} of {len(every)} shards."
+    return damaged
+
+
+def _check_manifest(prepared: records.Prepared, shard: int) -> None:
+    """Raises if the manifest says of a record what the intact record does not."""
+    for entry in prepared.manifest["photographs"]:
+        if entry["place"]["shard"] != shard:
+            continue
+        expected = {"id": entry["id"], "source/sha256": entry["sha256"]}
+        expected |= {name: entry[name] for name in records.LABELS}
+        expected = {name: one for name, one in expected.items() if one is not None}
+        try:
+            found = records.read_values(prepared.read_record(entry["id"]))
+        except ValueError as error:
+            found = {"record": str(error)}
+        found = {
+            name: one.decode() if isinstance(one, bytes) else one
+            for name, one in found.items()
+            if name != "image/encoded" and not name.startswith("crop/")
+        }
+        if found != expected:
+            raise ValueError(
+                f"{prepared.folder / records.MANIFEST} is damaged: of {entry['id']} it "
+                f"says {expected}, where the record says {found}. Remove the manifest "
+                "and prepare the photographs again."
+            )
 
 
 def _remake(
     preparation: prepare.Preparation,
     prepared: records.Prepared,
     shard: int,
-    data_dir: pathlib.Path,
-) -> None:
-    """Makes one shard again and enters it in the manifest."""
+    data_dir: pathlib.Path | None,
+) -> str:
+    """Makes one shard again and enters it in the manifest; says what came of it."""
+    if data_dir is None:
+        raise ValueError(
+            f"{records.first_damage(prepared, shard)}\nTo make the shard again, name "
+            "the photographs: --data_dir=<folder>."
+        )
     manifest = prepared.manifest
     numbers = [
         number
@@ -105,7 +144,7 @@ def _remake(
     for number in numbers:
         entry = manifest["photographs"][number]
         path = data_dir / entry["path"]
-        if not path.exists() or records.file_sha256(path) != entry["sha256"]:
+        if records.file_sha256(path) != entry["sha256"]:
             raise ValueError(
                 f"{path} is not the photograph that was prepared, so its shard cannot "
                 f"be made again. Restore it, or remove {prepared.folder} and prepare "
@@ -116,11 +155,14 @@ def _remake(
     note = workshop.make({shard: sources})[shard]
     if note["unreadable"]:
         raise ValueError(
-            f"{note['unreadable'][0]['path']} cannot be read any more: "
+            f"{data_dir / note['unreadable'][0]['path']} cannot be read any more: "
             f"{note['unreadable'][0]['reason']}"
         )
+    same = note["shard"] == manifest["shards"][shard]
     manifest["shards"][shard] = note["shard"]
     for number, entry in zip(numbers, note["photographs"], strict=True):
         manifest["photographs"][number] = entry
     records.write_json(prepared.folder / records.MANIFEST, manifest)
     workshop.note_path(shard).unlink()
+    how = "as it was" if same else "by libraries that write other bytes than before"
+    return f"Made again: {prepared.shard_path(shard)}, {how}."

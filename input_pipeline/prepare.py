@@ -4,11 +4,12 @@ A prepared folder belongs to its settings and is shared by all runs that have th
 The manifest comes last: where it lies, the folder is complete.
 """
 
+import collections
 import dataclasses
 import hashlib
 import json
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import gin
@@ -84,17 +85,23 @@ class Preparation:
         """
         folder = self.folder(prepared_dir)
         if data_dir is None:
-            if (folder / records.MANIFEST).exists():
-                return records.Prepared(folder)
-            raise ValueError(
-                f"{folder} holds no prepared photographs. Name the folder of the "
-                f"dataset {self.dataset.name!r} with --data_dir."
-            )
+            if not (folder / records.MANIFEST).exists():
+                raise ValueError(
+                    f"{folder} holds no prepared photographs. Name the folder of the "
+                    f"dataset {self.dataset.name!r} with --data_dir."
+                )
+            prepared = records.Prepared(folder)
+            self._check_complete(prepared)
+            return prepared
         photographs = self.dataset.read(data_dir)
+        _check_ids(photographs)
         with folder_lock.hold(folder, wait=True):
             if (folder / records.MANIFEST).exists():
                 prepared = records.Prepared(folder)
-                _check_unchanged(prepared, photographs, data_dir)
+                shard_files = {one["file"] for one in prepared.manifest["shards"]}
+                _remove_leftovers(folder, keep=shard_files)
+                check_unchanged(prepared, photographs, data_dir)
+                self._check_complete(prepared)
                 logging.info("Reusing the prepared photographs in %s.", folder)
                 return prepared
             try:
@@ -124,6 +131,10 @@ class Preparation:
         step = shards.PHOTOGRAPHS_PER_SHARD
         groups = [photographs[i : i + step] for i in range(0, len(photographs), step)]
         workshop = self.workshop(data_dir, folder, len(groups))
+        numbers = range(len(groups))
+        shard_files = {workshop.shard_path(number).name for number in numbers}
+        note_files = {workshop.note_path(number).name for number in numbers}
+        _remove_leftovers(folder, keep=shard_files | note_files)
         notes = {
             number: note
             for number, group in enumerate(groups)
@@ -138,9 +149,14 @@ class Preparation:
                 if number not in notes
             }
         )
-        ordered = [notes[number] for number in range(len(groups))]
+        ordered = [notes[number] for number in numbers]
         unreadable = [one for note in ordered for one in note["unreadable"]]
-        self._report(unreadable, data_dir)
+        self._report(
+            unreadable,
+            f"{len(unreadable)} of {len(photographs)} photographs in {data_dir} cannot "
+            "be read; all others are prepared",
+            "Replace them and run the same command again",
+        )
         records.write_json(
             folder / records.MANIFEST,
             {
@@ -152,28 +168,32 @@ class Preparation:
                 "unreadable": unreadable,
             },
         )
-        for number in range(len(groups)):
-            workshop.note_path(number).unlink()
+        _remove_leftovers(folder, keep=shard_files)
+
+    def _check_complete(self, prepared: records.Prepared) -> None:
+        """Reports what an earlier run, which was told to skip it, could not read."""
+        unreadable = prepared.manifest["unreadable"]
+        self._report(
+            unreadable,
+            f"{len(unreadable)} photographs are missing from {prepared.folder}, which "
+            "was prepared without those that could not be read",
+            f"Replace them, remove {prepared.folder} and prepare again",
+        )
 
     def _report(
-        self, unreadable: Sequence[dict[str, Any]], data_dir: pathlib.Path
+        self, unreadable: Sequence[dict[str, Any]], what: str, remedy: str
     ) -> None:
+        """Fails because of unreadable photographs, or lists them and goes on."""
         if not unreadable:
             return
-        listing = "\n".join(
-            f"  {data_dir / one['path']}: {one['reason']}" for one in unreadable
-        )
+        lines = (f"  {one['path']}: {one['reason']}" for one in unreadable)
+        listing = "\n".join(lines)
         if not self.skip_unreadable:
             raise ValueError(
-                f"{len(unreadable)} photographs cannot be read; all others are "
-                f"prepared:\n{listing}\nReplace them and run the same command again, or "
-                "go on without them: --gin_bindings='prepare.skip_unreadable = True'."
+                f"{what}:\n{listing}\n{remedy}, or go on without them: "
+                "--gin_bindings='prepare.skip_unreadable = True'."
             )
-        logging.warning(
-            "Going on without %d photographs that cannot be read:\n%s",
-            len(unreadable),
-            listing,
-        )
+        logging.warning("Going on although %s:\n%s", what, listing)
 
 
 def sizes(prepared: records.Prepared) -> str:
@@ -187,12 +207,24 @@ def sizes(prepared: records.Prepared) -> str:
     )
 
 
-def _check_unchanged(
+def check_unchanged(
     prepared: records.Prepared,
     photographs: Sequence[photograph.Photograph],
     data_dir: pathlib.Path,
 ) -> None:
-    """Raises with the difference if photographs are not those that were prepared."""
+    """Compares photographs with those that were prepared.
+
+    A file of known size and time is taken for known; any other is read. What turns out
+    to be a copy or a renamed file is entered in the manifest, and read only once.
+
+    Args:
+        prepared: The prepared photographs; the caller holds their folder.
+        photographs: What the data folder holds now.
+        data_dir: The data folder.
+
+    Raises:
+        ValueError: They differ. Says in what.
+    """
     manifest = prepared.manifest
     known = {one["id"]: one for one in manifest["photographs"] + manifest["unreadable"]}
     found = {one.id: one for one in photographs}
@@ -207,13 +239,17 @@ def _check_unchanged(
                 what = f"has {name} {new!r}, was {old!r}"
                 differences.append((photograph_id, what))
         stat = source.path.stat()
-        if (stat.st_size, stat.st_mtime_ns) == (entry["bytes"], entry["modified"]):
+        now = {
+            "path": source.path.relative_to(data_dir).as_posix(),
+            "bytes": stat.st_size,
+            "modified": stat.st_mtime_ns,
+        }
+        if entry | now == entry:
             continue
-        # An unreadable photograph has no checksum: any other file in its place counts.
-        if records.file_sha256(source.path) != entry.get("sha256"):
+        if records.file_sha256(source.path) != entry["sha256"]:
             differences.append((photograph_id, "is another file"))
         else:
-            entry["modified"] = stat.st_mtime_ns
+            entry |= now
             touched = True
     if differences:
         differences.sort()
@@ -224,5 +260,24 @@ def _check_unchanged(
             f"prepared from:\n{listing}{more}\nRestore them, or name another folder "
             f"with --prepared_dir, or remove {prepared.folder} and prepare again."
         )
-    if touched:  # Copied or touched files need to be read only once.
+    if touched:
         records.write_json(prepared.folder / records.MANIFEST, manifest)
+
+
+def _check_ids(photographs: Sequence[photograph.Photograph]) -> None:
+    """Raises if two photographs share an id, so that one would hide the other."""
+    counts = collections.Counter(one.id for one in photographs)
+    shared = [one for one in photographs if counts[one.id] > 1]
+    if shared:
+        paths = ", ".join(str(one.path) for one in shared if one.id == shared[0].id)
+        raise ValueError(
+            f"Each photograph needs an id of its own. Received: {shared[0].id!r} for "
+            f"{paths}. Correct the dataset's reader."
+        )
+
+
+def _remove_leftovers(folder: pathlib.Path, keep: Collection[str]) -> None:
+    """Removes what killed runs left behind, and shards of photographs since changed."""
+    leftovers = {path for path in folder.glob("shard-*") if path.name not in keep}
+    for path in leftovers | set(folder.rglob("*.partial")):
+        path.unlink()

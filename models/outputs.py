@@ -20,7 +20,7 @@ class Softmax:
         return num_classes
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
-        """Float array `(batch, num_outputs)` of logits -> `(batch, num_classes)`, 0-1."""
+        """Logits `(batch, num_outputs)` -> float64 `(batch, num_classes)`, 0-1."""
         return special.softmax(logits.astype(np.float64), axis=-1)
 
     def check_loss(self, loss: keras.losses.Loss) -> None:

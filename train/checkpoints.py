@@ -43,6 +43,7 @@ class Progress(tf.train.experimental.PythonState):
         self._callbacks = callbacks
 
     def serialize(self) -> bytes:
+        """Everything as one value, for `tf.train.Checkpoint`."""
         fields = {name: value for name, value in vars(self).items() if name in _FIELDS}
         arrays: dict[str, np.ndarray] = {}
         states = []
@@ -58,6 +59,7 @@ class Progress(tf.train.experimental.PythonState):
         return buffer.getvalue()
 
     def deserialize(self, string_value: bytes) -> None:
+        """Takes back what `serialize` gave."""
         with np.load(io.BytesIO(string_value), allow_pickle=False) as stored:
             meta = json.loads(stored["meta"].tobytes())
             for name, value in meta["fields"].items():
@@ -137,9 +139,9 @@ class Checkpoints:
         except (tf.errors.OpError, AssertionError, IndexError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise ValueError(
-                f"The checkpoint {self.latest} cannot be read: {reason} Remove its files "
-                "and its line in `checkpoint` beside it to go on from the one before, "
-                "or remove the folder to start anew."
+                f"The checkpoint {self.latest} cannot be read: {reason} Remove its "
+                "files and its line in `checkpoint` beside it to go on from the one "
+                "before, or remove the folder to start anew."
             ) from error
         return True
 

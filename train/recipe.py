@@ -80,6 +80,7 @@ class Recipe:
         for name in ("epochs", "checkpoint_every_epochs", "keep_checkpoints"):
             if getattr(self, name) < 1:
                 raise ValueError(
-                    f"`train.{name}` must be at least 1. Received: {getattr(self, name)}."
+                    f"`train.{name}` must be at least 1. "
+                    f"Received: {getattr(self, name)}."
                 )
         self.output.check_loss(self.loss)

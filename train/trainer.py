@@ -225,8 +225,8 @@ class Trainer:
             return
         raise NonFiniteLossError(
             "The loss is no longer a finite number since some step between "
-            f"{self._finite_step + 1} and {progress.step} (epoch {progress.epoch + 1}). "
-            f"The last good checkpoint is kept: "
+            f"{self._finite_step + 1} and {progress.step} (epoch {progress.epoch + 1})."
+            " The last good checkpoint is kept: "
             f"{saved.latest or 'there is none yet'}. Lower the learning rate and train "
             "in another --run_dir."
         )
