@@ -127,6 +127,8 @@ def _parse_file(
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not a text file: {error}.") from error
+    if "\0" in text:  # Python's tokenizer fails on it in ways of its own.
+        raise ConfigError(f"{path} is not a text file: it holds a null character.")
     stack = (*stack, path.resolve())
     return _Reader(text, lambda line: f"{path}, line {line}", stack).statements()
 
@@ -167,20 +169,27 @@ class _Reader:
     def statements(self) -> list[Statement]:
         statements: list[Statement] = []
         try:
-            for one in config_parser.ConfigParser(self._text, _Delegate()):
+            parser = config_parser.ConfigParser(self._text, _Delegate())
+            for one in parser:
                 statements += self._read(one, self._where(one.location.line_num))
         except SyntaxError as error:
-            raise ConfigError(
-                f"{self._where(error.lineno or 1)}: {_explain(error.msg)} "
-                f"In: {(error.text or '').strip()!r}. Expected: name.parameter = value."
-            ) from None
+            raise self._error(error.lineno or 1, _explain(error.msg)) from None
+        except TypeError as error:  # What cannot be the key of a dictionary.
+            line = parser.current_token.start[0]
+            raise self._error(line, f"{error}.") from None
         except (tokenize.TokenError, StopIteration) as error:
-            line = error.args[1][0] if error.args else self._text.count("\n") + 1
-            raise ConfigError(
-                f"{self._where(line)}: the text ends within a statement: a bracket or "
-                "a string is not closed."
-            ) from None
+            line = error.args[1][0] if error.args else len(self._text.splitlines())
+            reason = "the text ends within a bracket or a string. Close it."
+            raise self._error(line, reason) from None
         return statements
+
+    def _error(self, line: int, reason: str) -> ConfigError:
+        lines = self._text.splitlines()
+        written = lines[line - 1].strip() if line <= len(lines) else ""
+        return ConfigError(
+            f"{self._where(line)}: {reason} In: {written!r}. "
+            "Expected: name.parameter = value."
+        )
 
     def _read(self, statement, where: str) -> list[Statement]:
         match statement:
@@ -214,7 +223,7 @@ class _Reader:
 
 def _explain(message: str) -> str:
     """gin's message on a slip of syntax, in words that help."""
-    if unquoted := re.search(r"Failed to parse token '(.*)'", message, re.DOTALL):
+    if unquoted := re.search(r"Failed to parse token '([A-Za-z_]\w*)'", message):
         token = unquoted[1]
         meant = did_you_mean(token, ("True", "False", "None"))
         return (

@@ -8,8 +8,8 @@ import gin
 import keras
 import numpy as np
 
-from evaluation import intervals, predict, table
-from input_pipeline import photograph, records, tasks
+from evaluation import intervals, metrics, predict, table
+from input_pipeline import records, tasks
 from input_pipeline import splits as stored_splits
 from models import outputs
 from visualization import figures
@@ -61,70 +61,72 @@ class Evaluator:
         """
         forward = predict.Forward(model)
         photographs = {one.id: one for one in prepared.photographs}
-        results = {}
-        rows: list[tuple[photograph.Split, Sequence[str], np.ndarray, np.ndarray]] = []
+        predictions = []
         for name in self.splits:
             ids = split[name]
             labels = np.array(task.labels([photographs[one] for one in ids]))
             logits = forward(prepared.open(ids))
-            rows.append((name, ids, labels, logits))
-            results[name] = intervals.score_with_intervals(
-                labels,
-                output.probabilities(logits),
+            probabilities = output.probabilities(logits)
+            predictions.append(
+                predict.Predictions(name, ids, labels, logits, probabilities)
+            )
+        results = {
+            one.split: intervals.score_with_intervals(
+                one.labels,
+                one.probabilities,
                 task.disease_classes,
                 resamples=self.resamples,
                 seed=self.seed,
             )
-        self._write(rows, results, task, output, folder)
-        return results
-
-    def _write(self, rows, results, task, output, folder: pathlib.Path) -> None:
-        drawings = folder / "figures"
-        for name, _, labels, logits in rows:
-            probabilities = output.probabilities(logits)
-            disease = probabilities[:, list(task.disease_classes)].sum(axis=1)
-            auc = results[name]["metrics"]["auc"]
-            interval = (auc["low"], auc["high"]) if auc.get("low") is not None else None
-            matrix = np.array(results[name]["confusion_matrix"])
-            pictures = {
-                "confusion_matrix": figures.confusion_matrix(
-                    matrix, task.class_names, f"{name}: {task.rule}"
-                ),
-                "roc": figures.roc(
-                    np.isin(labels, task.disease_classes),
-                    disease,
-                    f"{name}: {task.rule}",
-                    interval=interval,
-                ),
-                "scores": figures.score_distribution(
-                    labels,
-                    disease,
-                    task.class_names,
-                    f"{name}: {task.rule}",
-                    disease_classes=task.disease_classes,
-                ),
-            }
-            for kind, figure in pictures.items():
-                figures.save(figure, drawings / f"{kind}_{name}.png")
-        logits = np.concatenate([row[3] for row in rows])
-        predict.write_csv(
-            folder / "predictions.csv",
-            ids=[one for row in rows for one in row[1]],
-            splits=[row[0] for row in rows for _ in row[1]],
-            labels=np.concatenate([row[2] for row in rows]),
-            logits=logits,
-            probabilities=output.probabilities(logits),
-            class_names=task.class_names,
-        )
+            for one in predictions
+        }
+        for one in predictions:
+            _draw(one, results[one.split], task, folder / "figures")
+        predict.write_csv(folder / "predictions.csv", predictions, task.class_names)
         content = {"task": task.description(), **results}
         records.write_json(folder / "metrics.json", content)
+        return results
 
 
-def report(metrics: dict) -> str:
+def _draw(
+    predictions: predict.Predictions,
+    scores: dict,
+    task: tasks.Task,
+    folder: pathlib.Path,
+) -> None:
+    title = f"{predictions.split}: {task.rule}"
+    disease = metrics.disease_probability(
+        predictions.probabilities, task.disease_classes
+    )
+    auc = scores["metrics"]["auc"]
+    interval = (auc["low"], auc["high"]) if auc.get("low") is not None else None
+    pictures = {
+        "confusion_matrix": figures.confusion_matrix(
+            np.array(scores["confusion_matrix"]), task.class_names, title
+        ),
+        "roc": figures.roc(
+            np.isin(predictions.labels, task.disease_classes),
+            disease,
+            title,
+            interval=interval,
+        ),
+        "scores": figures.score_distribution(
+            predictions.labels,
+            disease,
+            task.class_names,
+            title,
+            disease_classes=task.disease_classes,
+        ),
+    }
+    for name, figure in pictures.items():
+        figures.save(figure, folder / f"{name}_{predictions.split}.png")
+
+
+def report(results: dict) -> str:
     """The tables of `metrics.json`, for the terminal."""
-    names = metrics["task"]["class_names"]
-    parts = [f"Task: {metrics['task']['rule']}"]
-    for split, scores in metrics.items():
+    names = results["task"]["class_names"]
+    parts = [f"Task: {results['task']['rule']}"]
+    for split, scores in results.items():
         if split != "task":
             parts.append(f"{split}\n{table.render(scores, names)}")
     return "\n\n".join(parts)

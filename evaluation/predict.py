@@ -1,6 +1,7 @@
 """A model's logits for prepared photographs, each photograph exactly once."""
 
 import csv
+import dataclasses
 import pathlib
 from collections.abc import Sequence
 
@@ -44,37 +45,47 @@ class Forward:
         return np.concatenate(logits)
 
 
+@dataclasses.dataclass(frozen=True)
+class Predictions:
+    """What a model said of the photographs of one split.
+
+    Attributes:
+        split: Name of the split.
+        ids: Photograph ids.
+        labels: int array of shape `(n,)`.
+        logits: float32 array of shape `(n, num_outputs)`.
+        probabilities: float64 array of shape `(n, num_classes)`, 0-1.
+    """
+
+    split: str
+    ids: Sequence[str]
+    labels: np.ndarray
+    logits: np.ndarray
+    probabilities: np.ndarray
+
+
 def write_csv(
-    path: pathlib.Path,
-    ids: Sequence[str],
-    splits: Sequence[str],
-    labels: np.ndarray,
-    logits: np.ndarray,
-    probabilities: np.ndarray,
-    class_names: Sequence[str],
+    path: pathlib.Path, predictions: Sequence[Predictions], class_names: Sequence[str]
 ) -> None:
     """Writes a row a photograph: what it is, what the model said.
 
     Args:
-        path: The CSV file.
-        ids: Photograph ids.
-        splits: The split of each.
-        labels: int array of shape `(n,)`.
-        logits: float array of shape `(n, num_outputs)`.
-        probabilities: float array of shape `(n, num_classes)`, 0-1.
+        path: The CSV file; it appears whole or not at all.
+        predictions: Those of each split.
         class_names: Names of the classes, for the header.
     """
     header = ["id", "split", "label", "predicted"]
     header += [f"probability {name}" for name in class_names]
-    header += [f"logit {number}" for number in range(logits.shape[1])]
+    header += [f"logit {number}" for number in range(predictions[0].logits.shape[1])]
     partial = path.with_name(path.name + ".partial")
     with open(partial, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(header)
-        for row in zip(ids, splits, labels, logits, probabilities, strict=True):
-            one_id, split, label, logit, probability = row
-            writer.writerow(
-                [one_id, split, int(label), int(probability.argmax())]
-                + [f"{value:.9g}" for value in (*probability, *logit)]
-            )
+        for one in predictions:
+            columns = (one.ids, one.labels, one.probabilities, one.logits)
+            for name, label, probability, logits in zip(*columns, strict=True):
+                row = [name, one.split, int(label), int(probability.argmax())]
+                # Nine digits give back a float32 exactly.
+                row += [f"{value:.9g}" for value in (*probability, *logits)]
+                writer.writerow(row)
     partial.replace(path)

@@ -3,7 +3,7 @@
 import collections
 import dataclasses
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import gin
 
@@ -44,7 +44,15 @@ def doctor(
         return "\n".join(findings)
     with folder_lock.hold(folder, wait=True):
         prepared = records.Prepared(folder)
-        damaged = _examine_records(prepared, repair=repair)
+        damaged = _find_damage(prepared)
+        if damaged and not (repair and data_dir):
+            damages = "\n".join(damaged.values())
+            raise ValueError(
+                f"{len(damaged)} of {len(prepared.manifest['shards'])} shards are "
+                f"damaged:\n{damages}\nMake them again: --data_dir=<folder of the "
+                "photographs> --gin_bindings='doctor.repair = True'."
+            )
+        _check_manifest(prepared, skip=damaged)
         if photographs is not None:
             prepare.check_unchanged(prepared, photographs, data_dir)
         for shard, damage in damaged.items():
@@ -78,29 +86,21 @@ def _describe(
     return "\n".join(lines)
 
 
-def _examine_records(prepared: records.Prepared, *, repair: bool) -> dict[int, str]:
-    """Shard -> its first damage; raises unless these are to be repaired."""
+def _find_damage(prepared: records.Prepared) -> dict[int, str]:
+    """Damaged shard -> its first damage."""
     every = range(len(prepared.manifest["shards"]))
-    damaged = {}
-    for shard in progress.bar(every, "verify", unit="shard", delay=2):
-        if prepared.is_intact(shard):
-            _check_manifest(prepared, shard)
-        else:
-            damaged[shard] = records.first_damage(prepared, shard)
-    if damaged and not repair:
-        damages = "\n".join(damaged.values())
-        raise ValueError(
-            f"{len(damaged)} of {len(every)} shards are damaged:\n{damages}\n"
-            "Make them again: --data_dir=<folder of the photographs> "
-            "--gin_bindings='doctor.repair = True'."
-        )
-    return damaged
+    return {
+        shard: records.first_damage(prepared, shard)
+        for shard in progress.bar(every, "verify", unit="shard", delay=2)
+        if not prepared.is_intact(shard)
+    }
 
 
-def _check_manifest(prepared: records.Prepared, shard: int) -> None:
-    """Raises if the manifest says of a record what the intact record does not."""
-    for entry in prepared.manifest["photographs"]:
-        if entry["place"]["shard"] != shard:
+def _check_manifest(prepared: records.Prepared, skip: Collection[int]) -> None:
+    """Raises if the manifest and a record, not in a shard to skip, contradict."""
+    entries = prepared.manifest["photographs"]
+    for entry in progress.bar(entries, "compare", unit="photo", delay=2):
+        if entry["place"]["shard"] in skip:
             continue
         expected = {"id": entry["id"], "source/sha256": entry["sha256"]}
         expected |= {name: entry[name] for name in records.LABELS}
@@ -126,14 +126,9 @@ def _remake(
     preparation: prepare.Preparation,
     prepared: records.Prepared,
     shard: int,
-    data_dir: pathlib.Path | None,
+    data_dir: pathlib.Path,
 ) -> str:
     """Makes one shard again and enters it in the manifest; says what came of it."""
-    if data_dir is None:
-        raise ValueError(
-            f"{records.first_damage(prepared, shard)}\nTo make the shard again, name "
-            "the photographs: --data_dir=<folder>."
-        )
     manifest = prepared.manifest
     numbers = [
         number

@@ -86,11 +86,11 @@ class Workshop:
             OSError: The disk is full; shards that were finished stay.
             RuntimeError: A worker process died.
         """
-        every = [one for group in sources.values() for one in group]
-        if not every:
+        if not sources:
             return {}
+        every = [one for group in sources.values() for one in group]
         context = multiprocessing.get_context("spawn")
-        workers = min(os.cpu_count() or 1, len(every))
+        workers = max(1, min(os.cpu_count() or 1, len(every)))
         with (
             concurrent.futures.ProcessPoolExecutor(
                 workers, context, initializer=ingest.start_worker

@@ -43,11 +43,19 @@ def test_the_csv_has_a_row_a_photograph_and_reads_back(tmp_path):
     path = tmp_path / "predictions.csv"
     predict.write_csv(
         path,
-        ids=["a", "b"],
-        splits=["valid", "test"],
-        labels=np.array([1, 0]),
-        logits=np.array([[0.5, 1.5], [2.0, -1.0]], np.float32),
-        probabilities=np.array([[0.25, 0.75], [0.9, 0.1]]),
+        [
+            predict.Predictions(
+                split,
+                [photograph_id],
+                np.array([label]),
+                np.array([logits], np.float32),
+                np.array([probabilities]),
+            )
+            for split, photograph_id, label, logits, probabilities in [
+                ("valid", "a", 1, [0.5, 1.5], [0.25, 0.75]),
+                ("test", "b", 0, [2.0, -1.0], [0.9, 0.1]),
+            ]
+        ],
         class_names=("healthy, or nearly", "ill"),
     )
     with open(path, newline="", encoding="utf-8") as file:
