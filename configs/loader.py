@@ -174,10 +174,8 @@ def _check_called(binding: syntax.Binding, value: syntax.Reference, hint: Any) -
 
 
 def _is_union(hint: Any) -> bool:
-    return (
-        typing.get_origin(hint) is typing.Union
-        or (hasattr(hint, "__or__")
-        and (type(hint).__name__ == "UnionType"))
+    return typing.get_origin(hint) is typing.Union or (
+        hasattr(hint, "__or__") and (type(hint).__name__ == "UnionType")
     )
 
 

@@ -1,88 +1,33 @@
-"""Gin files as statements, read without importing anything they name.
+"""Reads gin files without importing anything they name.
 
 This is what makes a missing file or a slip of syntax an error within a second, before
-TensorFlow is imported. It also gives configs a plain form that can be compared.
+TensorFlow is imported.
 """
 
-import dataclasses
-import difflib
 import math
 import pathlib
 import re
 import tokenize
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from gin import config_parser
+
+from configs.statements import (
+    Binding,
+    ConfigError,
+    Import,
+    Macro,
+    Reference,
+    Statement,
+    did_you_mean,
+    leaves,
+)
 
 CONFIGS = pathlib.Path(__file__).parent
 """Where a gin file is looked for last: `include 'models/resnet_v2.gin'`."""
 
 COMMAND_LINE = "--gin_bindings"
-"""What `where` begins with for statements from the command line."""
-
-
-class ConfigError(ValueError):
-    """A mistake in a gin file or in --gin_bindings."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Reference:
-    """`@scope/name` or, evaluated, `@scope/name()`."""
-
-    scope: str
-    name: str
-    evaluate: bool
-
-    def __repr__(self):
-        scope = f"{self.scope}/" if self.scope else ""
-        return f"@{scope}{self.name}{'()' if self.evaluate else ''}"
-
-
-@dataclasses.dataclass(frozen=True)
-class Macro:
-    """`%name`; a scope is part of the name."""
-
-    name: str
-
-    def __repr__(self):
-        return f"%{self.name}"
-
-
-@dataclasses.dataclass(frozen=True)
-class Binding:
-    """`scope/name.parameter = value`, or `name = value` for a macro.
-
-    Attributes:
-        scope: The scope, or "".
-        name: The configurable's name as written, or the macro's.
-        parameter: The parameter, or "" for a macro.
-        value: Python literals, `Reference`s and `Macro`s.
-        where: File and line, for a person.
-    """
-
-    scope: str
-    name: str
-    parameter: str
-    value: Any
-    where: str
-
-    @property
-    def key(self) -> str:
-        """The left side, as gin text."""
-        scope = f"{self.scope}/" if self.scope else ""
-        return f"{scope}{self.name}{'.' if self.parameter else ''}{self.parameter}"
-
-
-@dataclasses.dataclass(frozen=True)
-class Import:
-    """`import module`, by which a gin file brings a user's own code."""
-
-    module: str
-    where: str
-
-
-Statement = Binding | Import
+"""What `where` begins with in statements from the command line."""
 
 
 def parse(gin_files: Sequence[str], gin_bindings: Sequence[str]) -> list[Statement]:
@@ -149,7 +94,7 @@ class _Delegate(config_parser.ParserDelegate):
 
     def configurable_reference(self, scoped_configurable_name, evaluate):
         scope, _, name = scoped_configurable_name.rpartition("/")
-        return Reference(scope, name, evaluate)
+        return Reference(scope, name, called=evaluate)
 
     def macro(self, macro_name):
         return Macro(macro_name)
@@ -164,7 +109,7 @@ class _Reader:
         self._text = text
         self._where = where
         self._stack = stack
-        self._lines: dict[str, str] = {}  # Binding key -> where it is bound.
+        self._bound: dict[str, str] = {}  # Binding key -> where it is bound.
 
     def statements(self) -> list[Statement]:
         statements: list[Statement] = []
@@ -186,15 +131,16 @@ class _Reader:
     def _error(self, line: int, reason: str) -> ConfigError:
         lines = self._text.splitlines()
         written = lines[line - 1].strip() if line <= len(lines) else ""
+        if written and self._stack:
+            reason += f" In: {written!r}."
         return ConfigError(
-            f"{self._where(line)}: {reason} In: {written!r}. "
-            "Expected: name.parameter = value."
+            f"{self._where(line)}: {reason} Expected: name.parameter = value."
         )
 
     def _read(self, statement, where: str) -> list[Statement]:
         match statement:
             case config_parser.IncludeStatement(filename=filename):
-                if self._lines:
+                if self._bound:
                     raise ConfigError(
                         f"{where}: an include must stand above the file's own "
                         "bindings, or it would override them. Move it to the top."
@@ -209,12 +155,12 @@ class _Reader:
     def _bind(self, statement, where: str) -> Binding:
         scope, parameter = statement.scope or "", statement.arg_name or ""
         binding = Binding(scope, statement.selector, parameter, statement.value, where)
-        if binding.key in self._lines:
+        if binding.key in self._bound:
             raise ConfigError(
-                f"{where}: {binding.key} is bound already: {self._lines[binding.key]}. "
+                f"{where}: {binding.key} is bound already: {self._bound[binding.key]}. "
                 "Remove one of them."
             )
-        self._lines[binding.key] = where
+        self._bound[binding.key] = where
         for one in leaves(binding.value):
             if isinstance(one, float) and not math.isfinite(one):
                 raise ConfigError(f"{where}: {binding.key} must be a finite number.")
@@ -222,80 +168,14 @@ class _Reader:
 
 
 def _explain(message: str) -> str:
-    """gin's message on a slip of syntax, in words that help."""
-    if unquoted := re.search(r"Failed to parse token '([A-Za-z_]\w*)'", message):
-        token = unquoted[1]
-        meant = did_you_mean(token, ("True", "False", "None"))
-        return (
-            f"{token} is not a value.{meant} Text is quoted, '{token}'; a function is "
-            f"@{token}, a macro %{token}."
-        )
-    return message if message.endswith(".") else f"{message}."
-
-
-def deciding(
-    bindings: Iterable[Binding],
-    entry_points: Sequence[str],
-    neutral: Collection[str] = (),
-) -> dict[str, str]:
-    """The bindings that decide what some entry points do.
-
-    Args:
-        bindings: As `loader.load` returns them, each name in its one spelling.
-        entry_points: Names of the configurables from which to start.
-        neutral: `name.parameter` of bindings that decide nothing.
-
-    Returns:
-        Binding key -> value as gin text, for the entry points and for all that they
-        refer to, in turn.
-    """
-    by_name: dict[str, list[Binding]] = {}
-    for one in bindings:
-        if f"{one.name}.{one.parameter}" not in neutral:
-            by_name.setdefault(one.name if one.parameter else f"%{one.key}", []).append(
-                one
-            )
-    waiting, reached = list(entry_points), set()
-    while waiting:
-        name = waiting.pop()
-        if name not in reached:
-            reached.add(name)
-            for binding in by_name.get(name, ()):
-                waiting += [
-                    repr(used) if isinstance(used, Macro) else used.name
-                    for used in references(binding.value)
-                ]
-    found = [one for name in reached for one in by_name.get(name, ())]
-    return {one.key: repr(one.value) for one in sorted(found, key=lambda one: one.key)}
-
-
-def leaves(value: Any) -> Iterator[Any]:
-    """What a value consists of, however deep: all that is no container."""
-    if isinstance(value, dict):
-        for pair in value.items():
-            yield from leaves(pair)
-    elif isinstance(value, list | tuple):
-        for one in value:
-            yield from leaves(one)
-    else:
-        yield value
-
-
-def references(value: Any) -> Iterator[Reference | Macro]:
-    """The references and macros in a value."""
-    return (one for one in leaves(value) if isinstance(one, Reference | Macro))
-
-
-def replace(value: Any, function: Callable[[Any], Any]) -> Any:
-    """The same value with each of its leaves replaced by `function(leaf)`."""
-    if isinstance(value, dict):
-        return {replace(k, function): replace(v, function) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(replace(one, function) for one in value)
-    return function(value)
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A sentence that names what was perhaps meant, or nothing; begins with a space."""
-    close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
-    return f" Did you mean {close[0]!r}?" if close else ""
+    """Gin's message on a slip of syntax, in words that help."""
+    unreadable = re.search(r"Failed to parse token '(.*)'", message, re.DOTALL)
+    if unreadable is None:
+        return message if message.endswith(".") else f"{message}."
+    token = unreadable[1]
+    if not token.isidentifier():
+        return f"{token} is not a value."
+    return (
+        f"{token} is not a value.{did_you_mean(token, ('True', 'False', 'None'))} "
+        f"Text is quoted, '{token}'; a function is @{token}, a macro %{token}."
+    )

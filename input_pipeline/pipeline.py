@@ -30,7 +30,7 @@ def every_photograph_once(labels: np.ndarray, rng: np.random.Generator) -> np.nd
 
 @gin.register
 def oversample(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Each class as often as the largest one; its photographs equally often, or nearly."""
+    """Each class as often as the largest; its photographs differ by at most one turn."""
     largest = np.bincount(labels).max()
     chosen = []
     for label in np.unique(labels):
@@ -93,7 +93,8 @@ class OpenStream:
 
     Attributes:
         steps_per_epoch: Full batches an epoch. A rest too small for a batch is left
-            out; as the order differs from epoch to epoch, every photograph has its turn.
+            out; as the order differs from epoch to epoch, all photographs have their
+            turn.
     """
 
     def __init__(
@@ -106,6 +107,9 @@ class OpenStream:
     ):
         self._settings = settings
         self._prepared = prepared
+        # The batches of an epoch share its order. A cache of the class instead of the
+        # object would keep the photographs of finished runs in memory.
+        self._order = functools.lru_cache(maxsize=4)(self._make_order)
         self._labels = labels.astype(np.int32)
         self._seed = seed
         self._weights = np.ones(len(ids), np.float32)
@@ -114,12 +118,13 @@ class OpenStream:
                 labels, return_inverse=True, return_counts=True
             )
             self._weights[:] = (len(labels) / (len(counts) * counts))[inverse]
-        self.steps_per_epoch = len(self._order(0)) // settings.batch_size
+        per_epoch = len(self._order(0)) if ids else 0
+        self.steps_per_epoch = per_epoch // settings.batch_size
         if self.steps_per_epoch == 0:
             raise ValueError(
                 "`training_stream.batch_size` must not exceed the photographs of an "
-                f"epoch. Received: batch_size={settings.batch_size} with "
-                f"{len(self._order(0))} photographs. Lower it."
+                f"epoch. Received: batch_size={settings.batch_size} with {per_epoch} "
+                "photographs. Lower it."
             )
         self._images = prepared.open(ids, settings.cache_gigabytes)
 
@@ -161,7 +166,7 @@ class OpenStream:
         # Two at a time keep ahead of any model, and leave the processors to it.
         return steps.map(load, num_parallel_calls=2, deterministic=True).prefetch(2)
 
-    @functools.lru_cache(maxsize=4)  # noqa: B019 - a stream lives as long as its run.
-    def _order(self, epoch: int) -> np.ndarray:
+    def _make_order(self, epoch: int) -> np.ndarray:
+        """Positions of the photographs in the order in which the epoch takes them."""
         rng = np.random.default_rng([self._seed, _ORDER, epoch])
         return self._settings.sampler(self._labels, rng)

@@ -4,6 +4,7 @@ A split is made once, before any sampling or augmentation, and read from its fil
 after. Photographs of one patient, and files that are byte-identical, stay together.
 """
 
+import collections
 import dataclasses
 import json
 import pathlib
@@ -13,7 +14,7 @@ from collections.abc import Mapping, Sequence
 import gin
 from sklearn import model_selection
 
-from input_pipeline import photograph, records
+from input_pipeline import folder_lock, photograph, records
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,10 +42,27 @@ class Split:
 
     @classmethod
     def load(cls, path: pathlib.Path) -> "Split":
-        """Reads a split that `save` wrote."""
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        left_out = stored.pop("left_out")
-        return cls(left_out=left_out, **{k: tuple(v) for k, v in stored.items()})
+        """Reads a split that `save` wrote.
+
+        Args:
+            path: The JSON file.
+
+        Returns:
+            The split.
+
+        Raises:
+            ValueError: The file is damaged.
+        """
+        try:
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            left_out = dict(stored.pop("left_out"))
+            lists = {name: tuple(ids) for name, ids in stored.items()}
+            return cls(**lists, left_out=left_out)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(
+                f"{path} is damaged: {error}. Restore it: nothing else says which "
+                "photographs a model that was trained with it has seen."
+            ) from error
 
 
 @gin.register("split")
@@ -52,7 +70,8 @@ class Split:
 class Splitter:
     """Makes the split: the publisher's test set, a fold of the rest for validation.
 
-    Folds are stratified by grade (scikit-learn's `StratifiedGroupKFold`).
+    Folds are stratified by grade (scikit-learn's `StratifiedGroupKFold`). They play no
+    part where the publisher says which photographs validate.
 
     Attributes:
         folds: How many parts the training photographs are cut into.
@@ -76,8 +95,10 @@ class Splitter:
         name = f"{self.fold}-of-{self.folds}-seed-{self.seed}.json"
         path = prepared.folder / "splits" / f"{prepared.fingerprint}-{name}"
         if not path.exists():
-            path.parent.mkdir(exist_ok=True)
-            self.make(prepared.photographs, prepared.sha256).save(path)
+            with folder_lock.hold(prepared.folder, wait=True):
+                if not path.exists():  # Unless another run was first.
+                    path.parent.mkdir(exist_ok=True)
+                    self.make(prepared.photographs, prepared.sha256).save(path)
         return Split.load(path)
 
     def make(
@@ -90,54 +111,54 @@ class Splitter:
             sha256: Id -> checksum of the photograph's file.
 
         Returns:
-            The split. Copies of test photographs are in none of its lists.
+            The split. What shares a file or a patient with a test photograph is in none
+            of its lists; so with photographs that the publisher validates with.
 
         Raises:
             ValueError: There are too few photographs for so many folds.
         """
-        test = [one for one in photographs if one.split == "test"]
-        in_test = {sha256[one.id]: one.id for one in test}
-        test_patients = {one.patient for one in test if one.patient is not None}
+        groups = _groups(photographs, sha256)
+        lists = {"test": [], "valid": [], "train": []}
         left_out = {}
-        rest = []
-        for one in photographs:
-            if one.split == "test":
-                continue
-            if sha256[one.id] in in_test:
+        group_owners, file_owners = {}, {}
+        for one in sorted(photographs, key=_precedence):
+            owner = group_owners.setdefault(groups[one.id], one)
+            twin = file_owners.setdefault(sha256[one.id], one)
+            if _precedence(owner) == _precedence(one):
+                lists[one.split or "train"].append(one)
+            elif _precedence(twin) < _precedence(one):
                 left_out[one.id] = (
-                    f"byte-identical to {in_test[sha256[one.id]]} of the test set"
+                    f"byte-identical to {twin.id} of the {twin.split} set"
                 )
-            elif one.patient in test_patients:
-                left_out[one.id] = f"patient {one.patient} is in the test set"
             else:
-                rest.append(one)
-        valid = self._fold(rest, sha256)
-        return Split(
-            train=tuple(one.id for one in rest if one.id not in valid),
-            valid=tuple(one.id for one in rest if one.id in valid),
-            test=tuple(one.id for one in test),
-            left_out=left_out,
-        )
+                left_out[one.id] = (
+                    f"of the same patient as {owner.id} of the {owner.split} set"
+                )
+        if not lists["valid"]:
+            rest = lists["train"]
+            chosen = self._fold(rest, [groups[one.id] for one in rest])
+            lists["valid"] = [one for one in rest if one.id in chosen]
+            lists["train"] = [one for one in rest if one.id not in chosen]
+        ids = {name: tuple(one.id for one in chosen) for name, chosen in lists.items()}
+        return Split(**ids, left_out=left_out)
 
     def _fold(
-        self, rest: Sequence[photograph.Photograph], sha256: Mapping[str, str]
+        self, rest: Sequence[photograph.Photograph], groups: Sequence[str]
     ) -> frozenset[str]:
         """Ids of the photographs that validate."""
-        published = frozenset(one.id for one in rest if one.split == "valid")
-        if published:
-            return published
-        groups = _groups(rest, sha256)
-        if len(set(groups)) < self.folds:
-            raise ValueError(
-                f"{self.folds} folds need at least as many patients or photographs. "
-                f"Received: {len(set(groups))} outside the test set. Lower `split.folds`."
-            )
         strata = [
             (-1 if one.any_dr is None else int(one.any_dr))
             if one.grade is None
             else one.grade
             for one in rest
         ]
+        commonest = max(collections.Counter(strata).values(), default=0)
+        if min(len(set(groups)), commonest) < self.folds:
+            raise ValueError(
+                f"{self.folds} folds need as many patients, and as many photographs of "
+                f"the commonest grade. Received: {len(set(groups))} and {commonest} "
+                "outside the test set. Lower `split.folds`."
+            )
         splitter = model_selection.StratifiedGroupKFold(
             self.folds, shuffle=True, random_state=self.seed
         )
@@ -146,13 +167,23 @@ class Splitter:
             warnings.filterwarnings("ignore", "The least populated class in y")
             parts = list(splitter.split(strata, strata, groups))
         _, chosen = parts[self.fold]
+        if not len(chosen):
+            raise ValueError(
+                f"Fold {self.fold} of {self.folds} is empty: some patients have too "
+                "many of the photographs. Lower `split.folds`."
+            )
         return frozenset(rest[i].id for i in chosen)
+
+
+def _precedence(one: photograph.Photograph) -> int:
+    """Of photographs that belong together, those that come first keep their place."""
+    return {"test": 0, "valid": 1}.get(one.split, 2)
 
 
 def _groups(
     photographs: Sequence[photograph.Photograph], sha256: Mapping[str, str]
-) -> list[str]:
-    """A name for each photograph, shared by those that may not be separated."""
+) -> dict[str, str]:
+    """Id -> a name that is shared by photographs that may not be separated."""
     group_of_file: dict[str, str] = {}
     merged: dict[str, str] = {}
 
@@ -161,8 +192,8 @@ def _groups(
             group = merged[group]
         return group
 
-    names = [one.patient or one.id for one in photographs]
-    for name, one in zip(names, photographs, strict=True):
-        other = group_of_file.setdefault(sha256[one.id], name)
+    names = {one.id: one.patient or one.id for one in photographs}
+    for photograph_id, name in names.items():
+        other = group_of_file.setdefault(sha256[photograph_id], name)
         merged[root(name)] = root(other)
-    return [root(name) for name in names]
+    return {photograph_id: root(name) for photograph_id, name in names.items()}
