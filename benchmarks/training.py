@@ -59,34 +59,31 @@ def measure(batch_size: int) -> tuple[float, float, float]:
     training = trainer.Trainer(recipe, prepared.image_size)
     stream = recipe.stream.open(prepared, split.train, labels, recipe.seed)
 
-    steps = PHOTOGRAPHS.value // batch_size
-    fixed = [tf.constant(one) for one in stream.batch(0)]
-    batches = iter(stream.dataset(0, 10**9))
-
-    def step_fixed() -> None:
-        training.train_step(*fixed)
-
-    def step_stream() -> None:
-        training.train_step(*next(batches))
-
-    for step in (step_fixed, step_stream):
-        rate(step, 20, batch_size)
-    bare, loop = [], []
-    for _ in range(ROUNDS.value):
-        bare.append(rate(step_fixed, steps, batch_size))
-        loop.append(rate(step_stream, steps, batch_size))
+    fixed = tf.data.Dataset.from_tensors(stream.batch(0)).repeat()
+    kinds = {
+        "bare": iter(fixed),
+        "loop": iter(stream.dataset(0, 10**9)),
+    }
+    steps = tf.constant(PHOTOGRAPHS.value // batch_size, tf.int64)
+    few = tf.constant(max(200 // batch_size, 2), tf.int64)
+    rates = {"bare": [], "loop": []}
+    for turn in range(ROUNDS.value + 1):
+        for kind, batches in kinds.items():
+            measured = rate(training, batches, few if turn == 0 else steps, batch_size)
+            if turn > 0:  # The first traces the graph and fills the buffers.
+                rates[kind].append(measured)
     tf.config.run_functions_eagerly(True)
-    eager = rate(step_stream, max(steps // 8, 5), batch_size)
+    eager = rate(training, kinds["loop"], few, batch_size)
     tf.config.run_functions_eagerly(False)
-    return statistics.median(bare), statistics.median(loop), eager
+    return statistics.median(rates["bare"]), statistics.median(rates["loop"]), eager
 
 
-def rate(step, steps: int, batch_size: int) -> float:
+def rate(training, batches, steps: tf.Tensor, batch_size: int) -> float:
     """Photographs a second over some steps."""
     start = time.perf_counter()
-    for _ in range(steps):
-        step()
-    return steps * batch_size / (time.perf_counter() - start)
+    training.train_steps(batches, steps)
+    training.running()  # Waits for the device.
+    return int(steps) * batch_size / (time.perf_counter() - start)
 
 
 if __name__ == "__main__":

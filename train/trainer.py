@@ -20,8 +20,8 @@ from input_pipeline import records, splits
 from train import board, checkpoints
 from train import recipe as recipes
 
-SHOW_SECONDS = 0.5
-"""How often the bar's figures, which cost a wait for the device, are read."""
+CALL_SECONDS = 0.25
+"""How long a call of the graph loop should take; between calls Python has its turn."""
 
 
 class NonFiniteLossError(ValueError):
@@ -36,8 +36,9 @@ class Trainer:
         strategy: Where model and optimizer live.
         model: The model.
         optimizer: The optimizer, its variables built.
-        train_step: `(images, labels, weights) -> None`, one step in graph mode: uint8
-            of shape `(batch, size, size, 3)`, int32 and float32 of shape `(batch,)`.
+        train_steps: `(batches, count) -> None` takes steps in one graph. `batches` is
+            an iterator of (images, labels, weights): uint8 of shape `(batch, size,
+            size, 3)`, int32 and float32 of shape `(batch,)`; `count` an int64 tensor.
     """
 
     def __init__(self, recipe: recipes.Recipe, image_size: int):
@@ -63,7 +64,7 @@ class Trainer:
         # Of the epoch so far: sum of losses, number classified rightly, number.
         self._totals = tf.Variable(tf.zeros(3, tf.float64), trainable=False)
         self._finite_step = 0  # The last one at which all was known to be finite.
-        self.train_step = tf.function(self._train_step)
+        self.train_steps = tf.function(self._train_steps)
 
     def train(
         self,
@@ -133,26 +134,30 @@ class Trainer:
         # Epochs.
         dataset = stream.dataset(progress.step, recipe.epochs * steps_per_epoch)
         batches = iter(self.strategy.experimental_distribute_dataset(dataset))
-        checkpoint_timer = _Timer(60 * recipe.checkpoint_every_minutes)
-        show_timer = _Timer(SHOW_SECONDS)
+        saved_at, steps_a_call = time.monotonic(), 1
         with bar, shown:
             while progress.epoch < recipe.epochs and not progress.stopped:
                 callbacks.on_epoch_begin(progress.epoch)
                 first_step, start = progress.step, time.monotonic()
-                while progress.step < (progress.epoch + 1) * steps_per_epoch:
-                    callbacks.on_train_batch_begin(progress.step % steps_per_epoch)
-                    self.train_step(*next(batches))
-                    callbacks.on_train_batch_end(progress.step % steps_per_epoch)
-                    progress.step += 1
-                    bar.update(batch_size)
-                    if show_timer.is_due():
-                        self._check_finite(progress, saved)
-                        self._show(bar, progress)
-                    if checkpoint_timer.is_due():
-                        self._check_finite(progress, saved)
+                while missing := (progress.epoch + 1) * steps_per_epoch - progress.step:
+                    count = min(steps_a_call, missing)
+                    called_at = time.monotonic()
+                    callbacks.on_train_batch_begin(steps_per_epoch - missing)
+                    self.train_steps(batches, tf.constant(count, tf.int64))
+                    progress.step += count
+                    self._check_finite([self._totals], progress, saved)
+                    callbacks.on_train_batch_end(steps_per_epoch - missing + count - 1)
+                    self._show(bar, progress)
+                    bar.update(count * batch_size)
+                    now = time.monotonic()
+                    steps_a_call = _pace(count, now - called_at)
+                    if now - saved_at > 60 * recipe.checkpoint_every_minutes:
+                        self._check_finite(self.model.variables, progress, saved)
                         saved.save()
+                        saved_at = now
 
-                self._check_finite(progress, saved)
+                # A finite loss may still have had gradients that broke the weights.
+                self._check_finite(self.model.variables, progress, saved)
                 logs = self.running()
                 seconds = time.monotonic() - start
                 count = (progress.step - first_step) * batch_size
@@ -177,6 +182,7 @@ class Trainer:
                 if last or progress.epoch % recipe.checkpoint_every_epochs == 0:
                     shown.flush()
                     saved.save()
+                    saved_at = time.monotonic()
         callbacks.on_train_end()
         self._finish(progress, saved, run_dir)
 
@@ -185,9 +191,10 @@ class Trainer:
         loss, correct, count = self._totals.numpy()
         return {"loss": float(loss / count), "accuracy": float(correct / count)}
 
-    def _train_step(self, images, labels, weights):
-        sums = self.strategy.run(self._replica_step, args=(images, labels, weights))
-        self._totals.assign_add(self.strategy.reduce("SUM", sums, axis=None))
+    def _train_steps(self, batches, count):
+        for _ in tf.range(count):
+            sums = self.strategy.run(self._replica_step, args=next(batches))
+            self._totals.assign_add(self.strategy.reduce("SUM", sums, axis=None))
 
     def _replica_step(self, images, labels, weights):
         with tf.GradientTape() as tape:
@@ -217,9 +224,7 @@ class Trainer:
             {name: f"{value:.3f}" for name, value in figures.items()}, refresh=False
         )
 
-    def _check_finite(self, progress, saved) -> None:
-        # A finite loss may still have had gradients that broke the weights.
-        variables = [self._totals, *self.model.variables]
+    def _check_finite(self, variables, progress, saved) -> None:
         if all(np.isfinite(one.numpy()).all() for one in variables):
             self._finite_step = progress.step
             return
@@ -262,19 +267,9 @@ class Trainer:
         os.replace(partial, run_dir / "model.keras")
 
 
-class _Timer:
-    """Says when some seconds have gone by since it last said so."""
-
-    def __init__(self, seconds: float):
-        self._seconds = seconds
-        self._start = time.monotonic()
-
-    def is_due(self) -> bool:
-        now = time.monotonic()
-        if now - self._start < self._seconds:
-            return False
-        self._start = now
-        return True
+def _pace(steps: int, seconds: float) -> int:
+    """How many steps the next call should take, at most twice as many as this one."""
+    return max(1, min(2 * steps, round(steps * CALL_SECONDS / seconds)))
 
 
 class _Validation:

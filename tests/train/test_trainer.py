@@ -104,7 +104,8 @@ def test_the_step_is_the_mean_gradient_of_the_batch(prepared):
         each = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
         loss = tf.reduce_sum(each * weights) / 4
     gradients = tape.gradient(loss, twin.trainable_variables)
-    training.train_step(tf.constant(images), tf.constant(labels), tf.constant(weights))
+    batches = iter(tf.data.Dataset.from_tensors((images, labels, weights)))
+    training.train_steps(batches, tf.constant(1, tf.int64))
     for ours, before, gradient in zip(
         training.model.trainable_variables,
         twin.trainable_variables,
