@@ -30,7 +30,7 @@ def every_photograph_once(labels: np.ndarray, rng: np.random.Generator) -> np.nd
 
 @gin.register
 def oversample(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Each class as often as the largest; its photographs differ by at most one turn."""
+    """Each class as often as the largest one; no photograph twice more than another."""
     largest = np.bincount(labels).max()
     chosen = []
     for label in np.unique(labels):

@@ -6,10 +6,11 @@ The manifest comes last: where it lies, the folder is complete.
 
 import collections
 import dataclasses
+import errno
 import hashlib
 import json
 import pathlib
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import gin
@@ -98,8 +99,7 @@ class Preparation:
         with folder_lock.hold(folder, wait=True):
             if (folder / records.MANIFEST).exists():
                 prepared = records.Prepared(folder)
-                shard_files = {one["file"] for one in prepared.manifest["shards"]}
-                _remove_leftovers(folder, keep=shard_files)
+                _remove_leftovers(folder, prepared.manifest["shards"])
                 check_unchanged(prepared, photographs, data_dir)
                 self._check_complete(prepared)
                 logging.info("Reusing the prepared photographs in %s.", folder)
@@ -107,9 +107,10 @@ class Preparation:
             try:
                 self._make(photographs, data_dir, folder)
             except OSError as error:
+                remedy = "Make room" if error.errno == errno.ENOSPC else "Mend that"
                 raise OSError(
                     f"Preparing into {folder} stopped: {error.strerror or error}. "
-                    "Finished shards are kept. Make room, then run the same command "
+                    f"Finished shards are kept. {remedy}, then run the same command "
                     "again: it goes on where it stopped."
                 ) from error
         return records.Prepared(folder)
@@ -131,25 +132,16 @@ class Preparation:
         step = shards.PHOTOGRAPHS_PER_SHARD
         groups = [photographs[i : i + step] for i in range(0, len(photographs), step)]
         workshop = self.workshop(data_dir, folder, len(groups))
-        numbers = range(len(groups))
-        shard_files = {workshop.shard_path(number).name for number in numbers}
-        note_files = {workshop.note_path(number).name for number in numbers}
-        _remove_leftovers(folder, keep=shard_files | note_files)
-        notes = {
-            number: note
-            for number, group in enumerate(groups)
-            if (note := workshop.finished(number, group)) is not None
-        }
+        notes, missing = {}, {}
+        for number, group in enumerate(groups):
+            if note := workshop.finished(number, group):
+                notes[number] = note
+            else:
+                missing[number] = group
         if notes:
             logging.info("Going on: %d of %d shards are made.", len(notes), len(groups))
-        notes |= workshop.make(
-            {
-                number: group
-                for number, group in enumerate(groups)
-                if number not in notes
-            }
-        )
-        ordered = [notes[number] for number in numbers]
+        notes |= workshop.make(missing)
+        ordered = [notes[number] for number in range(len(groups))]
         unreadable = [one for note in ordered for one in note["unreadable"]]
         self._report(
             unreadable,
@@ -168,7 +160,7 @@ class Preparation:
                 "unreadable": unreadable,
             },
         )
-        _remove_leftovers(folder, keep=shard_files)
+        _remove_leftovers(folder, [note["shard"] for note in ordered])
 
     def _check_complete(self, prepared: records.Prepared) -> None:
         """Reports what an earlier run, which was told to skip it, could not read."""
@@ -276,8 +268,9 @@ def _check_ids(photographs: Sequence[photograph.Photograph]) -> None:
         )
 
 
-def _remove_leftovers(folder: pathlib.Path, keep: Collection[str]) -> None:
-    """Removes what killed runs left behind, and shards of photographs since changed."""
+def _remove_leftovers(folder: pathlib.Path, made: Sequence[dict[str, Any]]) -> None:
+    """Removes notes, what killed runs left, and shards of photographs since changed."""
+    keep = {one["file"] for one in made}
     leftovers = {path for path in folder.glob("shard-*") if path.name not in keep}
     for path in leftovers | set(folder.rglob("*.partial")):
         path.unlink()

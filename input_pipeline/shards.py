@@ -133,9 +133,9 @@ class Workshop:
         except process.BrokenProcessPool as error:
             near = f" at or shortly after {first.path}" if first else ""
             raise RuntimeError(
-                "A process that reads photographs died, perhaps for lack of memory,"
-                f"{near}. Finished shards are kept: run the same command again. If it "
-                "persists, it is a photograph that kills it: take that one out."
+                f"A process that reads photographs died{near}, perhaps for lack of "
+                "memory. Finished shards are kept: run the same command again. If it "
+                "dies there again, the photograph is to blame: take it out."
             ) from error
 
     def _write(

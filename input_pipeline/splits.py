@@ -112,7 +112,8 @@ class Splitter:
 
         Returns:
             The split. What shares a file or a patient with a test photograph is in none
-            of its lists; so with photographs that the publisher validates with.
+            of its lists. Photographs that the publisher validates with are kept apart
+            from the training photographs in the same way.
 
         Raises:
             ValueError: There are too few photographs for so many folds.
@@ -127,13 +128,11 @@ class Splitter:
             if _precedence(owner) == _precedence(one):
                 lists[one.split or "train"].append(one)
             elif _precedence(twin) < _precedence(one):
-                left_out[one.id] = (
-                    f"byte-identical to {twin.id} of the {twin.split} set"
-                )
+                why = f"byte-identical to {twin.id} of the {twin.split} set"
+                left_out[one.id] = why
             else:
-                left_out[one.id] = (
-                    f"of the same patient as {owner.id} of the {owner.split} set"
-                )
+                why = f"of the same patient as {owner.id} of the {owner.split} set"
+                left_out[one.id] = why
         if not lists["valid"]:
             rest = lists["train"]
             chosen = self._fold(rest, [groups[one.id] for one in rest])
@@ -167,11 +166,6 @@ class Splitter:
             warnings.filterwarnings("ignore", "The least populated class in y")
             parts = list(splitter.split(strata, strata, groups))
         _, chosen = parts[self.fold]
-        if not len(chosen):
-            raise ValueError(
-                f"Fold {self.fold} of {self.folds} is empty: some patients have too "
-                "many of the photographs. Lower `split.folds`."
-            )
         return frozenset(rest[i].id for i in chosen)
 
 

@@ -1,7 +1,7 @@
 """Tasks: how a photograph's published labels become the label a model learns."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import gin
 
@@ -27,7 +27,7 @@ class Task:
     disease_classes: tuple[int, ...]
     label: Callable[[photograph.Photograph], int | None]
 
-    def labels(self, photographs: list[photograph.Photograph]) -> list[int]:
+    def labels(self, photographs: Sequence[photograph.Photograph]) -> list[int]:
         """The label of every photograph.
 
         Raises:

@@ -38,7 +38,8 @@ def describe_folder(folder: pathlib.Path, limit: int = 12) -> str:
             continue
         inside = sorted(child.name for child in entry.iterdir())
         shown = ", ".join(inside[:4]) + (", ..." if len(inside) > 4 else "")
-        lines.append(f"  {entry.name}/  ({len(inside)} entries: {shown})")
+        what = f"{len(inside)} entries: {shown}" if inside else "empty"
+        lines.append(f"  {entry.name}/  ({what})")
     if len(entries) > limit:
         lines.append(f"  ... and {len(entries) - limit} more")
     if not entries:

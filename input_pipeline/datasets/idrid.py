@@ -23,6 +23,7 @@ LABEL_FILES = {
     "test": "b. IDRiD_Disease Grading_Testing Labels.csv",
 }
 NAME, GRADE, EDEMA = "Image name", "Retinopathy grade", "Risk of macular edema"
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp")
 
 TREE = f"""
 {GRADING}/
@@ -65,13 +66,11 @@ def _read_split(
 ) -> list[photograph.Photograph]:
     folder = data_dir / GRADING / IMAGES / FOLDERS[split]
     label_file = data_dir / GRADING / LABELS / LABEL_FILES[split]
-    for path in (folder, label_file):
-        if not path.exists():
+    for path, exists in ((folder, folder.is_dir()), (label_file, label_file.is_file())):
+        if not exists:
             raise dataset.layout_error(f"IDRiD lacks {path}.", TREE, data_dir)
     labels = _read_labels(label_file)
-    # Names restart in the test set, so the split is part of the id. A file is known by
-    # its name up to the extension, so that a lossless copy of the set is read too.
-    files = {path.stem: path for path in sorted(folder.iterdir()) if path.is_file()}
+    files = _image_files(folder)
     unlabelled = sorted(files.keys() - labels.keys())
     missing = sorted(labels.keys() - files.keys())
     if unlabelled or missing:
@@ -83,6 +82,7 @@ def _read_split(
         )
     return [
         photograph.Photograph(
+            # Names restart in the test set, so the split is part of the id.
             id=f"{dataset_name}/{split}/{name}",
             path=files[name],
             grade=grade,
@@ -93,36 +93,58 @@ def _read_split(
     ]
 
 
+def _image_files(folder: pathlib.Path) -> dict[str, pathlib.Path]:
+    """Name without extension -> file: a lossless copy of the set is read too."""
+    files: dict[str, pathlib.Path] = {}
+    for path in sorted(folder.iterdir()):
+        # A file manager's own files, as .DS_Store and Thumbs.db, are no photographs.
+        if path.name.startswith(".") or path.suffix.lower() not in IMAGE_SUFFIXES:
+            continue
+        if path.stem in files:
+            raise ValueError(
+                f"{folder} must hold one file for each photograph. Received: "
+                f"{files[path.stem].name} and {path.name}. Remove one of them."
+            )
+        files[path.stem] = path
+    return files
+
+
 def _read_labels(path: pathlib.Path) -> dict[str, tuple[int, int]]:
     """Name -> (grade, edema), in the file's order."""
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        rows = csv.reader(file)
-        # The published header ends in "Risk of macular edema " with a space, and the
-        # training file has nine more empty columns.
-        header = [name.strip() for name in next(rows, [])]
-        absent = [name for name in (NAME, GRADE, EDEMA) if name not in header]
-        if absent:
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.reader(file))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(
+            f"{path} cannot be read as a CSV file: {error}. Restore it from IDRiD's "
+            "archive."
+        ) from error
+    # The published header ends in "Risk of macular edema " with a space, and the
+    # training file has nine more empty columns.
+    header = [name.strip() for name in rows[0]] if rows else []
+    absent = [name for name in (NAME, GRADE, EDEMA) if name not in header]
+    if absent:
+        raise ValueError(
+            f"{path} must have the columns {[NAME, GRADE, EDEMA]}. "
+            f"Missing: {absent}. Received: {[name for name in header if name]}. "
+            "Restore the file from IDRiD's archive."
+        )
+    columns = [header.index(name) for name in (NAME, GRADE, EDEMA)]
+    labels: dict[str, tuple[int, int]] = {}
+    for line, row in enumerate(rows[1:], start=2):
+        if not any(cell.strip() for cell in row):
+            continue
+        cells = [row[i].strip() if i < len(row) else "" for i in columns]
+        name = cells[0]
+        if not name or name in labels:
             raise ValueError(
-                f"{path} must have the columns {[NAME, GRADE, EDEMA]}. "
-                f"Missing: {absent}. Received: {[name for name in header if name]}. "
-                "Restore the file from IDRiD's archive."
+                f"{path}, line {line}: each row must name another photograph. "
+                f"Received: {NAME}={name!r}. Correct this row."
             )
-        columns = [header.index(name) for name in (NAME, GRADE, EDEMA)]
-        labels: dict[str, tuple[int, int]] = {}
-        for line, row in enumerate(rows, start=2):
-            if not any(cell.strip() for cell in row):
-                continue
-            cells = [row[i].strip() if i < len(row) else "" for i in columns]
-            name = cells[0]
-            if not name or name in labels:
-                raise ValueError(
-                    f"{path}, line {line}: each row must name another photograph. "
-                    f"Received: {NAME}={name!r}. Correct this row."
-                )
-            labels[name] = (
-                _label(path, line, GRADE, cells[1], range(5)),
-                _label(path, line, EDEMA, cells[2], range(3)),
-            )
+        labels[name] = (
+            _label(path, line, GRADE, cells[1], range(5)),
+            _label(path, line, EDEMA, cells[2], range(3)),
+        )
     if not labels:
         raise ValueError(f"{path} holds no label. Restore it from IDRiD's archive.")
     return labels

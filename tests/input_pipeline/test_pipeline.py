@@ -1,0 +1,239 @@
+import collections
+import math
+
+import numpy as np
+import pytest
+from sklearn.utils import class_weight
+
+from input_pipeline import augment, pipeline, splits, tasks
+
+AUGMENT = augment.Augmentation(
+    rotation_degrees=180, shift=0.05, zoom=0.1, horizontal_flip=True, brightness=0.2
+)
+
+
+@pytest.fixture(scope="module")
+def split(prepared):
+    return splits.Splitter(folds=4).make(prepared.photographs, prepared.sha256)
+
+
+@pytest.fixture
+def open_stream(prepared, split):
+    """Opens a new stream of the training photographs."""
+    photographs = {one.id: one for one in prepared.photographs}
+    labels = tasks.referable().labels([photographs[one] for one in split.train])
+
+    def open_stream(seed=0, **settings):
+        settings = {"batch_size": 4} | settings
+        stream = pipeline.TrainingStream(**settings)
+        return stream.open(prepared, split.train, labels, seed)
+
+    return open_stream
+
+
+@pytest.fixture(scope="module")
+def id_of(prepared):
+    """Finds the id of an image that was not augmented."""
+    images = {
+        prepared.read_image(one.id).tobytes(): one.id for one in prepared.photographs
+    }
+    assert len(images) == len(prepared.photographs)
+    return lambda image: images[image.tobytes()]
+
+
+def batches(stream, first, last):
+    return [stream.batch(step) for step in range(first, last)]
+
+
+def as_bytes(batch):
+    return b"".join(part.tobytes() for part in batch)
+
+
+def test_a_batch_has_the_documented_shapes_and_types(open_stream):
+    images, labels, weights = open_stream(augment=AUGMENT).batch(0)
+    assert (images.shape, images.dtype) == ((4, 64, 64, 3), np.uint8)
+    assert (labels.shape, labels.dtype) == ((4,), np.int32)
+    assert (weights.shape, weights.dtype) == ((4,), np.float32)
+
+
+def test_images_come_with_the_labels_of_their_photographs(prepared, open_stream, id_of):
+    grades = {one.id: one.grade for one in prepared.photographs}
+    stream = open_stream()
+    for images, labels, _ in batches(stream, 0, 2 * stream.steps_per_epoch):
+        expected = [grades[id_of(image)] >= 2 for image in images]
+        assert labels.tolist() == expected
+
+
+@pytest.mark.parametrize(
+    "sampler", [pipeline.every_photograph_once, pipeline.oversample]
+)
+def test_a_batch_depends_on_seed_and_step_alone(open_stream, sampler):
+    settings = {"sampler": sampler, "augment": AUGMENT, "class_weights": True}
+    stream = open_stream(**settings)
+    steps = range(3 * stream.steps_per_epoch)
+    in_order = [as_bytes(stream.batch(step)) for step in steps]
+    # In another order, with repeats, from objects that have seen nothing else.
+    shuffled = np.random.default_rng(5).permutation([*steps, *steps])
+    another = open_stream(**settings)
+    for step in shuffled:
+        assert as_bytes(another.batch(step)) == in_order[step]
+    for step in (0, 1, stream.steps_per_epoch, steps[-1]):
+        assert as_bytes(open_stream(**settings).batch(step)) == in_order[step]
+    assert len(set(in_order)) == len(in_order)
+
+
+def test_another_seed_gives_other_batches(open_stream):
+    first = as_bytes(open_stream(seed=0).batch(0))
+    assert as_bytes(open_stream(seed=1).batch(0)) != first
+
+
+def test_a_cache_changes_no_batch(open_stream):
+    cached = open_stream(augment=AUGMENT, cache_gigabytes=1.0)
+    decoding = open_stream(augment=AUGMENT, cache_gigabytes=0.0)
+    for step in range(cached.steps_per_epoch + 2):
+        assert as_bytes(cached.batch(step)) == as_bytes(decoding.batch(step))
+
+
+def test_augmenting_leaves_the_cached_photographs_alone(open_stream):
+    plain = open_stream()
+    augmented = open_stream(augment=AUGMENT)
+    assert as_bytes(augmented.batch(0)) != as_bytes(plain.batch(0))
+    assert as_bytes(augmented.batch(0)) == as_bytes(augmented.batch(0))
+
+
+def test_the_same_photograph_is_augmented_anew_in_each_epoch(prepared, open_stream):
+    stream = open_stream(batch_size=30, augment=AUGMENT)
+    assert stream.steps_per_epoch == 1
+    drawn = [image.tobytes() for step in range(4) for image in stream.batch(step)[0]]
+    assert len(set(drawn)) == len(drawn)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 4, 7])
+def test_the_unbalanced_stream_takes_no_photograph_twice_in_an_epoch(
+    split, open_stream, id_of, batch_size
+):
+    stream = open_stream(batch_size=batch_size)
+    assert stream.steps_per_epoch == len(split.train) // batch_size
+    orders = []
+    for epoch in range(3):
+        first = epoch * stream.steps_per_epoch
+        taken = [
+            id_of(image)
+            for images, _, _ in batches(stream, first, first + stream.steps_per_epoch)
+            for image in images
+        ]
+        assert len(set(taken)) == len(taken)
+        assert set(taken) <= set(split.train)
+        if batch_size == 1:
+            assert set(taken) == set(split.train)
+        orders.append(taken)
+    assert orders[0] != orders[1] != orders[2]
+
+
+def test_all_photographs_have_their_turn_although_the_rest_of_an_epoch_is_left_out(
+    split, open_stream, id_of
+):
+    stream = open_stream(batch_size=len(split.train) - 1)
+    taken = {id_of(image) for step in range(20) for image in stream.batch(step)[0]}
+    assert taken == set(split.train)
+
+
+def test_the_sampler_without_balance_permutes():
+    labels = np.zeros(50, int)
+    order = pipeline.every_photograph_once(labels, np.random.default_rng(0))
+    assert sorted(order) == list(range(50))
+    assert list(order) != list(range(50))
+
+
+def test_oversampling_balances_classes_and_takes_every_photograph():
+    labels = np.array([0] * 10 + [1] * 4 + [4] * 3)
+    order = pipeline.oversample(labels, np.random.default_rng(0))
+    assert collections.Counter(labels[order].tolist()) == {0: 10, 1: 10, 4: 10}
+    times = np.bincount(order, minlength=len(labels))
+    assert set(times[labels == 0]) == {1}
+    assert sorted(times[labels == 1]) == [2, 2, 3, 3]
+    assert sorted(times[labels == 4]) == [3, 3, 4]
+
+
+def test_oversampling_gives_the_odd_turn_to_other_photographs_in_other_epochs():
+    labels = np.array([0] * 5 + [1] * 4)
+    most = {
+        np.bincount(pipeline.oversample(labels, np.random.default_rng(epoch))).argmax()
+        for epoch in range(60)
+    }
+    assert most == {5, 6, 7, 8}
+
+
+def test_an_oversampled_epoch_is_twice_the_larger_class(prepared, split, open_stream):
+    grades = {one.id: one.grade for one in prepared.photographs}
+    referable = sum(grades[one] >= 2 for one in split.train)
+    larger = max(referable, len(split.train) - referable)
+    stream = open_stream(batch_size=2, sampler=pipeline.oversample)
+    assert stream.steps_per_epoch == larger
+    labels = np.concatenate([part[1] for part in batches(stream, 0, larger)])
+    assert np.bincount(labels).tolist() == [larger, larger]
+
+
+def test_class_weights_are_scikit_learns_and_their_mean_is_1(prepared):
+    ids = [one.id for one in prepared.photographs[:8]]
+    labels = [0, 0, 0, 0, 0, 0, 1, 1]
+    settings = pipeline.TrainingStream(batch_size=8, class_weights=True)
+    _, taken, weights = settings.open(prepared, ids, labels, seed=0).batch(0)
+    # By hand: 8 / (2 * 6) and 8 / (2 * 2).
+    np.testing.assert_allclose(weights, np.where(taken == 0, 2 / 3, 2.0), rtol=1e-6)
+    balanced = class_weight.compute_class_weight(
+        "balanced", classes=np.array([0, 1]), y=labels
+    )
+    np.testing.assert_allclose(weights, balanced[taken], rtol=1e-6)
+    assert math.isclose(weights.mean(), 1, rel_tol=1e-6)
+
+
+def test_without_class_weights_each_photograph_weighs_1(open_stream):
+    assert open_stream().batch(0)[2].tolist() == [1, 1, 1, 1]
+
+
+def test_the_dataset_gives_the_batches_in_order_from_any_step(open_stream):
+    stream = open_stream(augment=AUGMENT, sampler=pipeline.oversample)
+    first, last = 5, 2 * stream.steps_per_epoch + 3
+    steps = list(stream.dataset(first, last).as_numpy_iterator())
+    assert len(steps) == last - first
+    for step, batch in enumerate(steps, start=first):
+        assert as_bytes(batch) == as_bytes(stream.batch(step))
+
+
+def test_the_dataset_has_static_shapes(open_stream):
+    images, labels, weights = open_stream().dataset(0, 1).element_spec
+    assert images.shape == (4, 64, 64, 3)
+    assert labels.shape == weights.shape == (4,)
+
+
+def test_validation_and_test_photographs_never_appear(split, open_stream, id_of):
+    stream = open_stream(sampler=pipeline.oversample)
+    taken = {
+        id_of(image)
+        for images, _, _ in batches(stream, 0, 5 * stream.steps_per_epoch)
+        for image in images
+    }
+    assert not taken & {*split.valid, *split.test, *split.left_out}
+    assert taken == set(split.train)
+
+
+def test_a_batch_larger_than_an_epoch_is_an_error(split, open_stream):
+    count = len(split.train)
+    assert open_stream(batch_size=count).steps_per_epoch == 1
+    with pytest.raises(
+        ValueError,
+        match=f"must not exceed .* batch_size={count + 1} with {count} photographs. L",
+    ):
+        open_stream(batch_size=count + 1)
+
+
+def test_no_photographs_are_an_error(prepared):
+    settings = pipeline.TrainingStream(sampler=pipeline.oversample)
+    with pytest.raises(ValueError, match="batch_size=32 with 0 photographs"):
+        settings.open(prepared, [], [], seed=0)
+
+
+def test_a_batch_size_below_1_is_an_error():
+    with pytest.raises(ValueError, match=r"must be at least 1\. Received: 0"):
+        pipeline.TrainingStream(batch_size=0)

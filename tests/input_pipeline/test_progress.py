@@ -1,0 +1,15 @@
+from input_pipeline import progress
+
+
+def test_a_log_file_gets_whole_lines_of_plain_characters(capsys):
+    assert list(progress.bar(range(3), "read", unit="photo")) == [0, 1, 2]
+    text = capsys.readouterr().err
+    assert "read: 100%" in text
+    assert "3/3" in text
+    assert text.isascii()
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_a_setting_of_the_caller_is_kept(capsys):
+    list(progress.bar(range(3), disable=True))
+    assert capsys.readouterr().err == ""
