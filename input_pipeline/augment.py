@@ -87,30 +87,22 @@ class Augmentation:
         return np.concatenate([linear, offset[:, :, None]], axis=2)
 
     def __call__(self, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Augments photographs.
+        """Augments photographs in place.
 
         Args:
             images: uint8 array of shape `(batch, size, size, 3)`, RGB, 0-255.
             rng: Source of all randomness: the same state gives the same photographs.
 
         Returns:
-            New uint8 array of the same shape. What comes from outside is black, as the
-            surround of a retina is.
+            The same array: a batch of new memory costs a third of the time here. What
+            comes from outside is black, as the surround of a retina is.
         """
         count, size = images.shape[:2]
         matrices = self.matrices(count, size, rng)
         factors = 1 + rng.uniform(-self.brightness, self.brightness, count)
-        augmented = np.empty_like(images)
-        for image, matrix, factor, out in zip(
-            images, matrices, factors, augmented, strict=True
-        ):
-            cv2.warpAffine(
-                image,
-                matrix,
-                (size, size),
-                dst=out,
-                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            )
-            if self.brightness:
-                cv2.convertScaleAbs(out, dst=out, alpha=factor)
-        return augmented
+        warped = np.empty((size, size, 3), np.uint8)
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        for image, matrix, factor in zip(images, matrices, factors, strict=True):
+            cv2.warpAffine(image, matrix, (size, size), dst=warped, flags=flags)
+            cv2.convertScaleAbs(warped, dst=image, alpha=factor)
+        return images

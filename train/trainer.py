@@ -143,7 +143,14 @@ class Trainer:
                     count = min(steps_a_call, missing)
                     called_at = time.monotonic()
                     callbacks.on_train_batch_begin(steps_per_epoch - missing)
-                    self.train_steps(batches, tf.constant(count, tf.int64))
+                    try:
+                        self.train_steps(batches, tf.constant(count, tf.int64))
+                    except tf.errors.OpError as error:
+                        raise RuntimeError(
+                            f"Training failed in steps {progress.step + 1} to "
+                            f"{progress.step + count}: {error.message}. The last "
+                            f"checkpoint is kept: {saved.latest or 'none yet'}."
+                        ) from error
                     progress.step += count
                     self._check_finite([self._totals], progress, saved)
                     callbacks.on_train_batch_end(steps_per_epoch - missing + count - 1)
