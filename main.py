@@ -1,29 +1,32 @@
-"""Retinograd's command line: flags say where, gin says what."""
+"""Retinograd grades diabetic retinopathy from fundus photographs, and shows why.
 
-import contextlib
-import os
+A gin file says what to do, flags say where:
+python main.py --gin_file=configs/synthetic_resnet_v2.gin --data_dir=data/synthetic
+"""
+
 import pathlib
 import sys
-import tempfile
 
 from absl import app, flags, logging
 
-from configs import syntax
+from configs import statements, syntax
+from train import terminal
 
-_MODES = ("run", "prepare", "train", "evaluate", "doctor")
+MODES = ("run", "prepare", "train", "evaluate", "doctor")
+"""The keys of `train.experiment.MODES`, which takes seconds to import."""
 
 GIN_FILE = flags.DEFINE_multi_string(
-    "gin_file", [], "Experiment, a gin file. Repeatable; later ones override."
+    "gin_file", [], "The experiment, a gin file; of several the later override"
 )
 GIN_BINDINGS = flags.DEFINE_multi_string(
-    "gin_bindings", [], "A line of gin that overrides the files. Repeatable."
+    "gin_bindings", [], "A line of gin that overrides the files"
 )
 MODE = flags.DEFINE_enum(
     "mode",
     "run",
-    _MODES,
-    "run: prepare what is missing, train or resume, evaluate. prepare, train, evaluate: "
-    "that step alone. doctor: examine the photographs' folder and the records.",
+    MODES,
+    "run: prepare what is missing, train or resume, evaluate. prepare, train, "
+    "evaluate: that step alone. doctor: examine the data folder and the records.",
 )
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the photographs.")
 PREPARED_DIR = flags.DEFINE_string(
@@ -41,70 +44,69 @@ DRY_RUN = flags.DEFINE_bool(
 
 def main(argv: list[str]) -> None:
     """Runs one mode."""
+    terminal.show_own_messages()
     if len(argv) > 1:
-        raise app.UsageError(f"Unexpected arguments: {argv[1:]}. Flags begin with --.")
+        _fail(f"error: unexpected {' '.join(argv[1:])}: flags begin with --.", 2)
     try:
         print(_run())
+    except (NotImplementedError, RecursionError):  # Nobody's config causes these.
+        raise
     except (ValueError, OSError, RuntimeError) as error:
         if logging.get_verbosity() >= logging.DEBUG:
             raise
-        sys.exit(f"error: {error}")
+        _fail(f"error: {terminal.describe(error)}", 1)
     except KeyboardInterrupt:
-        sys.exit("Stopped. The same command goes on from the last checkpoint.")
+        _fail("Stopped. The same command goes on where it stopped.", 130)
 
 
 def _run() -> str:
-    gin_files = list(GIN_FILE.value)
-    run_dir = RUN_DIR.value
+    gin_files, run_dir = list(GIN_FILE.value), RUN_DIR.value
     if not gin_files:
         stored = pathlib.Path(run_dir or "", "config.gin")
         if run_dir is None or not stored.exists():
-            raise syntax.ConfigError(
-                "No experiment. Name one: --gin_file=configs/synthetic_resnet_v2.gin, "
+            raise statements.ConfigError(
+                "No experiment. Name one, --gin_file=configs/synthetic_resnet_v2.gin, "
                 "or the --run_dir of a run that was begun."
             )
         gin_files = [str(stored)]
-    run_dir = run_dir or f"runs/{pathlib.Path(gin_files[-1]).stem}"
     data_dir = DATA_DIR.value and pathlib.Path(DATA_DIR.value)
     if data_dir and not data_dir.is_dir():
         raise FileNotFoundError(f"--data_dir: there is no folder {data_dir}.")
     syntax.parse(gin_files, GIN_BINDINGS.value)
 
-    with _quiet_import():  # Seconds, so only once all that can be checked before is.
+    with terminal.quiet_import():  # Seconds: so only once all of the above is right.
         from configs import loader, registry  # noqa: F401
         from train import experiment
 
-    mode, entry_points = experiment.MODES[MODE.value]
-    statements = loader.load(gin_files, GIN_BINDINGS.value, entry_points)
-    return mode(
+    run_mode, entry_points = experiment.MODES[MODE.value]
+    bindings = loader.load(
+        gin_files, GIN_BINDINGS.value, entry_points, experiment.ENTRY_POINTS
+    )
+    return run_mode(
         experiment.Where(
             data_dir=data_dir,
             prepared_dir=pathlib.Path(PREPARED_DIR.value),
-            run_dir=pathlib.Path(run_dir),
-            bindings=syntax.deciding(statements, experiment.DECIDING),
+            run_dir=pathlib.Path(run_dir or f"runs/{pathlib.Path(gin_files[-1]).stem}"),
+            bindings=experiment.deciding(bindings),
             dry_run=DRY_RUN.value,
         )
     )
 
 
-@contextlib.contextmanager
-def _quiet_import():
-    """Keeps what TensorFlow writes while it is imported, unless the import fails."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    with tempfile.TemporaryFile() as kept:
-        stderr = os.dup(2)
-        os.dup2(kept.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            kept.seek(0)
-            os.write(stderr, kept.read())
-            raise
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
+def _parse_flags(argv: list[str]) -> list[str]:
+    """Parses as absl does, but help is a success and a bad flag has status 2."""
+    try:
+        return flags.FLAGS(argv)
+    except flags.Error as error:
+        _fail(f"error: {error}\n--help lists all flags.", 2)
+    except SystemExit:  # Help was asked for and given.
+        sys.exit(0)
+
+
+def _fail(message: str, status: int) -> None:
+    print(message, file=sys.stderr)
+    sys.exit(status)
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, flags_parser=_parse_flags)

@@ -1,228 +1,164 @@
-"""Parses gin strictly: what gin itself passes over in silence is an error here.
+"""Loads a config strictly: what gin itself passes over in silence is an error here.
 
 Gin ignores a macro that nothing uses, a scope that nothing enters and a value of the
 wrong type. Each would be an experiment that is not the one that was asked for.
 """
 
-import collections
-import difflib
+import dataclasses
 import importlib
-import inspect
-import typing
-from collections.abc import Callable, Collection, Iterable, Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gin
-import typeguard
 
-from configs import syntax
-from configs.syntax import ConfigError
-
-# gin has no public way to ask what is registered.
-_REGISTRY = gin.config._REGISTRY
+from configs import configurables, statements, syntax, usage, value_types
 
 
 def load(
     gin_files: Sequence[str],
     gin_bindings: Sequence[str],
     entry_points: Sequence[str],
-) -> list[syntax.Binding | syntax.Import]:
+    other_entry_points: Sequence[str] = (),
+) -> list[statements.Binding]:
     """Parses gin files and bindings into gin's configuration, and locks it.
 
     Args:
         gin_files: Paths of gin files.
         gin_bindings: Lines of gin, which override the files.
-        entry_points: The configurables that the mode calls; all that they need must
+        entry_points: The configurables that will be called; all that they need must
             be bound.
+        other_entry_points: Those that may be called another time with this config.
 
     Returns:
-        The statements, in the order in which they apply.
+        The bindings that hold, each name in its one spelling.
 
     Raises:
         ConfigError: Something is misspelt, missing, unused or of the wrong type. Says
             where, and what was perhaps meant.
     """
-    statements = syntax.parse(gin_files, gin_bindings)
-    for one in statements:
-        if isinstance(one, syntax.Import):
-            _import(one)
-    bindings = {one.key: one for one in statements if isinstance(one, syntax.Binding)}
-    check(list(bindings.values()), entry_points)
-    # gin is given what was read, so that includes and errors have one reader.
-    text = "\n".join(f"{key} = {one.value!r}" for key, one in bindings.items())
-    try:
-        gin.parse_config(text)
-        gin.finalize()
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
-    return statements
+    gin.clear_config()
+    parsed = syntax.parse(gin_files, gin_bindings)
+    imports = [one for one in parsed if isinstance(one, statements.Import)]
+    for one in imports:
+        _import(one)
+    resolved = [_resolve(one) for one in parsed if isinstance(one, statements.Binding)]
+    # A name has one spelling now, so that a later binding replaces an earlier one.
+    bindings = list({one.key: one for one in resolved}.values())
 
-
-def check(bindings: Sequence[syntax.Binding], entry_points: Sequence[str]) -> None:
-    """Raises ConfigError for the first mistake in a set of bindings."""
-    macros = {one.name for one in bindings if not one.parameter}
+    macros = {one.key: one for one in bindings if one.is_macro}
+    _check_macros(bindings, macros)
     for one in bindings:
-        if one.parameter:
-            _check_parameter(one)
-        for used in syntax.references(one.value):
-            if isinstance(used, syntax.Macro):
-                _known(f"macro %{used.name}", used.name, macros, one.where)
-            else:
-                _registered(used.name, one.where)
-    _check_use(bindings, macros)
-    _check_required(bindings, entry_points)
+        if not one.is_macro:
+            _check_parameter(one, macros)
+    usage.check_required(bindings, entry_points, ", ".join(gin_files))
+    usage.check_effect(bindings, [*entry_points, *other_entry_points])
+
+    # gin is given what was read, so that includes and errors have one reader.
+    lines = [f"import {one.module}" for one in imports]
+    lines += [f"{one.key} = {one.value!r}" for one in bindings]
+    gin.parse_config("\n".join(lines))
+    gin.finalize()
+    return bindings
 
 
-def _import(statement: syntax.Import) -> None:
+def _import(statement: statements.Import) -> None:
+    if "" not in sys.path:  # Last: nothing there may hide a package of ours.
+        sys.path.append("")
     try:
         importlib.import_module(statement.module)
-    except ImportError as error:
-        raise ConfigError(
+    except (ImportError, SyntaxError, ValueError) as error:
+        raise statements.ConfigError(
             f"{statement.where}: cannot import {statement.module}: {error}. The module "
             "must lie in the current folder or be installed."
         ) from error
 
 
-def _registered(name: str, where: str):
-    """What is registered under a name, in full or in part."""
-    matches = _REGISTRY.matching_selectors(name)
-    if not matches:
-        names = {selector.rpartition(".")[2] for selector, _ in _REGISTRY.items()}
-        _known(f"name {name!r}", name, names, where)
-    if len(matches) > 1:
-        raise ConfigError(
-            f"{where}: {name!r} is ambiguous. Write one of {sorted(matches)}."
-        )
-    return _REGISTRY[matches[0]]
+def _resolve(binding: statements.Binding) -> statements.Binding:
+    """The same binding with each name in its one spelling."""
+
+    def resolve(leaf: Any) -> Any:
+        if not isinstance(leaf, statements.Reference):
+            return leaf
+        found = configurables.find(leaf.name, binding.where)
+        return dataclasses.replace(leaf, name=found.name)
+
+    name = binding.name
+    if not binding.is_macro:
+        name = configurables.find(name, binding.where).name
+    value = statements.replace(binding.value, resolve)
+    return dataclasses.replace(binding, name=name, value=value)
 
 
-def _known(what: str, name: str, known: Collection[str], where: str) -> None:
-    if name not in known:
-        raise ConfigError(f"{where}: there is no {what}.{_did_you_mean(name, known)}")
-
-
-def _did_you_mean(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
-    if close:
-        return f" Did you mean {close[0]!r}?"
-    return f" There are: {', '.join(sorted(known)) or 'none'}."
-
-
-def _check_parameter(binding: syntax.Binding) -> None:
-    """Is there such a parameter, may gin set it, and is the value of its type?"""
-    configurable = _registered(binding.name, binding.where)
-    settable = set(_parameters(configurable))
-    _known(
-        f"parameter {binding.parameter!r} of {binding.name!r} to set",
-        binding.parameter,
-        settable,
-        binding.where,
-    )
-    hint = _hints(configurable.wrapped).get(binding.parameter)
-    if hint is not None:
-        _check_type(binding, binding.value, hint)
-
-
-def _parameters(configurable) -> dict[str, inspect.Parameter]:
-    """The parameters that gin may set."""
-    denied = set(configurable.denylist or ())
-    every = inspect.signature(configurable.wrapped).parameters
-    return {name: one for name, one in every.items() if name not in denied}
-
-
-def _hints(function: Callable) -> dict[str, Any]:
-    target = function.__init__ if inspect.isclass(function) else function
-    try:
-        return typing.get_type_hints(target)
-    except NameError:  # A third party's hints may name what it does not import.
-        return {}
-
-
-def _check_type(binding: syntax.Binding, value: Any, hint: Any) -> None:
-    if isinstance(value, syntax.Reference):
-        _check_called(binding, value, hint)
-        return
-    if any(True for _ in syntax.references(value)):
-        for element in typing.get_args(hint):
-            if isinstance(value, list | tuple) and element is not Ellipsis:
-                for one in value:
-                    _check_type(binding, one, element)
-        return  # What a macro stands for is checked by whom it is given to.
-    try:
-        typeguard.check_type(value, hint)
-    except typeguard.TypeCheckError as error:
-        expected = getattr(hint, "__name__", None) or str(hint)
-        raise ConfigError(
-            f"{binding.where}: {binding.key} must be of type {expected}: {error}. "
-            f"Received: {value!r}."
-        ) from None
-
-
-def _check_called(binding: syntax.Binding, value: syntax.Reference, hint: Any) -> None:
-    """A function is handed over uncalled, `@f`; an object is made first, `@f()`."""
-    options = typing.get_args(hint) if _is_union(hint) else (hint,)
-    wants_function = any(
-        typing.get_origin(one) is collections.abc.Callable for one in options
-    )
-    if value.evaluate == wants_function:
-        right = syntax.Reference(value.scoped_name, not value.evaluate)
-        why = "it is called later" if wants_function else "it must be called"
-        raise ConfigError(
-            f"{binding.where}: {binding.key} must be {right!r}: {why}. "
-            f"Received: {value!r}."
-        )
-
-
-def _is_union(hint: Any) -> bool:
-    return typing.get_origin(hint) is typing.Union or (
-        hasattr(hint, "__or__") and (type(hint).__name__ == "UnionType")
-    )
-
-
-def _check_use(bindings: Sequence[syntax.Binding], macros: Collection[str]) -> None:
-    """Does anything use each macro and each scope?"""
-    used = [one for binding in bindings for one in syntax.references(binding.value)]
-    used_macros = {one.name for one in used if isinstance(one, syntax.Macro)}
-    scopes = {one.scope for one in used if isinstance(one, syntax.Reference)}
-    for one in bindings:
-        if not one.parameter and one.name not in used_macros:
-            raise ConfigError(
-                f"{one.where}: nothing uses the macro {one.name!r}."
-                f"{_did_you_mean(one.name, macros - {one.name} | used_macros)} "
-                "Use it as %" + one.name + ", or remove it."
-            )
-        if one.scope and one.scope not in scopes:
-            raise ConfigError(
-                f"{one.where}: nothing enters the scope {one.scope!r}, so {one.key} "
-                f"would have no effect.{_did_you_mean(one.scope, scopes - {''})}"
-            )
-
-
-def _check_required(
-    bindings: Sequence[syntax.Binding], entry_points: Sequence[str]
+def _check_macros(
+    bindings: Sequence[statements.Binding], macros: Mapping[str, statements.Binding]
 ) -> None:
-    """Has everything that will be called all that it needs?"""
-    waiting = [(name, "") for name in entry_points]
-    done = set()
-    while waiting:
-        name, where = waiting.pop()
-        configurable = _registered(name, where)
-        if configurable.selector in done:
-            continue
-        done.add(configurable.selector)
-        bound = set()
-        for one in bindings:
-            if one.parameter and _registered(one.name, "") is configurable:
-                bound.add(one.parameter)
-                waiting += [
-                    (used.name, one.where)
-                    for used in syntax.references(one.value)
-                    if isinstance(used, syntax.Reference)
-                ]
-        for parameter, one in _parameters(configurable).items():
-            required = one.default is one.empty and one.kind is one.KEYWORD_ONLY
-            if required and parameter not in bound:
-                raise ConfigError(
-                    f"{where + ': ' if where else ''}{name}.{parameter} has no value. "
-                    f"Bind it in a gin file: {name}.{parameter} = ..."
+    """Is each macro bound, used, and made of something else than itself?"""
+    used = set()
+    for binding in bindings:
+        for one in statements.references(binding.value):
+            if not isinstance(one, statements.Macro):
+                continue
+            used.add(one.name)
+            if one.name not in macros:
+                meant = statements.did_you_mean(one.name, macros)
+                raise statements.ConfigError(
+                    f"{binding.where}: there is no macro {one!r}."
+                    + (meant or f" Bind it: {one.name} = ...")
                 )
+    for name, binding in macros.items():
+        if name not in used:
+            meant = statements.did_you_mean(name, used - macros.keys())
+            raise statements.ConfigError(
+                f"{binding.where}: nothing uses the macro {name!r}.{meant} Use it as "
+                f"%{name} or remove it. A parameter is bound as name.parameter = ..."
+            )
+        _expand(binding.value, macros)
+
+
+def _expand(
+    value: Any, macros: Mapping[str, statements.Binding], inside: tuple[str, ...] = ()
+) -> Any:
+    """A value with macros replaced by what they stand for."""
+
+    def expand(leaf: Any) -> Any:
+        if not isinstance(leaf, statements.Macro):
+            return leaf
+        if leaf.name in inside:
+            raise statements.ConfigError(
+                f"{macros[leaf.name].where}: the macro {leaf.name!r} stands for itself."
+            )
+        return _expand(macros[leaf.name].value, macros, (*inside, leaf.name))
+
+    return statements.replace(value, expand)
+
+
+def _check_parameter(
+    binding: statements.Binding, macros: Mapping[str, statements.Binding]
+) -> None:
+    """Is there such a parameter, may gin set it, and is the value of its type?"""
+    configurable = configurables.find(binding.name, binding.where)
+    parameter = configurable.parameters.get(binding.parameter)
+    if parameter is None and configurable.is_supplied(binding.parameter):
+        raise statements.ConfigError(
+            f"{binding.where}: {binding.key} cannot be bound: code supplies it."
+        )
+    if parameter is None:
+        known = sorted(configurable.parameters)
+        meant = statements.did_you_mean(binding.parameter, known)
+        raise statements.ConfigError(
+            f"{binding.where}: {binding.name!r} has no parameter "
+            f"{binding.parameter!r}."
+            + (meant or f" It has: {', '.join(known) or 'none'}.")
+        )
+    value = _expand(binding.value, macros)
+    hint = configurable.hints.get(binding.parameter)
+    if expected := value_types.mismatch(value, parameter, hint):
+        received = repr(binding.value)
+        if value != binding.value:
+            received += f", which is {value!r}"
+        if not isinstance(value, statements.Reference):
+            received += f", of type {type(value).__name__}"
+        raise statements.ConfigError(
+            f"{binding.where}: {binding.key} must be {expected}. Received: {received}."
+        )

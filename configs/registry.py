@@ -1,13 +1,25 @@
-"""Everything that a gin file can name: imports what registers itself, and registers
-what other libraries bring.
-"""
+"""Everything that a gin file can name: our own functions and what libraries bring."""
+
+import importlib
 
 import gin
 import keras
 import tensorflow as tf
 
-# Imported for what they register.
-import train.recipe  # noqa: F401
+_OURS = (
+    "evaluation.evaluate",
+    "input_pipeline.augment",
+    "input_pipeline.datasets.idrid",
+    "input_pipeline.doctor",
+    "input_pipeline.pipeline",
+    "input_pipeline.prepare",
+    "input_pipeline.splits",
+    "input_pipeline.tasks",
+    "models.outputs",
+    "models.resnet_v2",
+    "train.recipe",
+)
+"""Modules that register something when they are imported."""
 
 _KERAS = {
     "keras.optimizers": (
@@ -26,6 +38,8 @@ _KERAS = {
     ),
 }
 
+for name in _OURS:
+    importlib.import_module(name)
 for module, classes in _KERAS.items():
     for one in classes:
         gin.register(module=module)(one)

@@ -12,16 +12,7 @@ from collections.abc import Callable, Sequence
 
 from gin import config_parser
 
-from configs.statements import (
-    Binding,
-    ConfigError,
-    Import,
-    Macro,
-    Reference,
-    Statement,
-    did_you_mean,
-    leaves,
-)
+from configs import statements
 
 CONFIGS = pathlib.Path(__file__).parent
 """Where a gin file is looked for last: `include 'models/resnet_v2.gin'`."""
@@ -30,7 +21,9 @@ COMMAND_LINE = "--gin_bindings"
 """What `where` begins with in statements from the command line."""
 
 
-def parse(gin_files: Sequence[str], gin_bindings: Sequence[str]) -> list[Statement]:
+def parse(
+    gin_files: Sequence[str], gin_bindings: Sequence[str]
+) -> list[statements.Statement]:
     """Reads gin files, what they include, and then single bindings.
 
     Args:
@@ -43,18 +36,18 @@ def parse(gin_files: Sequence[str], gin_bindings: Sequence[str]) -> list[Stateme
     Raises:
         ConfigError: A file is missing, or a line is not gin.
     """
-    statements: list[Statement] = []
+    parsed: list[statements.Statement] = []
     for name in gin_files:
-        statements += _parse_file(name, "--gin_file", ())
+        parsed += _parse_file(name, "--gin_file", ())
     for line in gin_bindings:
         where = f"{COMMAND_LINE}={line!r}"
-        statements += _Reader(line, lambda _, where=where: where, ()).statements()
-    return statements
+        parsed += _Reader(line, lambda _, where=where: where, ()).read()
+    return parsed
 
 
 def _parse_file(
     name: str, named_by: str, stack: tuple[pathlib.Path, ...]
-) -> list[Statement]:
+) -> list[statements.Statement]:
     """Reads one file; `stack` holds the files that are being read around it."""
     folders = [pathlib.Path(), CONFIGS]
     if stack:  # What is included lies beside the file that includes it, if anywhere.
@@ -62,20 +55,24 @@ def _parse_file(
     path = next((one / name for one in folders if (one / name).is_file()), None)
     if path is None:
         looked = ", ".join(dict.fromkeys(str(one.resolve()) for one in folders))
-        raise ConfigError(
+        raise statements.ConfigError(
             f"{named_by}: there is no gin file {name!r}. Looked in {looked}."
-            f"{did_you_mean(name, _gin_files(name, folders))}"
+            f"{statements.did_you_mean(name, _gin_files(name, folders))}"
         )
     if path.resolve() in stack:
-        raise ConfigError(f"{named_by}: {path} includes itself. Remove this line.")
+        raise statements.ConfigError(
+            f"{named_by}: {path} includes itself. Remove this line."
+        )
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not a text file: {error}.") from error
+        raise statements.ConfigError(f"{path} is not a text file: {error}.") from error
     if "\0" in text:  # Python's tokenizer fails on it in ways of its own.
-        raise ConfigError(f"{path} is not a text file: it holds a null character.")
+        raise statements.ConfigError(
+            f"{path} is not a text file: it holds a null character."
+        )
     stack = (*stack, path.resolve())
-    return _Reader(text, lambda line: f"{path}, line {line}", stack).statements()
+    return _Reader(text, lambda line: f"{path}, line {line}", stack).read()
 
 
 def _gin_files(name: str, folders: Sequence[pathlib.Path]) -> set[str]:
@@ -94,10 +91,10 @@ class _Delegate(config_parser.ParserDelegate):
 
     def configurable_reference(self, scoped_configurable_name, evaluate):
         scope, _, name = scoped_configurable_name.rpartition("/")
-        return Reference(scope, name, called=evaluate)
+        return statements.Reference(scope, name, called=evaluate)
 
     def macro(self, macro_name):
-        return Macro(macro_name)
+        return statements.Macro(macro_name)
 
 
 class _Reader:
@@ -111,12 +108,12 @@ class _Reader:
         self._stack = stack
         self._bound: dict[str, str] = {}  # Binding key -> where it is bound.
 
-    def statements(self) -> list[Statement]:
-        statements: list[Statement] = []
+    def read(self) -> list[statements.Statement]:
+        parsed: list[statements.Statement] = []
         try:
             parser = config_parser.ConfigParser(self._text, _Delegate())
             for one in parser:
-                statements += self._read(one, self._where(one.location.line_num))
+                parsed += self._statements(one, self._where(one.location.line_num))
         except SyntaxError as error:
             raise self._error(error.lineno or 1, _explain(error.msg)) from None
         except TypeError as error:  # What cannot be the key of a dictionary.
@@ -126,44 +123,48 @@ class _Reader:
             line = error.args[1][0] if error.args else len(self._text.splitlines())
             reason = "the text ends within a bracket or a string. Close it."
             raise self._error(line, reason) from None
-        return statements
+        return parsed
 
-    def _error(self, line: int, reason: str) -> ConfigError:
+    def _error(self, line: int, reason: str) -> statements.ConfigError:
         lines = self._text.splitlines()
         written = lines[line - 1].strip() if line <= len(lines) else ""
         if written and self._stack:
             reason += f" In: {written!r}."
-        return ConfigError(
+        return statements.ConfigError(
             f"{self._where(line)}: {reason} Expected: name.parameter = value."
         )
 
-    def _read(self, statement, where: str) -> list[Statement]:
+    def _statements(self, statement, where: str) -> list[statements.Statement]:
         match statement:
             case config_parser.IncludeStatement(filename=filename):
                 if self._bound:
-                    raise ConfigError(
+                    raise statements.ConfigError(
                         f"{where}: an include must stand above the file's own "
                         "bindings, or it would override them. Move it to the top."
                     )
                 return _parse_file(filename, where, self._stack)
             case config_parser.ImportStatement(module=module):
-                return [Import(module, where)]
+                return [statements.Import(module, where)]
             case config_parser.BindingStatement():
                 return [self._bind(statement, where)]
         return []  # The head of a block: its bindings follow as such.
 
-    def _bind(self, statement, where: str) -> Binding:
+    def _bind(self, statement, where: str) -> statements.Binding:
         scope, parameter = statement.scope or "", statement.arg_name or ""
-        binding = Binding(scope, statement.selector, parameter, statement.value, where)
+        binding = statements.Binding(
+            scope, statement.selector, parameter, statement.value, where
+        )
         if binding.key in self._bound:
-            raise ConfigError(
+            raise statements.ConfigError(
                 f"{where}: {binding.key} is bound already: {self._bound[binding.key]}. "
                 "Remove one of them."
             )
         self._bound[binding.key] = where
-        for one in leaves(binding.value):
+        for one in statements.leaves(binding.value):
             if isinstance(one, float) and not math.isfinite(one):
-                raise ConfigError(f"{where}: {binding.key} must be a finite number.")
+                raise statements.ConfigError(
+                    f"{where}: {binding.key} must be a finite number."
+                )
         return binding
 
 
@@ -175,7 +176,8 @@ def _explain(message: str) -> str:
     token = unreadable[1]
     if not token.isidentifier():
         return f"{token} is not a value."
+    meant = statements.did_you_mean(token, ("True", "False", "None"))
     return (
-        f"{token} is not a value.{did_you_mean(token, ('True', 'False', 'None'))} "
-        f"Text is quoted, '{token}'; a function is @{token}, a macro %{token}."
+        f"{token} is not a value.{meant} Text is quoted, '{token}'; a function is "
+        f"@{token}, a macro %{token}."
     )

@@ -7,14 +7,16 @@ photograph is opened.
 import dataclasses
 import json
 import pathlib
-from collections.abc import Callable, Mapping
+import zipfile
+from collections.abc import Callable, Iterable, Mapping
 
 import gin
 import keras
 
+from configs import statements
 from evaluation import evaluate
 from input_pipeline import doctor, prepare, records, splits
-from train import checkpoints, run_dir, trainer
+from train import checkpoints, plan, run_dir, trainer
 from train import recipe as recipes
 
 
@@ -27,7 +29,7 @@ class Where:
         prepared_dir: Where prepared folders lie.
         run_dir: The experiment's own directory.
         bindings: The bindings that decide training, binding -> value.
-        dry_run: Whether to stop before anything is read or written.
+        dry_run: Whether to stop before any photograph is opened or file written.
     """
 
     data_dir: pathlib.Path | None
@@ -49,6 +51,8 @@ def doctor_mode(where: Where) -> str:
     """Examines photographs and records; returns the findings."""
     preparation = _configured(prepare.Preparation)
     if where.dry_run:
+        if where.data_dir is not None:
+            plan.photographs(preparation, where.data_dir, where.prepared_dir)
         return f"Would examine {preparation.folder(where.prepared_dir)}."
     return _configured(doctor.doctor, preparation, where.data_dir, where.prepared_dir)
 
@@ -64,23 +68,25 @@ def run_mode(where: Where) -> str:
 
 
 def evaluate_mode(where: Where) -> str:
-    """Evaluates a trained run again, with its own settings; returns the tables."""
+    """Evaluates a trained run with other settings than its own; returns the tables."""
     evaluator = _configured(evaluate.Evaluator)
     preparation = _configured(prepare.Preparation)
     recipe = _configured(recipes.Recipe)
     run = run_dir.RunDir(where.run_dir)
+    run.check_config(where.bindings)
     if not run.model.exists():
         raise FileNotFoundError(
             f"{run.model} does not exist: there is no trained model. Train it first: "
             "the same command with --mode=train."
         )
-    run.check_bindings(where.bindings)
+    folder = run.path / "evaluate" / _evaluation_name(evaluator)
+    if (folder / "metrics.json").exists():
+        return _report(run, folder)
     if where.dry_run:
-        return f"Would evaluate {run.model} on {', '.join(evaluator.splits)}."
+        return f"Would evaluate {run.model} on {', '.join(evaluator.splits)}: {folder}."
     prepared = preparation.run(where.data_dir, where.prepared_dir)
     with run.hold():
         run.check_task(_description(recipe, preparation, prepared))
-        folder = run.path / "evaluate" / "-".join(evaluator.splits)
         return _evaluate(run, "evaluate", evaluator, recipe, prepared, folder)
 
 
@@ -93,8 +99,31 @@ MODES: Mapping[str, tuple[Callable[[Where], str], tuple[str, ...]]] = {
 }
 """Mode -> (function, the configurables that it needs)."""
 
-DECIDING = ("prepare", "split", "train")
-"""The configurables that decide which weights a training ends with."""
+ENTRY_POINTS = tuple(
+    dict.fromkeys(name for _, needed in MODES.values() for name in needed)
+)
+"""The configurables that some mode needs."""
+
+_NEUTRAL = (
+    "prepare.skip_unreadable",  # The data's fingerprint tells what was left out.
+    "train.checkpoint_every_epochs",
+    "train.checkpoint_every_minutes",
+    "train.keep_checkpoints",
+    "training_stream.cache_gigabytes",
+)
+"""Parameters that change the way to the weights, but not the weights."""
+
+
+def deciding(bindings: Iterable[statements.Binding]) -> dict[str, str]:
+    """The bindings that decide which weights a training ends with.
+
+    Args:
+        bindings: As `loader.load` returns them.
+
+    Returns:
+        Binding -> value, both as gin text.
+    """
+    return statements.deciding(bindings, ("prepare", "split", "train"), _NEUTRAL)
 
 
 def _configured(what: Callable, *args):
@@ -107,25 +136,41 @@ def _run(where: Where, evaluator: evaluate.Evaluator | None) -> str:
     preparation = _configured(prepare.Preparation)
     splitter = _configured(splits.Splitter)
     recipe = _configured(recipes.Recipe)
-    run.check_bindings(where.bindings)
-    if evaluator is not None and run.metrics.exists():
+    run.check_config(where.bindings)
+    if run.finished and evaluator is not None:
         return _report(run, run.path)
+    if run.model.exists() and evaluator is None:
+        return f"Trained already: {run.model}"
+    photographs = plan.photographs(preparation, where.data_dir, where.prepared_dir)
+    named = ("train", "valid", *(evaluator.splits if evaluator else ()))
+    plan.check_labels(photographs, splitter, recipe, named)
     training = None
     if not run.model.exists():
         training = trainer.Trainer(recipe, preparation.image_size)
     if where.dry_run:
-        return _plan(where, run, preparation, splitter, recipe, training)
+        return "\n".join(
+            [
+                "Nothing is wrong with the config. The plan:",
+                _plan_preparation(preparation, where),
+                f"Validation: fold {splitter.fold} of {splitter.folds}.",
+                f"Task: {recipe.task.rule}.",
+                plan.training(training) if training else f"Trained: {run.model}.",
+                f"Results: {run.path}.",
+            ]
+        )
 
     with run.hold():
-        run.begin(gin.config_str(), where.bindings)
         prepared = preparation.run(where.data_dir, where.prepared_dir)
-        run.check_task(_description(recipe, preparation, prepared))
+        description = _description(recipe, preparation, prepared)
+        run.begin(gin.config_str(), where.bindings, description)
         if not run.split.exists():
             splitter.split(prepared).save(run.split)
-        if training is not None:
+        if training is not None and not run.model.exists():
+            # Before and after: a killed run has it, and a finished one has all of it.
+            run.note_operative_config(gin.operative_config_str())
             split = splits.Split.load(run.split)
             training.train(prepared, split, run.path, gin.config_str())
-        run.note_operative_config(gin.operative_config_str())
+            run.note_operative_config(gin.operative_config_str())
         if evaluator is None:
             return f"Trained: {run.model}"
         return _evaluate(run, "run", evaluator, recipe, prepared, run.path)
@@ -139,8 +184,20 @@ def _evaluate(
     prepared: records.Prepared,
     folder: pathlib.Path,
 ) -> str:
-    model = keras.models.load_model(run.model, compile=False)
+    try:
+        model = keras.models.load_model(run.model, compile=False)
+    except (ValueError, OSError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{run.model} cannot be read: {error} Remove it: the same command then "
+            "makes it again from the last checkpoint."
+        ) from error
     split = splits.Split.load(run.split)
+    for name in evaluator.splits:
+        if not split[name]:
+            raise ValueError(
+                f"{run.split} has no photographs in {name!r}. Take it out of "
+                "`evaluate.splits`."
+            )
     if "test" in evaluator.splits:
         weights = checkpoints.digest(model.weights)
         run.note_test_reading(mode, len(split.test), weights)
@@ -148,11 +205,21 @@ def _evaluate(
     return _report(run, folder)
 
 
+def _evaluation_name(evaluator: evaluate.Evaluator) -> str:
+    """A folder for each setting, as in "valid-test" or "test-resamples-500"."""
+    parts = list(evaluator.splits)
+    for field in dataclasses.fields(evaluator):
+        value = getattr(evaluator, field.name)
+        if field.name != "splits" and value != field.default:
+            parts.append(f"{field.name}-{value}")
+    return "-".join(parts)
+
+
 def _report(run: run_dir.RunDir, folder: pathlib.Path) -> str:
     text = (folder / "metrics.json").read_text(encoding="utf-8")
     return (
         f"{evaluate.report(json.loads(text))}\n\n"
-        f"Test photographs were read {run.test_readings} times in this run. "
+        f"Readings of the test photographs in this run: {run.test_readings}. "
         f"Everything is in {folder}."
     )
 
@@ -171,28 +238,9 @@ def _description(
 
 
 def _plan_preparation(preparation: prepare.Preparation, where: Where) -> str:
+    """A line on the photographs; raises if their folder is not as published."""
+    photographs = plan.photographs(preparation, where.data_dir, where.prepared_dir)
     folder = preparation.folder(where.prepared_dir)
     if (folder / records.MANIFEST).exists():
-        return f"Photographs: prepared already, in {folder}."
-    return f"Photographs: {where.data_dir or '--data_dir is missing'} -> {folder}."
-
-
-def _plan(where, run, preparation, splitter, recipe, training) -> str:
-    lines = [
-        "Nothing is wrong with the config. The plan:",
-        _plan_preparation(preparation, where),
-        f"Validation: fold {splitter.fold} of {splitter.folds}.",
-        f"Task: {recipe.task.rule}.",
-    ]
-    if training is None:
-        lines.append(f"Training: finished, {run.model}.")
-    else:
-        model, size = training.model, preparation.image_size
-        lines += [
-            f"Model: {model.name}, {model.count_params():,} parameters, {size} px.",
-            f"Training: {recipe.epochs} epochs, batches of {recipe.stream.batch_size}, "
-            f"{training.optimizer.name}, on {training.strategy.num_replicas_in_sync} "
-            "device(s).",
-        ]
-    lines.append(f"Results: {run.path}.")
-    return "\n".join(lines)
+        return f"Photographs: {len(photographs)}, prepared already in {folder}."
+    return f"Photographs: {len(photographs)}, {where.data_dir} -> {folder}."

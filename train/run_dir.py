@@ -1,31 +1,27 @@
 """A run directory: what was asked, what was used, and that nobody else is at work."""
 
 import contextlib
-import datetime
 import json
 import os
 import pathlib
-import platform
-import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import cv2
-import keras
-import numpy as np
-import tensorflow as tf
-
 from input_pipeline import folder_lock, records
+from train import environment
 
 
 class RunDir:
     """The directory of one experiment.
 
+    A run is begun once `bindings.json`, the last file that `begin` writes, lies there;
+    whatever a killed `begin` left behind is written again.
+
     Attributes:
         path: The directory.
         model: The trained model; where it lies, training is finished.
         split: The stored split.
-        metrics: The figures; where they lie, the run is finished.
+        metrics: The figures, the last file that a run writes.
     """
 
     def __init__(self, path: pathlib.Path):
@@ -33,78 +29,94 @@ class RunDir:
         self.model = path / "model.keras"
         self.split = path / "split.json"
         self.metrics = path / "metrics.json"
-        self.config = path / "config.gin"
+        self._config = path / "config.gin"
         self._bindings = path / "bindings.json"
         self._task = path / "task.json"
+        self._environment = path / "environment.json"
         self._ledger = path / "ledger.jsonl"
+
+    @property
+    def finished(self) -> bool:
+        """Whether all is done, so that there is nothing left but to report it."""
+        return self.model.exists() and self.metrics.exists()
 
     @contextlib.contextmanager
     def hold(self) -> Iterator[None]:
-        """Has the directory alone for the length of a `with` block."""
+        """Has the directory alone for the length of a `with` block.
+
+        Raises:
+            BlockingIOError: Another process has it.
+        """
         with folder_lock.hold(self.path, wait=False):
             yield
 
-    def check_bindings(self, bindings: Mapping[str, str]) -> None:
+    def check_config(self, bindings: Mapping[str, str]) -> None:
         """Refuses a config that would train something else than is begun here.
 
         Args:
             bindings: Those that decide training, binding -> value.
 
         Raises:
-            ValueError: Says what differs.
+            ValueError: Says what differs, or that the folder is no run's.
         """
-        if not self._bindings.exists():
-            return
-        begun = json.loads(self._bindings.read_text(encoding="utf-8"))
-        lines = []
-        for key in sorted(begun.keys() | bindings.keys()):
-            old, new = begun.get(key, "not bound"), bindings.get(key, "not bound")
-            if old != new:
-                lines.append(f"  {key}: {old} there, {new} here")
-        if lines:
-            raise ValueError(
-                f"{self.path} was begun with another config:\n"
-                + "\n".join(lines)
-                + "\n"
-                "Name another folder with --run_dir, or take back the difference."
-            )
-
-    def begin(self, config: str, bindings: Mapping[str, str]) -> None:
-        """Notes what was asked and where it runs."""
-        if not self._bindings.exists():
-            _write_text(self.config, config)
-            records.write_json(self._bindings, dict(bindings))
-        records.write_json(self.path / "environment.json", environment())
-
-    def note_operative_config(self, text: str) -> None:
-        """Notes what was used, defaults included."""
-        _write_text(self.path / "operative_config.gin", text)
+        if self._bindings.exists():
+            self._compare(self._bindings, bindings)
+        elif self.path.exists():
+            self._check_empty()
 
     def check_task(self, description: Mapping[str, Any]) -> None:
-        """Notes what a model of this run is trained for, or compares with that.
+        """Refuses photographs, or a preparation, other than the run was begun with.
+
+        Args:
+            description: What a model of this run is trained for, JSON-ready.
 
         Raises:
-            ValueError: The photographs, or the way they are prepared, have changed.
+            ValueError: Says what differs.
         """
-        if not self._task.exists():
+        if self._bindings.exists():
+            self._compare(self._task, description)
+
+    def begin(
+        self, config: str, bindings: Mapping[str, str], description: Mapping[str, Any]
+    ) -> None:
+        """Notes what was asked and where it runs; the caller holds the directory.
+
+        Args:
+            config: The whole config, as gin text.
+            bindings: Those bindings that decide training, binding -> value.
+            description: What a model of this run is trained for, JSON-ready.
+
+        Raises:
+            ValueError: The run was begun for something else.
+        """
+        self.check_config(bindings)
+        self.check_task(description)
+        if not self._bindings.exists():
+            _write_text(self._config, config)
             records.write_json(self._task, dict(description))
-            return
-        begun = json.loads(self._task.read_text(encoding="utf-8"))
-        now = json.loads(json.dumps(description))
-        differing = [key for key in now if begun.get(key) != now[key]]
-        if differing:
-            listing = "\n".join(
-                f"  {key}: {begun.get(key)} there, {now[key]} here" for key in differing
-            )
-            raise ValueError(
-                f"{self.path} was begun for something else:\n{listing}\n"
-                "Name another folder with --run_dir."
-            )
+            records.write_json(self._environment, [])
+            records.write_json(self._bindings, dict(bindings))
+        starts = json.loads(self._environment.read_text(encoding="utf-8"))
+        records.write_json(self._environment, [*starts, environment.describe()])
+
+    def note_operative_config(self, text: str) -> None:
+        """Notes what was used, defaults included.
+
+        Args:
+            text: gin text.
+        """
+        _write_text(self.path / "operative_config.gin", text)
 
     def note_test_reading(self, mode: str, count: int, weights: str) -> None:
-        """Writes into the ledger that the test photographs are about to be read."""
+        """Writes into the ledger that the test photographs are about to be read.
+
+        Args:
+            mode: What reads them.
+            count: How many they are.
+            weights: Checksum of the model's weights, hexadecimal.
+        """
         entry = {
-            "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "time": environment.now(),
             "mode": mode,
             "split": "test",
             "photographs": count,
@@ -122,23 +134,59 @@ class RunDir:
             return 0
         return len(self._ledger.read_text(encoding="utf-8").splitlines())
 
+    def _compare(self, path: pathlib.Path, content: Mapping[str, Any]) -> None:
+        """Raises, with the difference, unless a file holds a content."""
+        begun = _flat(json.loads(path.read_text(encoding="utf-8")))
+        now = _flat(json.loads(json.dumps(dict(content))))
+        lines = []
+        for key in sorted(begun.keys() | now.keys()):
+            old, new = begun.get(key, "not set"), now.get(key, "not set")
+            if old != new:
+                lines.append(f"  {key}: {old} there, {new} here")
+        if lines:
+            listing = "\n".join(lines)
+            raise ValueError(
+                f"{self.path} was begun with something else:\n{listing}\n"
+                "Name another folder with --run_dir, or take back the difference."
+            )
 
-def environment() -> dict[str, Any]:
-    """Versions and devices, as far as results can depend on them."""
-    return {
-        "command": sys.argv,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "processors": os.cpu_count(),
-        "devices": [one.device_type for one in tf.config.list_logical_devices()],
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
-        "numpy": np.__version__,
-        "opencv": cv2.__version__,
-    }
+    def _check_empty(self) -> None:
+        """Raises if the folder holds files but was never a run's."""
+        if not self.path.is_dir():
+            raise ValueError(f"--run_dir must be a folder. Received: {self.path}.")
+        names = sorted(one.name for one in self.path.iterdir())
+        foreign = [
+            name
+            for name in names
+            if not name.startswith(".") and not name.endswith(".partial")
+        ]
+        if foreign and self._config.name not in foreign:
+            raise ValueError(
+                f"{self.path} holds files but no run: {', '.join(foreign[:5])}. Name "
+                "another folder with --run_dir."
+            )
+
+
+def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested dictionaries as one, with keys such as "preparation.image_size"."""
+    flat = {}
+    for key, value in content.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
 
 
 def _write_text(path: pathlib.Path, text: str) -> None:
+    """Writes a text file whole or not at all."""
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    try:
+        with open(partial, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,122 @@
+"""What is used of a config, in which scope, from its entry points on."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from configs import configurables, statements, syntax
+
+
+class Use(NamedTuple):
+    """A configurable, or a macro as "%name", that is used in some scope."""
+
+    name: str
+    scope: str
+    called: bool  # By gin, as for `@f()`.
+    where: str
+
+
+def uses(
+    bindings: Sequence[statements.Binding], entry_points: Sequence[str]
+) -> Iterator[tuple[Use, dict[str, statements.Binding]]]:
+    """All that entry points use, in turn, with what is bound for it in its scope."""
+    waiting = [Use(name, "", False, "") for name in entry_points]
+    done = set()
+    while waiting:
+        use = waiting.pop(0)
+        if use[:3] in done:
+            continue
+        done.add(use[:3])
+        bound = _bound(bindings, use)
+        yield use, bound
+        for binding in bound.values():
+            waiting += _used_by(binding, use.scope)
+
+
+def _used_by(binding: statements.Binding, scope: str) -> Iterator[Use]:
+    for one in statements.references(binding.value):
+        if isinstance(one, statements.Macro):
+            # gin evaluates what a macro stands for in a scope of its name.
+            yield Use(repr(one), one.name, True, binding.where)
+            continue
+        yield Use(one.name, one.scope or scope, one.called, binding.where)
+        if scope and not (one.called or one.scope):  # Perhaps called after the scope.
+            yield Use(one.name, "", False, binding.where)
+
+
+def _bound(
+    bindings: Sequence[statements.Binding], use: Use
+) -> dict[str, statements.Binding]:
+    """Parameter -> the binding that holds in the scope: the one of the inmost scope."""
+    if use.name.startswith("%"):
+        return {one.key: one for one in bindings if f"%{one.key}" == use.name}
+    holding = [
+        one
+        for one in bindings
+        if one.name == use.name
+        and not one.is_macro
+        and f"{use.scope}/".startswith(f"{one.scope}/" if one.scope else "")
+    ]
+    holding.sort(key=lambda one: len(one.scope))
+    return {one.parameter: one for one in holding}
+
+
+def check_required(
+    bindings: Sequence[statements.Binding],
+    entry_points: Sequence[str],
+    files: str,
+) -> None:
+    """Has everything that will be called all that it needs?
+
+    Args:
+        bindings: A config.
+        entry_points: The configurables that will be called.
+        files: Where they would be bound, for the error.
+
+    Raises:
+        ConfigError: A value is missing. Says which, and what needs it.
+    """
+    for use, bound in uses(bindings, entry_points):
+        if use.name.startswith("%"):
+            continue
+        required = configurables.find(use.name, use.where).required(use.called)
+        for parameter in sorted(required - bound.keys()):
+            text = (
+                f"{use.where or files}: {use.name}.{parameter} has no "
+                f"value. Bind it: {use.name}.{parameter} = ..."
+            )
+            if use.where and not use.called:
+                text += " If code supplies it, name it in gin.register's `denylist`."
+            raise statements.ConfigError(text)
+
+
+def check_effect(
+    bindings: Sequence[statements.Binding], entry_points: Sequence[str]
+) -> None:
+    """Does what is bound in a scope, or on the command line, change anything?
+
+    A file may bind what only some of the experiments that include it use.
+
+    Args:
+        bindings: A config.
+        entry_points: All configurables that can be called with it.
+
+    Raises:
+        ConfigError: A binding has no effect. Says what was perhaps meant.
+    """
+    every = list(uses(bindings, entry_points))
+    holding = {one.key for _, bound in every for one in bound.values()}
+    scopes = {use.scope for use, _ in every}
+    for one in bindings:
+        explicit = one.scope or one.where.startswith(syntax.COMMAND_LINE)
+        if one.key in holding or one.is_macro or not explicit:
+            continue
+        if one.scope and one.scope not in scopes:
+            reason = f"nothing enters the scope {one.scope!r}"
+            meant = statements.did_you_mean(one.scope, scopes - {""})
+        else:
+            scope = f" in the scope {one.scope!r}" if one.scope else ""
+            reason = f"nothing uses {one.name!r}{scope}"
+            meant = statements.did_you_mean(one.name, {use.name for use, _ in every})
+        raise statements.ConfigError(
+            f"{one.where}: {reason}, so {one.key} would have no effect.{meant}"
+        )

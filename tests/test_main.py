@@ -1,0 +1,232 @@
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+from absl import flags, logging
+from absl.testing import flagsaver
+
+import main
+from train import experiment
+
+ROOT = pathlib.Path(__file__).parents[1]
+SHIPPED = "synthetic_resnet_v2.gin"
+
+
+def command(*arguments, cwd=ROOT, **environment):
+    return subprocess.run(
+        [sys.executable, str(ROOT / "main.py"), *arguments],
+        cwd=cwd,
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"} | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.fixture
+def without_tensorflow(tmp_path):
+    """A command that fails if TensorFlow, or anything that needs it, is imported."""
+    for name in ("tensorflow", "keras", "numpy", "cv2"):
+        folder = tmp_path / "stubs" / name
+        folder.mkdir(parents=True)
+        (folder / "__init__.py").write_text("raise SystemExit('imported ' + __name__)")
+    return lambda *arguments: command(*arguments, PYTHONPATH=str(tmp_path / "stubs"))
+
+
+@pytest.fixture
+def run_main(tmp_path, monkeypatch, capsys):
+    """Runs `main.main` in this process: (status, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+    handler = logging.get_absl_handler()
+    formatter, filters = handler.python_handler.formatter, list(handler.filters)
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()
+
+    def run(*arguments, **values):
+        status = 0
+        with flagsaver.flagsaver(**values):
+            try:
+                main.main(["main.py", *arguments])
+            except SystemExit as stop:
+                status = stop.code
+        return status, *capsys.readouterr()
+
+    yield run
+    handler.setFormatter(formatter)
+    handler.filters[:] = filters
+
+
+def test_help_says_how_to_start_and_imports_no_tensorflow(without_tensorflow):
+    child = without_tensorflow("--help")
+    assert child.returncode == 0
+    assert child.stderr == ""
+    assert child.stdout.startswith("Retinograd grades diabetic retinopathy from fundus")
+    assert (
+        "\npython main.py --gin_file=configs/synthetic_resnet_v2.gin "
+        "--data_dir=data/synthetic\n"
+    ) in child.stdout
+    for name in ("gin_file", "gin_bindings", "mode", "run_dir", "dry_run"):
+        assert f"{name}:" in child.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (
+            ["--gin_fil=x"],
+            2,
+            "error: Unknown command line flag 'gin_fil'. Did you mean",
+        ),
+        (["--mode=trian"], 2, "error: flag --mode=trian: value should be one of <run|"),
+        (["train"], 2, "error: unexpected train: flags begin with --."),
+        ([], 1, "error: No experiment. Name one, --gin_file=configs/"),
+        (["--gin_file=no.gin"], 1, "error: --gin_file: there is no gin file 'no.gin'."),
+        (
+            [f"--gin_file={SHIPPED}", "--gin_bindings=train.epochs"],
+            1,
+            "error: --gin_bindings='train.epochs': Couldn't parse statement",
+        ),
+        (
+            [f"--gin_file={SHIPPED}", "--data_dir=no_such_folder"],
+            1,
+            "error: --data_dir: there is no folder no_such_folder.",
+        ),
+    ],
+)
+def test_a_mistake_that_needs_no_tensorflow_imports_none(
+    without_tensorflow, arguments, status, message
+):
+    child = without_tensorflow(*arguments)
+    assert (child.returncode, child.stdout) == (status, "")
+    assert child.stderr.startswith(message)
+    assert len(child.stderr.splitlines()) <= 2
+
+
+def test_the_modes_are_those_of_the_experiment():
+    assert tuple(experiment.MODES) == main.MODES
+
+
+@pytest.mark.parametrize("mode", main.MODES)
+def test_a_mistake_in_a_config_is_one_message_and_status_1(run_main, mode, tmp_path):
+    status, out, err = run_main(
+        gin_file=[SHIPPED], gin_bindings=["prepare.image_sise = 64"], mode=mode
+    )
+    assert (status, out) == (1, "")
+    assert err == (
+        "error: --gin_bindings='prepare.image_sise = 64': 'prepare' has no parameter "
+        "'image_sise'. Did you mean 'image_size'?\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_value_out_of_range_is_one_message_and_status_1(run_main):
+    status, out, err = run_main(gin_file=[SHIPPED], gin_bindings=["train.epochs = 0"])
+    assert (status, out) == (1, "")
+    assert err.startswith("error: `train.epochs` must be at least 1. Received: 0.")
+
+
+def test_an_error_of_the_system_is_told_in_words(run_main, monkeypatch):
+    def full(where):
+        raise OSError(28, "No space left on device", "runs/x")
+
+    monkeypatch.setitem(experiment.MODES, "prepare", (full, ("prepare",)))
+    status, _, err = run_main(gin_file=[SHIPPED], mode="prepare")
+    assert (status, err) == (1, "error: No space left on device: runs/x.\n")
+
+
+def test_verbosity_1_shows_where_an_error_comes_from(run_main):
+    before = logging.get_verbosity()
+    logging.set_verbosity(logging.DEBUG)
+    try:
+        with pytest.raises(ValueError, match=r"`train\.epochs` must be at least 1"):
+            run_main(gin_file=[SHIPPED], gin_bindings=["train.epochs = 0"])
+    finally:
+        logging.set_verbosity(before)
+
+
+@pytest.mark.parametrize(
+    "error", [TypeError("wrong"), KeyError("wrong"), NotImplementedError("wrong")]
+)
+def test_a_programming_error_keeps_its_traceback(run_main, monkeypatch, error):
+    def wrong(where):
+        raise error
+
+    monkeypatch.setitem(experiment.MODES, "prepare", (wrong, ("prepare",)))
+    with pytest.raises(type(error), match="wrong"):
+        run_main(gin_file=[SHIPPED], mode="prepare")
+
+
+def test_control_c_is_answered_in_a_line(run_main, monkeypatch):
+    def stopped(where):
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(experiment.MODES, "prepare", (stopped, ("prepare",)))
+    status, _, err = run_main(gin_file=[SHIPPED], mode="prepare")
+    assert status == 130
+    assert err == "Stopped. The same command goes on where it stopped.\n"
+
+
+def test_flags_say_where(run_main, monkeypatch, tmp_path):
+    def show(where):
+        return f"{where.data_dir} {where.prepared_dir} {where.run_dir} {where.dry_run}"
+
+    monkeypatch.setitem(experiment.MODES, "prepare", (show, ("prepare",)))
+    (tmp_path / "photographs").mkdir()
+    result = run_main(gin_file=[SHIPPED], mode="prepare")
+    assert result == (0, "None prepared runs/synthetic_resnet_v2 False\n", "")
+    result = run_main(
+        gin_file=[SHIPPED],
+        mode="prepare",
+        data_dir="photographs",
+        prepared_dir="records",
+        run_dir="mine",
+        dry_run=True,
+    )
+    assert result == (0, "photographs records mine True\n", "")
+
+
+def test_the_last_gin_file_names_the_run(run_main, monkeypatch, tmp_path):
+    monkeypatch.setitem(
+        experiment.MODES, "prepare", (lambda where: str(where.run_dir), ("prepare",))
+    )
+    (tmp_path / "mine.gin").write_text("train.seed = 3\n")
+    status, out, _ = run_main(gin_file=[SHIPPED, "mine.gin"], mode="prepare")
+    assert (status, out) == (0, "runs/mine\n")
+
+
+def test_a_whole_run_shows_its_own_messages_and_nothing_else(
+    idrid_like, prepared, prepared_dir, tmp_path
+):
+    """Without PYTHONWARNINGS or a log level of ours: as a user starts it."""
+    arguments = [
+        f"--gin_file={SHIPPED}",
+        "--gin_bindings=idrid.name = 'drawn'",
+        "--gin_bindings=prepare.image_size = 64",
+        "--gin_bindings=train.epochs = 1",
+        "--gin_bindings=evaluate.resamples = 100",
+        f"--data_dir={idrid_like}",
+        f"--prepared_dir={prepared_dir}",
+    ]
+    environment = os.environ.copy()
+    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
+    first = subprocess.run(
+        [sys.executable, str(ROOT / "main.py"), *arguments],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert first.returncode == 0, first.stderr
+    assert first.stdout.startswith("Task: referable diabetic retinopathy: grade >= 2\n")
+    assert first.stdout.endswith("Everything is in runs/synthetic_resnet_v2.\n")
+    lines = first.stderr.splitlines()
+    shown = [line for line in lines if line and "img/s" not in line]
+    assert shown == [f"Reusing the prepared photographs in {prepared.folder}."]
+
+    arguments = ["--run_dir=runs/synthetic_resnet_v2", f"--prepared_dir={prepared_dir}"]
+    again = command(*arguments, cwd=tmp_path)
+    assert (again.returncode, again.stderr) == (0, "")
+    assert again.stdout == first.stdout

@@ -1,0 +1,420 @@
+import hashlib
+import json
+import pathlib
+import shutil
+
+import pytest
+
+from configs import loader, registry, statements  # noqa: F401
+from evaluation import predict
+from input_pipeline import prepare
+from train import experiment, run_dir, trainer
+
+TINY = """
+include 'synthetic_resnet_v2.gin'
+
+idrid.name = 'drawn'
+prepare.image_size = 64
+resnet_v2.widths = (4,)
+resnet_v2.depths = (1,)
+resnet_v2.stem_width = 4
+train.epochs = 2
+train.checkpoint_every_epochs = 1
+evaluate.resamples = 100
+"""
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """A gin file whose training takes seconds."""
+    file = tmp_path_factory.mktemp("gin") / "tiny.gin"
+    file.write_text(TINY)
+    return file
+
+
+@pytest.fixture(scope="module")
+def start(tiny, prepared, prepared_dir, idrid_like):
+    """Does what a command does: `start("run", folder, "train.seed = 3", ...)`."""
+
+    def run(mode, folder, *lines, gin_file=tiny, dry_run=False, **where):
+        run_mode, entry_points = experiment.MODES[mode]
+        bindings = loader.load(
+            [str(gin_file)], lines, entry_points, experiment.ENTRY_POINTS
+        )
+        folders = {"data_dir": idrid_like, "prepared_dir": prepared_dir} | where
+        return run_mode(
+            experiment.Where(
+                run_dir=folder,
+                bindings=experiment.deciding(bindings),
+                dry_run=dry_run,
+                **folders,
+            )
+        )
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def finished_once(start, tmp_path_factory):
+    """A finished run and what it said, not to be changed."""
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    return folder, start("run", folder)
+
+
+@pytest.fixture
+def finished(finished_once, tmp_path):
+    """A finished run of one test's own."""
+    return shutil.copytree(finished_once[0], tmp_path / "runs" / "tiny")
+
+
+def state(folder):
+    """All that can change of the files in a folder."""
+    return {
+        path: (path.stat().st_mtime_ns, hashlib.sha256(path.read_bytes()).hexdigest())
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def weights(folder):
+    return json.loads((folder / "history.json").read_text())["weights_sha256"]
+
+
+def readings(folder):
+    return len((folder / "ledger.jsonl").read_text().splitlines())
+
+
+def test_a_run_leaves_what_the_design_promises(finished_once, prepared):
+    folder, said = finished_once
+    names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+    assert names == {
+        "bindings.json",
+        "checkpoints",
+        "config.gin",
+        "environment.json",
+        "figures",
+        "history.json",
+        "ledger.jsonl",
+        "metrics.json",
+        "model.keras",
+        "operative_config.gin",
+        "predictions.csv",
+        "split.json",
+        "task.json",
+        "tensorboard",
+    }
+    assert said.startswith(
+        "Task: referable diabetic retinopathy: grade >= 2\n\nvalid\n"
+    )
+    assert f"in this run: 1. Everything is in {folder}." in said
+    task = json.loads((folder / "task.json").read_text())
+    assert task["task"]["class_names"] == ["not referable", "referable"]
+    assert task["dataset"] == "drawn"
+    assert task["preparation"]["image_size"] == 64
+    assert task["data_fingerprint"] == prepared.fingerprint
+
+
+def test_the_ledger_tells_who_read_the_test_photographs_with_which_weights(finished):
+    (line,) = (finished / "ledger.jsonl").read_text().splitlines()
+    entry = json.loads(line)
+    assert (entry["mode"], entry["split"], entry["photographs"]) == ("run", "test", 12)
+    assert entry["weights_sha256"] == weights(finished)
+
+
+def test_the_operative_config_has_the_defaults_that_were_used(finished_once):
+    text = (finished_once[0] / "operative_config.gin").read_text()
+    for line in ("split.folds = 5", "train.seed = 0", "Adam.beta_1 = 0.9"):
+        assert f"\n{line}\n" in text
+
+
+@pytest.mark.parametrize("mode", ["run", "train"])
+def test_the_same_command_on_a_finished_run_changes_no_file(
+    start, finished, finished_once, mode
+):
+    before = state(finished.parent)
+    said = start(mode, finished)
+    if mode == "run":
+        assert said == finished_once[1].replace(str(finished_once[0]), str(finished))
+    else:
+        assert said == f"Trained already: {finished / 'model.keras'}"
+    assert state(finished.parent) == before
+
+
+def test_a_run_is_known_by_its_directory_alone(start, finished, finished_once):
+    before = state(finished.parent)
+    said = start("run", finished, gin_file=finished / "config.gin", data_dir=None)
+    assert said == finished_once[1].replace(str(finished_once[0]), str(finished))
+    assert state(finished.parent) == before
+
+
+def test_order_comments_spelling_and_evaluation_make_no_other_config(
+    start, finished, tmp_path, finished_once
+):
+    lines = [line for line in TINY.strip().splitlines() if " = " in line]
+    file = tmp_path / "other_words.gin"
+    file.write_text(
+        "include 'datasets/synthetic.gin'\ninclude 'tasks/referable.gin'\n"
+        "include 'training/adam.gin'\ninclude 'models/resnet_v2.gin'\n# A comment.\n"
+        "training_stream.batch_size = 8\n"
+        "train.optimizer = @optimizers.Adam\n"
+        "keras.optimizers.Adam.learning_rate = 0.001\n"
+        "train.keep_checkpoints = 7\nevaluate.seed = 5\n"
+        + "\n".join(reversed(lines))
+        + "\n"
+    )
+    assert start("run", finished, gin_file=file).startswith("Task: referable")
+
+
+@pytest.mark.parametrize("mode", ["run", "train", "evaluate"])
+def test_a_run_of_another_config_is_refused(start, finished, mode):
+    before = state(finished.parent)
+    message = (
+        r"tiny was begun with something else:\n  train\.seed: not set there, 3 here"
+    )
+    with pytest.raises(ValueError, match=message):
+        start(mode, finished, "train.seed = 3")
+    assert state(finished.parent) == before
+
+
+def test_a_second_process_in_the_same_run_is_refused(start, finished):
+    remove(finished, *RESULTS)
+    with run_dir.RunDir(finished).hold():
+        before = state(finished.parent)
+        with pytest.raises(BlockingIOError, match="Another process is at work in"):
+            start("run", finished)
+        assert state(finished.parent) == before
+
+
+def test_changed_photographs_are_refused(start, finished, idrid_like, tmp_path):
+    data_dir = shutil.copytree(idrid_like, tmp_path / "idrid")
+    labels = next(data_dir.rglob("b. IDRiD_Disease Grading_Testing Labels.csv"))
+    text = labels.read_text()
+    assert "IDRiD_001,0," in text
+    labels.write_text(text.replace("IDRiD_001,0,", "IDRiD_001,1,"))
+    (finished / "metrics.json").unlink()
+    before = state(finished.parent)
+    folder = tmp_path / "prepared"
+    with pytest.raises(
+        ValueError, match="begun with something else:\n  data_fingerprin"
+    ):
+        start("run", finished, data_dir=data_dir, prepared_dir=folder)
+    assert state(finished.parent) == before
+
+
+def remove(folder, *names):
+    for name in names:
+        path = folder / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+RESULTS = ("metrics.json", "predictions.csv", "figures")
+TRAINED = (*RESULTS, "ledger.jsonl", "model.keras", "history.json")
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        (*TRAINED, "operative_config.gin", "checkpoints", "tensorboard", "split.json"),
+        (*TRAINED, "checkpoints"),
+        TRAINED,
+    ],
+    ids=["before split.json", "before a checkpoint", "before model.keras"],
+)
+def test_a_killed_run_goes_on_to_the_same_weights(start, finished, missing):
+    expected = weights(finished)
+    config = (finished / "config.gin").read_bytes()
+    split = (finished / "split.json").read_bytes()
+    remove(finished, *missing)
+    start("run", finished, gin_file=finished / "config.gin")
+    assert weights(finished) == expected
+    assert readings(finished) == 1
+    assert (finished / "config.gin").read_bytes() == config
+    assert (finished / "split.json").read_bytes() == split
+    assert len(json.loads((finished / "environment.json").read_text())) == 2
+
+
+def test_a_run_killed_before_metrics_json_evaluates_without_training(
+    start, finished, monkeypatch
+):
+    monkeypatch.setattr(trainer.Trainer, "train", None)
+    operative = (finished / "operative_config.gin").read_bytes()
+    metrics = (finished / "metrics.json").read_bytes()
+    remove(finished, *RESULTS)
+    start("run", finished)
+    assert (finished / "metrics.json").read_bytes() == metrics
+    assert (finished / "operative_config.gin").read_bytes() == operative
+    assert readings(finished) == 2
+
+
+def test_a_reading_counts_even_if_the_evaluation_dies(start, finished, monkeypatch):
+    def die(*arguments):
+        raise KeyboardInterrupt
+
+    remove(finished, *RESULTS)
+    monkeypatch.setattr(predict.Forward, "__call__", die)
+    with pytest.raises(KeyboardInterrupt):
+        start("run", finished)
+    assert readings(finished) == 2
+    assert not (finished / "metrics.json").exists()
+
+
+def test_training_alone_reads_no_test_photographs(start, tmp_path):
+    folder = tmp_path / "trained"
+    assert start("train", folder) == f"Trained: {folder / 'model.keras'}"
+    assert not (folder / "ledger.jsonl").exists()
+    said = start("evaluate", folder, "evaluate.splits = ('train', 'valid')")
+    assert "in this run: 0." in said
+    assert not (folder / "ledger.jsonl").exists()
+
+
+def test_other_evaluations_lie_beside_the_runs_own(start, finished):
+    own = (finished / "metrics.json").read_bytes()
+    start("evaluate", finished, "evaluate.splits = ('test',)", "evaluate.seed = 3")
+    folder = finished / "evaluate" / "test-resamples-100-seed-3"
+    assert (folder / "metrics.json").exists()
+    assert readings(finished) == 2
+    before = state(finished.parent)
+    said = start(
+        "evaluate", finished, "evaluate.splits = ('test',)", "evaluate.seed = 3"
+    )
+    assert said.endswith(f"in this run: 2. Everything is in {folder}.")
+    assert state(finished.parent) == before
+    assert (finished / "metrics.json").read_bytes() == own
+
+
+def test_a_split_without_photographs_is_not_read(start, finished):
+    split = json.loads((finished / "split.json").read_text())
+    (finished / "split.json").write_text(json.dumps(split | {"test": []}))
+    with pytest.raises(ValueError, match=r"split\.json has no photographs in 'test'\."):
+        start("evaluate", finished, "evaluate.splits = ('test',)")
+    assert readings(finished) == 1
+
+
+def test_evaluation_needs_a_trained_model(start, tmp_path):
+    message = r"model\.keras does not exist: there is no trained model\. Train it first"
+    with pytest.raises(FileNotFoundError, match=message):
+        start("evaluate", tmp_path / "nothing")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_model_is_named_with_the_way_out(start, finished):
+    (finished / "model.keras").write_bytes(b"PK damaged")
+    remove(finished, *RESULTS)
+    message = (
+        r"model\.keras cannot be read: .* Remove it: the same command then makes it"
+    )
+    with pytest.raises(ValueError, match=message):
+        start("run", finished)
+    assert readings(finished) == 1
+    remove(finished, "model.keras")
+    expected = weights(finished)
+    start("run", finished)
+    assert weights(finished) == expected
+
+
+def test_a_preparation_that_fails_begins_no_run(start, tmp_path, monkeypatch):
+    """Or the way out that it names, another binding, would be another config."""
+
+    def fail(*arguments):
+        raise ValueError("1 of 52 photographs cannot be read")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(prepare.Preparation, "run", fail)
+        with pytest.raises(ValueError, match="cannot be read"):
+            start("run", tmp_path / "tiny")
+    start("train", tmp_path / "tiny", "prepare.skip_unreadable = True")
+
+
+MISTAKES = {
+    "train.epochs = 0": r"`train\.epochs` must be at least 1",
+    "train.monitor = 'accuracy'": r"`train\.monitor` must be one of",
+    "split.fold = 5": r"`split\.fold` between 0 and folds",
+    "split.folds = 50": r"Lower `split\.folds`",
+    "prepare.image_size = 8": r"`prepare\.image_size` must be 16-4096",
+    "prepare.jpeg_quality = 101": r"`prepare\.jpeg_quality` must be 1-100",
+    "evaluate.splits = ('tset',)": r"`evaluate\.splits` must name some of",
+    "resnet_v2.dropout = 1.0": r"`resnet_v2\.dropout` must be from 0 to below 1",
+    "resnet_v2.widths = (4, 4)": r"`resnet_v2\.widths` and `resnet_v2\.depths`",
+    "augment.zoom = 2": r"`augment\.zoom` must be between 0 and 0\.9",
+    "training_stream.batch_size = 0": r"`training_stream\.batch_size` must be at least",
+    "training_stream.batch_size = 99": r"`training_stream\.batch_size` must not exceed",
+    "SparseCategoricalCrossentropy.from_logits = False": "models emit logits",
+    "train.strategy = @augment": "must be of type Callable",
+}
+
+
+@pytest.fixture
+def empty_photographs(idrid_like, tmp_path):
+    """IDRiD's layout with its labels; to open a photograph would be an error."""
+    folder = shutil.copytree(
+        idrid_like,
+        tmp_path / "empty",
+        copy_function=lambda source, target: (
+            pathlib.Path(target).touch()
+            if source.endswith(".jpg")
+            else shutil.copy2(source, target)
+        ),
+    )
+    return {"data_dir": folder, "prepared_dir": tmp_path / "prepared"}
+
+
+@pytest.mark.parametrize("line", MISTAKES)
+def test_a_mistake_in_a_config_is_found_before_any_photograph_is_opened(
+    start, empty_photographs, tmp_path, line
+):
+    before = state(tmp_path)
+    with pytest.raises(ValueError, match=MISTAKES[line]):
+        start("run", tmp_path / "run", line, **empty_photographs)
+    assert state(tmp_path) == before
+    assert not (tmp_path / "run").exists()
+
+
+def test_photographs_that_cannot_be_read_are_found_only_then(
+    start, empty_photographs, tmp_path
+):
+    with pytest.raises(ValueError, match=r"52 of 52 photographs in .* cannot be read"):
+        start("run", tmp_path / "run", **empty_photographs)
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [".lock"]
+
+
+@pytest.mark.parametrize("mode", ["run", "prepare", "train", "doctor"])
+def test_a_dry_run_writes_nothing_and_opens_no_photograph(
+    start, empty_photographs, tmp_path, monkeypatch, mode
+):
+    monkeypatch.chdir(tmp_path)
+    before = set(tmp_path.rglob("*")), state(tmp_path)
+    said = start(mode, tmp_path / "run", dry_run=True, **empty_photographs)
+    assert (set(tmp_path.rglob("*")), state(tmp_path)) == before
+    if mode in ("run", "train"):
+        folder = empty_photographs["prepared_dir"]
+        assert said.startswith("Nothing is wrong with the config. The plan:\n")
+        assert f"Photographs: 52, {empty_photographs['data_dir']} -> {folder}" in said
+        assert "Training: 2 epochs, batches of 8, Adam, on 1 device(s)." in said
+
+
+def test_a_dry_run_of_a_finished_run_says_that_nothing_is_left(start, finished):
+    before = state(finished.parent)
+    remaining = start("evaluate", finished, "evaluate.seed = 4", dry_run=True)
+    assert remaining.startswith(
+        f"Would evaluate {finished / 'model.keras'} on valid, t"
+    )
+    assert start("run", finished, dry_run=True).startswith("Task: referable")
+    assert state(finished.parent) == before
+
+
+@pytest.mark.parametrize("mode", ["run", "prepare", "train", "doctor"])
+def test_a_dry_run_checks_the_layout_of_the_data_folder(start, tmp_path, mode):
+    (tmp_path / "photo.jpg").touch()
+    with pytest.raises(ValueError, match=r"Expected in .*:\n  B\. Disease Grading/"):
+        start(mode, tmp_path / "run", dry_run=True, data_dir=tmp_path)
+
+
+def test_a_mode_needs_only_what_it_uses(tmp_path, start, prepared):
+    file = tmp_path / "only_photographs.gin"
+    file.write_text(
+        "prepare.dataset = @idrid()\nidrid.name = 'drawn'\nprepare.image_size = 64\n"
+    )
+    assert "52 photographs" in start("prepare", tmp_path / "run", gin_file=file)
+    with pytest.raises(statements.ConfigError, match=r"train\.\w+ has no value\. Bind"):
+        start("train", tmp_path / "run", gin_file=file)
+    assert not (tmp_path / "run").exists()

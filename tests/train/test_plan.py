@@ -1,0 +1,115 @@
+import dataclasses
+
+import keras
+import pytest
+
+from input_pipeline import photograph, pipeline, splits, tasks
+from input_pipeline.datasets import idrid
+from train import plan, recipe
+
+
+def recipe_of(task, monitor="val_loss", **stream):
+    return recipe.Recipe(
+        task=task,
+        model=lambda **sizes: None,
+        optimizer=keras.optimizers.Adam,
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        stream=pipeline.TrainingStream(**stream),
+        epochs=1,
+        monitor=monitor,
+    )
+
+
+@pytest.fixture
+def photographs(idrid_like):
+    return idrid.idrid(name="drawn").read(idrid_like)
+
+
+def check(photographs, task, splitter=None, names=("train", "valid", "test"), **stream):
+    if splitter is None:
+        splitter = splits.Splitter()
+    plan.check_labels(photographs, splitter, recipe_of(task, **stream), names)
+
+
+def test_what_fits_its_photographs_passes(photographs):
+    check(photographs, tasks.referable(), batch_size=32)
+
+
+def test_a_task_that_the_dataset_does_not_answer_is_an_error(photographs):
+    unknown = [dataclasses.replace(one, macular_edema=None) for one in photographs]
+    message = r"The task 'macular_edema' .* needs labels that the source of 32 photog"
+    with pytest.raises(ValueError, match=message):
+        check(unknown, tasks.macular_edema(), batch_size=8)
+
+
+def test_labels_of_a_split_that_is_not_used_may_be_unknown(photographs):
+    some = [
+        dataclasses.replace(one, macular_edema=None) if one.split == "test" else one
+        for one in photographs
+    ]
+    check(some, tasks.macular_edema(), names=("train", "valid"), batch_size=8)
+    with pytest.raises(ValueError, match="needs labels that the source of 12"):
+        check(some, tasks.macular_edema(), batch_size=8)
+
+
+def test_too_many_folds_are_an_error(photographs):
+    with pytest.raises(ValueError, match=r"Lower `split\.folds`\."):
+        check(photographs, tasks.referable(), splits.Splitter(folds=50), batch_size=8)
+
+
+def test_a_split_without_photographs_is_an_error(photographs):
+    training = [one for one in photographs if one.split == "train"]
+    message = (
+        r"The dataset has no photographs in its split 'test'\. Check --data_dir, or "
+        r"take the split out of `evaluate\.splits`\."
+    )
+    with pytest.raises(ValueError, match=message):
+        check(training, tasks.referable(), batch_size=8)
+
+
+@pytest.mark.parametrize("monitor", ["val_auc", "val_quadratic_kappa"])
+def test_a_monitored_metric_that_validation_cannot_define_is_an_error(
+    photographs, monitor
+):
+    healthy = [
+        dataclasses.replace(one, grade=0, any_dr=None, split="valid")
+        if number < 5
+        else one
+        for number, one in enumerate(photographs)
+    ]
+    check(healthy, tasks.referable(), batch_size=8)
+    message = (
+        rf"`train\.monitor` is '{monitor}', which the validation photographs do not "
+        r"define: they lack a class\. Choose 'val_loss', or other folds\."
+    )
+    with pytest.raises(ValueError, match=message):
+        check(healthy, tasks.referable(), monitor=monitor, batch_size=8)
+
+
+def test_a_batch_larger_than_an_epoch_is_an_error(photographs):
+    once = pipeline.every_photograph_once
+    check(photographs, tasks.referable(), batch_size=32, sampler=once)
+    message = (
+        r"`training_stream\.batch_size` must not exceed the photographs of an epoch\. "
+        r"Received: 33 with 32 photographs\. Lower it\."
+    )
+    with pytest.raises(ValueError, match=message):
+        check(photographs, tasks.referable(), batch_size=33, sampler=once)
+
+
+def test_photographs_are_listed_from_the_data_folder_or_the_records(
+    preparation, prepared, prepared_dir, idrid_like
+):
+    read = plan.photographs(preparation, idrid_like, prepared_dir)
+    stored = plan.photographs(preparation, None, prepared_dir)
+    assert [one.id for one in read] == [one.id for one in stored]
+    assert all(isinstance(one, photograph.Photograph) for one in stored)
+
+
+def test_without_photographs_the_way_out_is_named(preparation, tmp_path):
+    message = (
+        r"drawn-\w+ holds no prepared photographs\. Name the folder of the dataset "
+        r"'drawn' with --data_dir, or with --prepared_dir the one that holds them\."
+    )
+    with pytest.raises(ValueError, match=message):
+        plan.photographs(preparation, None, tmp_path)

@@ -1,0 +1,177 @@
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from train import environment, run_dir
+
+ROOT = pathlib.Path(__file__).parents[2]
+BINDINGS = {"train.epochs": "3", "train.model": "@resnet_v2"}
+TASK = {"output": "softmax", "preparation": {"image_size": 64, "jpeg_quality": None}}
+
+
+@pytest.fixture
+def begun(tmp_path):
+    run = run_dir.RunDir(tmp_path / "run")
+    with run.hold():
+        run.begin("train.epochs = 3\n", BINDINGS, TASK)
+    return run
+
+
+def content(run):
+    return {path.name: path.read_bytes() for path in run.path.iterdir()}
+
+
+def test_a_begun_run_holds_what_was_asked_and_where_it_runs(begun):
+    assert (begun.path / "config.gin").read_text() == "train.epochs = 3\n"
+    assert json.loads((begun.path / "task.json").read_text()) == TASK
+    (start,) = json.loads((begun.path / "environment.json").read_text())
+    assert start["command"] == sys.argv
+    assert not begun.finished
+
+
+def test_what_was_asked_is_never_written_twice_but_each_start_is_noted(begun):
+    before = content(begun)
+    begun.begin("# the same, written otherwise\ntrain.epochs = 3\n", BINDINGS, TASK)
+    after = content(begun)
+    assert len(json.loads(after.pop("environment.json"))) == 2
+    del before["environment.json"]
+    assert after == before
+
+
+def test_another_config_is_refused_and_the_difference_shown(begun):
+    before = content(begun)
+    other = {"train.epochs": "4", "train.seed": "1"}
+    message = (
+        r"run was begun with something else:\n"
+        r"  train\.epochs: 3 there, 4 here\n"
+        r"  train\.model: @resnet_v2 there, not set here\n"
+        r"  train\.seed: not set there, 1 here\n"
+        r"Name another folder with --run_dir, or take back the difference\.$"
+    )
+    with pytest.raises(ValueError, match=message):
+        begun.check_config(other)
+    with pytest.raises(ValueError, match=message):
+        begun.begin("train.epochs = 4\n", other, TASK)
+    assert content(begun) == before
+
+
+def test_other_photographs_or_another_preparation_are_refused(begun):
+    before = content(begun)
+    other = {"output": "softmax", "preparation": {"image_size": 32}}
+    message = (
+        r"something else:\n"
+        r"  preparation\.image_size: 64 there, 32 here\n"
+        r"  preparation\.jpeg_quality: None there, not set here\n"
+    )
+    with pytest.raises(ValueError, match=message):
+        begun.check_task(other)
+    with pytest.raises(ValueError, match=message):
+        begun.begin("train.epochs = 3\n", BINDINGS, other)
+    assert content(begun) == before
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        ("bindings.json",),
+        ("bindings.json", "environment.json"),
+        ("bindings.json", "environment.json", "task.json"),
+        ("bindings.json", "environment.json", "task.json", "config.gin"),
+    ],
+)
+def test_a_beginning_that_was_killed_counts_for_nothing(begun, missing):
+    for name in missing:
+        (begun.path / name).unlink()
+    (begun.path / "task.json.partial").write_text('{"outp')
+    other = BINDINGS | {"train.epochs": "4"}
+    begun.check_config(other)
+    begun.check_task({"output": "ordinal"})
+    begun.begin("train.epochs = 4\n", other, {"output": "ordinal"})
+    assert (begun.path / "config.gin").read_text() == "train.epochs = 4\n"
+    assert json.loads((begun.path / "task.json").read_text()) == {"output": "ordinal"}
+    assert len(json.loads((begun.path / "environment.json").read_text())) == 1
+
+
+def test_a_folder_of_other_files_is_no_run(tmp_path):
+    (tmp_path / "thesis.tex").touch()
+    message = (
+        r"holds files but no run: thesis\.tex\. Name another folder with --run_dir"
+    )
+    with pytest.raises(ValueError, match=message):
+        run_dir.RunDir(tmp_path).check_config(BINDINGS)
+    message = r"--run_dir must be a folder\. Received: .*thesis\.tex\."
+    with pytest.raises(ValueError, match=message):
+        run_dir.RunDir(tmp_path / "thesis.tex").check_config(BINDINGS)
+
+
+def test_a_missing_or_empty_folder_can_become_a_run(tmp_path):
+    run_dir.RunDir(tmp_path / "missing").check_config(BINDINGS)
+    assert not (tmp_path / "missing").exists()
+    run_dir.RunDir(tmp_path).check_config(BINDINGS)
+
+
+def test_a_second_process_is_refused_at_once_until_the_first_ends(tmp_path):
+    run = run_dir.RunDir(tmp_path / "run")
+    program = (
+        "import pathlib, sys\nfrom input_pipeline import folder_lock\n"
+        "with folder_lock.hold(pathlib.Path(sys.argv[1]), wait=False):\n"
+        "    print('held', flush=True)\n    sys.stdin.read()\n"
+    )
+    first = subprocess.Popen(
+        [sys.executable, "-c", program, str(run.path)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert first.stdout.readline() == b"held\n"
+        message = r"Another process is at work in .*run\. Wait for it to end, or name"
+        with pytest.raises(BlockingIOError, match=message), run.hold():
+            pass
+    finally:
+        first.kill()
+        first.communicate()
+    with run.hold():  # A killed process holds nothing.
+        pass
+
+
+def test_the_ledger_has_a_line_for_each_reading(begun):
+    assert begun.test_readings == 0
+    begun.note_test_reading("run", 103, "ab" * 32)
+    begun.note_test_reading("evaluate", 103, "cd" * 32)
+    assert begun.test_readings == 2
+    lines = (begun.path / "ledger.jsonl").read_text().splitlines()
+    entries = [json.loads(line) for line in lines]
+    assert [one["mode"] for one in entries] == ["run", "evaluate"]
+    assert {(one["split"], one["photographs"]) for one in entries} == {("test", 103)}
+    assert entries[1]["weights_sha256"] == "cd" * 32
+
+
+def test_a_full_disk_leaves_no_half_of_a_file(begun, monkeypatch):
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    before = content(begun)
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        begun.note_operative_config("train.epochs = 3\n")
+    assert content(begun) == before
+
+
+def test_the_environment_says_what_results_depend_on():
+    found = environment.describe()
+    versions = {"python", "tensorflow", "keras", "numpy", "opencv"}
+    assert all(found[name][0].isdigit() for name in versions)
+    assert found["devices"][0] == "CPU"
+    assert found["processors"] >= 1
+    assert found["processor"]
+    assert found["time"].endswith("+00:00")
+    json.dumps(found)
+
+
+def test_the_environment_knows_no_commit_outside_of_a_checkout(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert environment.describe()["commit"] is None
