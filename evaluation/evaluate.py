@@ -36,6 +36,11 @@ class Evaluator:
                 "`evaluate.splits` must name some of 'train', 'valid' and 'test'. "
                 f"Received: {self.splits!r}."
             )
+        if self.resamples < 100:
+            raise ValueError(
+                "`evaluate.resamples` must be at least 100 for its percentiles to mean "
+                f"anything. Received: {self.resamples}."
+            )
 
     def evaluate(
         self,

@@ -12,6 +12,8 @@ import typeguard
 from input_pipeline import pipeline, tasks
 from models import outputs
 
+_ALL = typeguard.CollectionCheckStrategy.ALL_ITEMS
+
 MONITORS = {
     "val_loss": "min",
     "val_accuracy": "max",
@@ -67,7 +69,9 @@ class Recipe:
     def __post_init__(self):
         for name, hint in typing.get_type_hints(type(self)).items():
             try:
-                typeguard.check_type(getattr(self, name), hint)
+                typeguard.check_type(
+                    getattr(self, name), hint, collection_check_strategy=_ALL
+                )
             except typeguard.TypeCheckError as error:
                 raise ValueError(
                     f"`train.{name}` is of the wrong type: {error}."

@@ -91,6 +91,11 @@ def test_the_report_names_rule_splits_and_metrics(prepared, split, model, tmp_pa
         assert words in text
 
 
+def test_too_few_resamples_are_refused_before_anything_is_read():
+    with pytest.raises(ValueError, match=r"at least 100.*Received: 10\."):
+        evaluate.Evaluator(resamples=10)
+
+
 def test_an_unknown_split_is_refused():
     with pytest.raises(ValueError, match=r"`evaluate.splits`.*Received: \('tset',\)"):
         evaluate.Evaluator(splits=("tset",))

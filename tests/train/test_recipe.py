@@ -31,6 +31,10 @@ def test_a_whole_recipe_is_accepted():
         ({"task": resnet_v2.resnet_v2}, r"`train.task` is of the wrong type"),
         ({"optimizer": keras.optimizers.Adam()}, r"`train.optimizer` is of the wrong"),
         ({"loss": keras.losses.MeanSquaredError()}, r"models emit logits"),
+        (
+            {"callbacks": [keras.callbacks.Callback(), "EarlyStopping"]},
+            r"callbacks. is",
+        ),
         ({"epochs": "many"}, r"`train.epochs` is of the wrong type"),
     ],
 )
