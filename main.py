@@ -56,7 +56,7 @@ def main(argv: list[str]) -> None:
             raise
         _fail(f"error: {terminal.describe(error)}", 1)
     except KeyboardInterrupt:
-        _fail("Stopped. The same command goes on where it stopped.", 130)
+        _fail("Stopped. The same command goes on from what is saved.", 130)
 
 
 def _run() -> str:

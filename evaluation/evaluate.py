@@ -31,16 +31,26 @@ class Evaluator:
     seed: int = 0
 
     def __post_init__(self):
-        if not self.splits or not set(self.splits) <= {"train", "valid", "test"}:
+        known = {"train", "valid", "test"}
+        once = len(set(self.splits)) == len(self.splits)
+        if not self.splits or not set(self.splits) <= known or not once:
             raise ValueError(
-                "`evaluate.splits` must name some of 'train', 'valid' and 'test'. "
+                "`evaluate.splits` must name some of 'train', 'valid', 'test', once. "
                 f"Received: {self.splits!r}."
+            )
+        if self.seed < 0:
+            raise ValueError(
+                f"`evaluate.seed` must be at least 0. Received: {self.seed}."
             )
         if self.resamples < 100:
             raise ValueError(
                 "`evaluate.resamples` must be at least 100 for its percentiles to mean "
                 f"anything. Received: {self.resamples}."
             )
+
+    def description(self) -> dict:
+        """The settings, JSON-ready."""
+        return dataclasses.asdict(self) | {"splits": list(self.splits)}
 
     def evaluate(
         self,
@@ -88,8 +98,8 @@ class Evaluator:
         for one in predictions:
             _draw(one, results[one.split], task, folder / "figures")
         predict.write_csv(folder / "predictions.csv", predictions, task.class_names)
-        content = {"task": task.description(), **results}
-        records.write_json(folder / "metrics.json", content)
+        content = {"task": task.description(), "evaluation": self.description()}
+        records.write_json(folder / "metrics.json", content | results)
         return results
 
 
@@ -132,6 +142,6 @@ def report(results: dict) -> str:
     names = results["task"]["class_names"]
     parts = [f"Task: {results['task']['rule']}"]
     for split, scores in results.items():
-        if split != "task":
+        if split not in ("task", "evaluation"):
             parts.append(f"{split}\n{table.render(scores, names)}")
     return "\n\n".join(parts)

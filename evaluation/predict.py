@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import io
 import pathlib
 from collections.abc import Sequence
 
@@ -41,7 +42,11 @@ class Forward:
             starts, "predict", unit="batch", delay=5, leave=False
         ):
             stop = min(start + self._batch_size, len(images))
-            logits.append(self._forward(images.take(np.arange(start, stop))).numpy())
+            batch = images.take(np.arange(start, stop))
+            try:
+                logits.append(self._forward(batch).numpy())
+            except tf.errors.OpError as error:
+                raise RuntimeError(f"Predicting failed: {error.message}.") from error
         return np.concatenate(logits)
 
 
@@ -77,15 +82,14 @@ def write_csv(
     header = ["id", "split", "label", "predicted"]
     header += [f"probability {name}" for name in class_names]
     header += [f"logit {number}" for number in range(predictions[0].logits.shape[1])]
-    partial = path.with_name(path.name + ".partial")
-    with open(partial, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        for one in predictions:
-            columns = (one.ids, one.labels, one.probabilities, one.logits)
-            for name, label, probability, logits in zip(*columns, strict=True):
-                row = [name, one.split, int(label), int(probability.argmax())]
-                # Nine digits give back a float32 exactly.
-                row += [f"{value:.9g}" for value in (*probability, *logits)]
-                writer.writerow(row)
-    partial.replace(path)
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(header)
+    for one in predictions:
+        columns = (one.ids, one.labels, one.probabilities, one.logits)
+        for name, label, probability, logits in zip(*columns, strict=True):
+            row = [name, one.split, int(label), int(probability.argmax())]
+            # Nine digits give back a float32 exactly.
+            row += [f"{value:.9g}" for value in (*probability, *logits)]
+            writer.writerow(row)
+    records.write_text(path, text.getvalue())

@@ -69,7 +69,7 @@ def ingest(
     except (fundus.UnreadableImageError, fundus.NotAFundusPhotographError) as error:
         return Unreadable(str(error), sha256)
     except MemoryError:
-        return Unreadable("not enough memory to decode it.", sha256)
+        return Unreadable("not enough memory to decode it.", None)
     except Exception as error:  # One odd file must not stop the work on thousands.
         reason = f"reading it failed, {type(error).__name__}: {error}"
         return Unreadable(reason, sha256)

@@ -6,6 +6,7 @@ on with exactly the batches that it would have seen.
 
 import dataclasses
 import functools
+import os
 from collections.abc import Callable, Sequence
 
 import gin
@@ -30,7 +31,7 @@ def every_photograph_once(labels: np.ndarray, rng: np.random.Generator) -> np.nd
 
 @gin.register
 def oversample(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Each class as often as the largest one; no photograph twice more than another."""
+    """Each class as often as the largest; within one, counts differ by at most one."""
     largest = np.bincount(labels).max()
     chosen = []
     for label in np.unique(labels):
@@ -50,7 +51,8 @@ class TrainingStream:
         augment: Random changes, or None.
         class_weights: Whether each photograph weighs in inverse proportion to the size
             of its class, with a mean weight of 1.
-        cache_gigabytes: Decoded photographs are kept in memory if they take no more;
+        cache_gigabytes: Decoded photographs, of training and of validation each, are
+            kept in memory if they take no more;
             otherwise each batch decodes its own.
     """
 
@@ -92,6 +94,7 @@ class OpenStream:
     """Batches of known photographs.
 
     Attributes:
+        error: What went wrong in reading ahead, which TensorFlow would only quote.
         steps_per_epoch: Full batches an epoch. A rest too small for a batch is left
             out; as the order differs from epoch to epoch, all photographs have their
             turn.
@@ -105,6 +108,7 @@ class OpenStream:
         labels: np.ndarray,
         seed: int,
     ):
+        self.error: Exception | None = None
         self._settings = settings
         self._prepared = prepared
         # The batches of an epoch share its order. A cache of the class instead of the
@@ -152,9 +156,16 @@ class OpenStream:
         """Batches from `first_step` up to, not including, `last_step`, read ahead."""
         side, size = self._prepared.image_size, self._settings.batch_size
 
+        def batch(step: np.ndarray):
+            try:
+                return self.batch(step)
+            except Exception as error:
+                self.error = error
+                raise
+
         def load(step: tf.Tensor):
             images, labels, weights = tf.numpy_function(
-                self.batch, [step], (tf.uint8, tf.int32, tf.float32), stateful=False
+                batch, [step], (tf.uint8, tf.int32, tf.float32), stateful=False
             )
             return (
                 tf.ensure_shape(images, (size, side, side, 3)),
@@ -163,8 +174,9 @@ class OpenStream:
             )
 
         steps = tf.data.Dataset.range(first_step, last_step)
-        # Two at a time keep ahead of any model, and leave the processors to it.
-        return steps.map(load, num_parallel_calls=2, deterministic=True).prefetch(2)
+        # Half of the processors read ahead; the model has more use for the others.
+        parallel = max(2, (os.cpu_count() or 1) // 2)
+        return steps.map(load, num_parallel_calls=parallel).prefetch(parallel)
 
     def _make_order(self, epoch: int) -> np.ndarray:
         """Positions of the photographs in the order in which the epoch takes them."""

@@ -89,7 +89,8 @@ class Preparation:
             if not (folder / records.MANIFEST).exists():
                 raise ValueError(
                     f"{folder} holds no prepared photographs. Name the folder of the "
-                    f"dataset {self.dataset.name!r} with --data_dir."
+                    f"dataset {self.dataset.name!r} with --data_dir, or with "
+                    "--prepared_dir the one that holds them."
                 )
             prepared = records.Prepared(folder)
             self._check_complete(prepared)

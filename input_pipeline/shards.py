@@ -66,6 +66,8 @@ class Workshop:
         expected = {
             one.id: _labels(one) | _stat(one.path) | self._path(one) for one in sources
         }
+        if any(one["sha256"] is None for one in note["unreadable"]):
+            return None  # Not the file's own fault, so it is tried again.
         same = noted.keys() == expected.keys() and all(
             noted[key] | expected[key] == noted[key] for key in expected
         )

@@ -89,6 +89,8 @@ class Splitter:
                 "`split.folds` must be at least 2 and `split.fold` between 0 and folds "
                 f"- 1. Received: folds={self.folds}, fold={self.fold}."
             )
+        if self.seed < 0:
+            raise ValueError(f"`split.seed` must be at least 0. Received: {self.seed}.")
 
     def split(self, prepared: records.Prepared) -> Split:
         """The stored split of prepared photographs, made and stored at first use."""

@@ -26,10 +26,13 @@ class Softmax:
     def check_loss(self, loss: keras.losses.Loss) -> None:
         """Raises ValueError for a loss that does not fit these logits."""
         fits = isinstance(loss, keras.losses.SparseCategoricalCrossentropy)
-        if not fits or not loss.get_config().get("from_logits"):
+        config = loss.get_config()
+        is_mean = config.get("reduction") == "sum_over_batch_size"
+        if not fits or not config.get("from_logits") or not is_mean:
             raise ValueError(
-                "`train.loss` must be @SparseCategoricalCrossentropy() with "
-                "SparseCategoricalCrossentropy.from_logits = True: models emit logits. "
+                "`train.loss` must be @SparseCategoricalCrossentropy(), the mean of a "
+                "batch, with SparseCategoricalCrossentropy.from_logits = True: models "
+                "emit logits. "
                 f"Received: {type(loss).__name__} with {loss.get_config()}."
             )
 

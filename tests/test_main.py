@@ -8,6 +8,7 @@ from absl import flags, logging
 from absl.testing import flagsaver
 
 import main
+from input_pipeline import prepare
 from train import experiment
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -165,7 +166,7 @@ def test_control_c_is_answered_in_a_line(run_main, monkeypatch):
     monkeypatch.setitem(experiment.MODES, "prepare", (stopped, ("prepare",)))
     status, _, err = run_main(gin_file=[SHIPPED], mode="prepare")
     assert status == 130
-    assert err == "Stopped. The same command goes on where it stopped.\n"
+    assert err == "Stopped. The same command goes on from what is saved.\n"
 
 
 def test_flags_say_where(run_main, monkeypatch, tmp_path):
@@ -224,7 +225,10 @@ def test_a_whole_run_shows_its_own_messages_and_nothing_else(
     assert first.stdout.endswith("Everything is in runs/synthetic_resnet_v2.\n")
     lines = first.stderr.splitlines()
     shown = [line for line in lines if line and "img/s" not in line]
-    assert shown == [f"Reusing the prepared photographs in {prepared.folder}."]
+    assert shown == [
+        f"Reusing the prepared photographs in {prepared.folder}.",
+        prepare.sizes(prepared),
+    ]
 
     arguments = ["--run_dir=runs/synthetic_resnet_v2", f"--prepared_dir={prepared_dir}"]
     again = command(*arguments, cwd=tmp_path)

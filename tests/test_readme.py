@@ -41,6 +41,12 @@ def test_a_command_for_real_data_is_right(command, real_idrid, tmp_path):
     assert done.stdout
 
 
+@pytest.mark.parametrize("heading", ["Results", "Speed"])
+def test_there_is_a_table_of(heading):
+    section = README.partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    assert section.count("\n| ") >= 3
+
+
 @pytest.mark.parametrize(
     "target", sorted(set(re.findall(r"\]\((?!http)([^)#]+)", README)))
 )

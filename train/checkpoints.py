@@ -5,7 +5,6 @@ are listed; what callbacks remember and where the training stands go along as on
 serialized value.
 """
 
-import contextlib
 import hashlib
 import io
 import json
@@ -74,25 +73,40 @@ class Progress(tf.train.experimental.PythonState):
                 vars(callback).update(lists)
 
 
+_MADE_ANEW = ("_model", "params")
 _FIELDS = ("step", "epoch", "best", "best_epoch", "history", "stopped")
 
 
 def _remembered(
     callback: keras.callbacks.Callback,
 ) -> tuple[dict[str, Any], dict[str, list[np.ndarray]]]:
-    """What a callback holds: what JSON can say, and its lists of weights.
+    """What a callback holds: what JSON can say, and its lists of arrays.
 
-    The rest (its model, functions) is made anew with the callback.
+    Its model and its functions are made anew with the callback.
+
+    Raises:
+        ValueError: It holds something else, which resuming would lose in silence.
     """
     plain, weights = {}, {}
     for name, value in vars(callback).items():
         if isinstance(value, np.generic):
             value = value.item()
+        if name in _MADE_ANEW or callable(value):
+            continue
         if isinstance(value, list) and any(isinstance(v, np.ndarray) for v in value):
             weights[name] = value
             continue
-        with contextlib.suppress(TypeError):
-            plain[name] = json.loads(json.dumps(value))
+        try:
+            kept = json.loads(json.dumps(value))
+        except (TypeError, ValueError):
+            kept = _MADE_ANEW  # Equal to nothing that a callback holds.
+        if kept != value:
+            raise ValueError(
+                "What a callback remembers must be numbers, text, lists, dictionaries "
+                "with text as keys, or lists of arrays, to be checkpointed. Received: "
+                f"{type(callback).__name__}.{name} = {value!r}."
+            )
+        plain[name] = kept
     return plain, weights
 
 
@@ -166,7 +180,13 @@ class Checkpoints:
 
     def load_best(self) -> None:
         """Gives the model the weights of the best epoch."""
-        self._model.load_weights(self._best_weights)
+        try:
+            self._model.load_weights(self._best_weights)
+        except (OSError, ValueError) as error:
+            raise ValueError(
+                f"{self._best_weights} cannot be read: {error} Without the weights of "
+                "the best epoch the run cannot end. Train in another --run_dir."
+            ) from error
 
 
 def digest(variables: Sequence[keras.Variable]) -> str:

@@ -5,13 +5,13 @@ photograph is opened.
 """
 
 import dataclasses
-import json
 import pathlib
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 
 import gin
 import keras
+from absl import logging
 
 from configs import statements
 from evaluation import evaluate
@@ -138,6 +138,7 @@ def _run(where: Where, evaluator: evaluate.Evaluator | None) -> str:
     recipe = _configured(recipes.Recipe)
     run.check_config(where.bindings)
     if run.finished and evaluator is not None:
+        _check_evaluator(run, evaluator)
         return _report(run, run.path)
     if run.model.exists() and evaluator is None:
         return f"Trained already: {run.model}"
@@ -160,7 +161,10 @@ def _run(where: Where, evaluator: evaluate.Evaluator | None) -> str:
         )
 
     with run.hold():
+        if run.finished and evaluator is not None:  # By another process meanwhile.
+            return _report(run, run.path)
         prepared = preparation.run(where.data_dir, where.prepared_dir)
+        logging.info("%s", prepare.sizes(prepared))
         description = _description(recipe, preparation, prepared)
         run.begin(gin.config_str(), where.bindings, description)
         if not run.split.exists():
@@ -205,6 +209,16 @@ def _evaluate(
     return _report(run, folder)
 
 
+def _check_evaluator(run: run_dir.RunDir, evaluator: evaluate.Evaluator) -> None:
+    """Raises if a finished run was evaluated with other settings than these."""
+    done = records.read_json(run.metrics)["evaluation"]
+    if done != evaluator.description():
+        raise ValueError(
+            f"{run.path} is finished and was evaluated with {done}. Received: "
+            f"{evaluator.description()}. To evaluate it again: --mode=evaluate."
+        )
+
+
 def _evaluation_name(evaluator: evaluate.Evaluator) -> str:
     """A folder for each setting, as in "valid-test" or "test-resamples-500"."""
     parts = list(evaluator.splits)
@@ -216,9 +230,9 @@ def _evaluation_name(evaluator: evaluate.Evaluator) -> str:
 
 
 def _report(run: run_dir.RunDir, folder: pathlib.Path) -> str:
-    text = (folder / "metrics.json").read_text(encoding="utf-8")
+    results = records.read_json(folder / "metrics.json")
     return (
-        f"{evaluate.report(json.loads(text))}\n\n"
+        f"{evaluate.report(results)}\n\n"
         f"Readings of the test photographs in this run: {run.test_readings}. "
         f"Everything is in {folder}."
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from evaluation import metrics
-from input_pipeline import photograph, prepare, records, splits
+from input_pipeline import photograph, prepare, splits
 from train import recipe as recipes
 from train import trainer
 
@@ -32,14 +32,7 @@ def photographs(
     """
     if data_dir is not None:
         return preparation.dataset.read(data_dir)
-    folder = preparation.folder(prepared_dir)
-    if (folder / records.MANIFEST).exists():
-        return records.Prepared(folder).photographs
-    raise ValueError(
-        f"{folder} holds no prepared photographs. Name the folder of the dataset "
-        f"{preparation.dataset.name!r} with --data_dir, or with --prepared_dir the one "
-        "that holds them."
-    )
+    return preparation.run(None, prepared_dir).photographs
 
 
 def check_labels(

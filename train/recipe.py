@@ -23,6 +23,16 @@ MONITORS = {
 }
 """Validation metrics by which an epoch can be the best, and which way is better."""
 
+LOGS = (*MONITORS, "val_sensitivity", "val_specificity", "loss", "accuracy")
+"""What callbacks can monitor."""
+
+_BATCH_HOOKS = (
+    "on_batch_begin",
+    "on_batch_end",
+    "on_train_batch_begin",
+    "on_train_batch_end",
+)
+
 
 @gin.register("train")
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,11 +52,12 @@ class Recipe:
         monitor: The validation metric that says which epoch is the best.
         keep: Which weights the finished model has: those of the "best" epoch or the
             "last". Both are decided without the test photographs.
-        callbacks: Keras callbacks; what they remember is checkpointed too.
+        callbacks: Keras callbacks that act on epochs; what they remember is
+            checkpointed too.
         checkpoint_every_epochs: Epochs between two checkpoints.
         checkpoint_every_minutes: Minutes after which there is one anyway.
         keep_checkpoints: How many of the last checkpoints are kept.
-        seed: Decides first weights, dropout, order and augmentation.
+        seed: At least 0; decides first weights, dropout, order and augmentation.
         strategy: `() -> tf.distribute.Strategy`; by default one device.
     """
 
@@ -87,4 +98,33 @@ class Recipe:
                     f"`train.{name}` must be at least 1. "
                     f"Received: {getattr(self, name)}."
                 )
+        if self.seed < 0:
+            raise ValueError(f"`train.seed` must be at least 0. Received: {self.seed}.")
         self.output.check_loss(self.loss)
+        for one in self.callbacks:
+            _check_callback(one)
+
+
+def _check_callback(callback: keras.callbacks.Callback) -> None:
+    """Raises for a callback that could not do what its user expects."""
+    name = type(callback).__name__
+    for hook in _BATCH_HOOKS:
+        inherited = getattr(keras.callbacks.Callback, hook)
+        if hook in vars(callback) or getattr(type(callback), hook) is not inherited:
+            raise ValueError(
+                f"`train.callbacks` act on epochs: steps are taken many at a time, in "
+                f"one graph. Received: {name}, which has {hook}()."
+            )
+    monitor = getattr(callback, "monitor", None)
+    if monitor is None:
+        return
+    if monitor not in LOGS:
+        raise ValueError(
+            f"{name}.monitor must be one of {list(LOGS)}. Received: {monitor!r}."
+        )
+    known = monitor.endswith(("loss", "accuracy", "auc"))
+    if getattr(callback, "mode", None) == "auto" and not known:
+        raise ValueError(
+            f"Keras does not know which way {monitor!r} is better. Bind it: "
+            f"{name}.mode = 'max'."
+        )

@@ -92,11 +92,11 @@ class RunDir:
         self.check_config(bindings)
         self.check_task(description)
         if not self._bindings.exists():
-            _write_text(self._config, config)
+            records.write_text(self._config, config)
             records.write_json(self._task, dict(description))
             records.write_json(self._environment, [])
             records.write_json(self._bindings, dict(bindings))
-        starts = json.loads(self._environment.read_text(encoding="utf-8"))
+        starts = records.read_json(self._environment)
         records.write_json(self._environment, [*starts, environment.describe()])
 
     def note_operative_config(self, text: str) -> None:
@@ -105,7 +105,7 @@ class RunDir:
         Args:
             text: gin text.
         """
-        _write_text(self.path / "operative_config.gin", text)
+        records.write_text(self.path / "operative_config.gin", text)
 
     def note_test_reading(self, mode: str, count: int, weights: str) -> None:
         """Writes into the ledger that the test photographs are about to be read.
@@ -136,7 +136,7 @@ class RunDir:
 
     def _compare(self, path: pathlib.Path, content: Mapping[str, Any]) -> None:
         """Raises, with the difference, unless a file holds a content."""
-        begun = _flat(json.loads(path.read_text(encoding="utf-8")))
+        begun = _flat(records.read_json(path))
         now = _flat(json.loads(json.dumps(dict(content))))
         lines = []
         for key in sorted(begun.keys() | now.keys()):
@@ -176,17 +176,3 @@ def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[prefix + key] = value
     return flat
-
-
-def _write_text(path: pathlib.Path, text: str) -> None:
-    """Writes a text file whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with open(partial, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except OSError:
-        partial.unlink(missing_ok=True)
-        raise

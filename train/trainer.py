@@ -1,7 +1,7 @@
 """The written training loop: an AutoGraph step, checkpoints, callbacks, TensorBoard.
 
-Written out, because `Model.fit` of Keras 3 fails under multi-worker strategies, and
-because a run that was killed must end with the very weights of one that was not.
+Written out, and not `Model.fit`, because a run that was killed at any step must end
+with the very weights of one that was not.
 """
 
 import os
@@ -60,6 +60,7 @@ class Trainer:
             _check_model(self.model, image_size, num_outputs)
             self.optimizer = recipe.optimizer()
             self.optimizer.build(self.model.trainable_variables)
+        self._check_together()
         self.model.optimizer = self.optimizer  # Where Keras' callbacks look for it.
         # Of the epoch so far: sum of losses, number classified rightly, number.
         self._totals = tf.Variable(tf.zeros(3, tf.float64), trainable=False)
@@ -111,6 +112,7 @@ class Trainer:
         )
         self.model.stop_training = False
         callbacks.on_train_begin()  # Resets callbacks, so restoring comes after it.
+        progress.serialize()  # Fails now, if ever, and not at the first checkpoint.
         if saved.restore():
             logging.info(
                 "Going on from %s, in epoch %d.", saved.latest, progress.epoch + 1
@@ -137,15 +139,17 @@ class Trainer:
         saved_at, steps_a_call = time.monotonic(), 1
         with bar, shown:
             while progress.epoch < recipe.epochs and not progress.stopped:
-                callbacks.on_epoch_begin(progress.epoch)
+                if progress.step == progress.epoch * steps_per_epoch:
+                    callbacks.on_epoch_begin(progress.epoch)  # Not again on resuming.
                 first_step, start = progress.step, time.monotonic()
                 while missing := (progress.epoch + 1) * steps_per_epoch - progress.step:
                     count = min(steps_a_call, missing)
                     called_at = time.monotonic()
-                    callbacks.on_train_batch_begin(steps_per_epoch - missing)
                     try:
                         self.train_steps(batches, tf.constant(count, tf.int64))
                     except tf.errors.OpError as error:
+                        if stream.error is not None:  # It says more than TensorFlow.
+                            raise stream.error from error
                         raise RuntimeError(
                             f"Training failed in steps {progress.step + 1} to "
                             f"{progress.step + count}: {error.message}. The last "
@@ -153,12 +157,12 @@ class Trainer:
                         ) from error
                     progress.step += count
                     self._check_finite([self._totals], progress, saved)
-                    callbacks.on_train_batch_end(steps_per_epoch - missing + count - 1)
                     self._show(bar, progress)
                     bar.update(count * batch_size)
                     now = time.monotonic()
                     steps_a_call = _pace(count, now - called_at)
-                    if now - saved_at > 60 * recipe.checkpoint_every_minutes:
+                    due = now - saved_at > 60 * recipe.checkpoint_every_minutes
+                    if due and count < missing:  # The end of an epoch has its own.
                         self._check_finite(self.model.variables, progress, saved)
                         saved.save()
                         saved_at = now
@@ -192,6 +196,23 @@ class Trainer:
                     saved_at = time.monotonic()
         callbacks.on_train_end()
         self._finish(progress, saved, run_dir)
+
+    def _check_together(self) -> None:
+        """Raises if parts that are right by themselves do not go together."""
+        replicas = self.strategy.num_replicas_in_sync
+        batch_size = self.recipe.stream.batch_size
+        if batch_size % replicas:
+            raise ValueError(
+                "`training_stream.batch_size` must be a multiple of the strategy's "
+                f"{replicas} devices. Received: {batch_size}."
+            )
+        scheduled = not isinstance(self.optimizer._learning_rate, keras.Variable)
+        for one in self.recipe.callbacks:
+            if scheduled and isinstance(one, keras.callbacks.ReduceLROnPlateau):
+                raise ValueError(
+                    "ReduceLROnPlateau sets the learning rate, and so does "
+                    f"{type(self.optimizer._learning_rate).__name__}. Remove one."
+                )
 
     def running(self) -> dict[str, float]:
         """Loss and accuracy of the epoch so far, of training photographs."""
@@ -235,9 +256,11 @@ class Trainer:
         if all(np.isfinite(one.numpy()).all() for one in variables):
             self._finite_step = progress.step
             return
+        # A finite loss of the last step checked says nothing of that step's update.
         raise NonFiniteLossError(
-            "The loss is no longer a finite number since some step between "
-            f"{self._finite_step + 1} and {progress.step} (epoch {progress.epoch + 1})."
+            "The loss or a weight is no longer a finite number, since some step from "
+            f"{max(self._finite_step, 1)} to {progress.step} (epoch "
+            f"{progress.epoch + 1})."
             " The last good checkpoint is kept: "
             f"{saved.latest or 'there is none yet'}. Lower the learning rate and train "
             "in another --run_dir."
@@ -330,3 +353,13 @@ def _check_model(model: keras.Model, image_size: int, num_outputs: int) -> None:
             "`train.model` must build a model with a layer named 'feature_map', the "
             f"last one with height and width. Received the layers {names}."
         )
+    try:
+        keras.saving.deserialize_keras_object(
+            keras.saving.serialize_keras_object(model)
+        )
+    except TypeError as error:
+        raise ValueError(
+            "`train.model` builds a model that could be saved but not be loaded again: "
+            f"{str(error).splitlines()[0]} Decorate its own layers with "
+            "@keras.saving.register_keras_serializable()."
+        ) from error

@@ -96,6 +96,11 @@ def test_too_few_resamples_are_refused_before_anything_is_read():
         evaluate.Evaluator(resamples=10)
 
 
+def test_a_split_named_twice_is_refused():
+    with pytest.raises(ValueError, match=r"once\. Received: \('test', 'test'\)"):
+        evaluate.Evaluator(splits=("test", "test"))
+
+
 def test_an_unknown_split_is_refused():
     with pytest.raises(ValueError, match=r"`evaluate.splits`.*Received: \('tset',\)"):
         evaluate.Evaluator(splits=("tset",))

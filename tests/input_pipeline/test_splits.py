@@ -278,7 +278,6 @@ def test_of_idrid_the_one_copy_of_a_test_photograph_is_left_out(real):
 
 
 def test_idrids_identical_pairs_are_never_separated(real):
-    # As shared/data/README.md lists them.
     pairs = [("079", "279"), ("045", "333"), ("073", "375"), ("021", "391")]
     pairs.append(("028", "327"))
     for fold in range(5):

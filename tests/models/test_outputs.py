@@ -25,6 +25,7 @@ def test_softmax_has_a_logit_a_class():
     "loss",
     [
         keras.losses.SparseCategoricalCrossentropy(),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction=None),
         keras.losses.MeanSquaredError(),
     ],
 )

@@ -79,6 +79,13 @@ def test_a_callback_of_ones_own_remembers_tables_too():
     assert (other.seen, other.per_class) == (5, {"a": [1, 2]})
 
 
+def test_what_resuming_would_lose_is_refused():
+    callback = keras.callbacks.Callback()
+    callback.seen = {"a", "b"}
+    with pytest.raises(ValueError, match=r"Received: Callback\.seen = \{"):
+        checkpoints.Progress([callback]).serialize()
+
+
 def test_the_best_weights_come_back(tmp_path):
     model, optimizer = build()
     saved = saved_in(tmp_path, model, optimizer, checkpoints.Progress([]))

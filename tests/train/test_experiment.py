@@ -158,9 +158,7 @@ def test_order_comments_spelling_and_evaluation_make_no_other_config(
         "training_stream.batch_size = 8\n"
         "train.optimizer = @optimizers.Adam\n"
         "keras.optimizers.Adam.learning_rate = 0.001\n"
-        "train.keep_checkpoints = 7\nevaluate.seed = 5\n"
-        + "\n".join(reversed(lines))
-        + "\n"
+        "train.keep_checkpoints = 7\n" + "\n".join(reversed(lines)) + "\n"
     )
     assert start("run", finished, gin_file=file).startswith("Task: referable")
 
@@ -280,6 +278,13 @@ def test_other_evaluations_lie_beside_the_runs_own(start, finished):
     assert said.endswith(f"in this run: 2. Everything is in {folder}.")
     assert state(finished.parent) == before
     assert (finished / "metrics.json").read_bytes() == own
+
+
+def test_other_evaluation_settings_of_a_finished_run_are_refused(start, finished):
+    before = state(finished.parent)
+    with pytest.raises(ValueError, match=r"evaluate it again: --mode=evaluate"):
+        start("run", finished, "evaluate.seed = 5")
+    assert state(finished.parent) == before
 
 
 def test_a_split_without_photographs_is_not_read(start, finished):

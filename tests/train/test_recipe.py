@@ -6,6 +6,11 @@ from models import resnet_v2
 from train import recipe
 
 
+class EveryBatch(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        self.seen = batch
+
+
 def settings(**changes):
     return {
         "task": tasks.referable(),
@@ -34,6 +39,19 @@ def test_a_whole_recipe_is_accepted():
         (
             {"callbacks": [keras.callbacks.Callback(), "EarlyStopping"]},
             r"callbacks. is",
+        ),
+        ({"seed": -1}, r"`train.seed` must be at least 0"),
+        (
+            {"callbacks": [keras.callbacks.EarlyStopping("val_acuracy")]},
+            r"EarlyStopping.monitor must be one of .*'val_acuracy'",
+        ),
+        (
+            {"callbacks": [keras.callbacks.EarlyStopping("val_quadratic_kappa")]},
+            r"Bind it: EarlyStopping.mode = 'max'",
+        ),
+        (
+            {"callbacks": [keras.callbacks.LambdaCallback(), EveryBatch()]},
+            r"Received: EveryBatch, which has on_train_batch_end\(\)",
         ),
         ({"epochs": "many"}, r"`train.epochs` is of the wrong type"),
     ],
