@@ -1,12 +1,16 @@
-"""Training speed: the whole loop's steps against the bare step on a fixed batch.
+"""Training speed: the whole loop against the bare step on a fixed batch.
 
     python benchmarks/training.py --data_dir=<IDRiD>
 
-The photographs come from the stream, augmented; the bare step sees one batch again and
-again. Both run in turns, so that a machine that slows down does it to both. The eager
-loop is the same step without AutoGraph.
+- bare: the step alone, called again and again with one batch that is in memory.
+- fixed: the graph loop, which takes many steps a call, on that same batch: the limit.
+- whole: the graph loop on batches read, augmented and copied as in training.
+- eager: the same without AutoGraph.
+
+They run in turns, so that a machine that slows down does it to all of them.
 """
 
+import functools
 import pathlib
 import statistics
 import sys
@@ -28,24 +32,37 @@ GIN_FILE = flags.DEFINE_string("gin_file", "configs/idrid_resnet_v2.gin", "Exper
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the photographs.")
 PREPARED_DIR = flags.DEFINE_string("prepared_dir", "prepared", "Prepared photographs.")
 BATCH_SIZES = flags.DEFINE_list("batch_sizes", ["4", "32"], "Batch sizes to measure.")
-PHOTOGRAPHS = flags.DEFINE_integer("photographs", 1600, "Photographs a measurement.")
+PHOTOGRAPHS = flags.DEFINE_integer("photographs", 800, "Photographs a measurement.")
 ROUNDS = flags.DEFINE_integer("rounds", 5, "Measurements of each kind.")
 
 
 def main(argv: list[str]) -> None:
     """Prints a table."""
     del argv
-    print(f"batch {'bare':>9} {'loop':>9} {'ratio':>6} {'eager':>9}  graph/eager")
+    print("photographs a second, medians; ratios within a round, medians")
+    print("batch   bare  fixed  whole  whole/bare  whole/fixed  eager  whole/eager")
     for batch_size in map(int, BATCH_SIZES.value):
-        bare, loop, eager = measure(batch_size)
+        rates = measure(batch_size)
+        bare, fixed, whole, eager = (
+            statistics.median(rates[name])
+            for name in ("bare", "fixed", "whole", "eager")
+        )
         print(
-            f"{batch_size:5d} {bare:5.0f} /s  {loop:5.0f} /s  {loop / bare:6.2f} "
-            f"{eager:5.0f} /s  {loop / eager:12.1f}"
+            f"{batch_size:5d} {bare:6.0f} {fixed:6.0f} {whole:6.0f} "
+            f"{ratio(rates, 'bare'):11.2f} {ratio(rates, 'fixed'):12.2f} "
+            f"{eager:6.0f} {whole / eager:12.1f}",
+            flush=True,
         )
 
 
-def measure(batch_size: int) -> tuple[float, float, float]:
-    """Photographs a second: bare step, whole loop, eager loop; medians."""
+def ratio(rates: dict[str, list[float]], to: str) -> float:
+    """Median over the rounds of the whole loop's rate in that of another."""
+    pairs = zip(rates["whole"], rates[to], strict=True)
+    return statistics.median(whole / other for whole, other in pairs)
+
+
+def measure(batch_size: int) -> dict[str, list[float]]:
+    """Photographs a second, for each kind and round."""
     gin.clear_config()
     bindings = [f"training_stream.batch_size = {batch_size}"]
     loader.load([GIN_FILE.value], bindings, ("prepare", "split", "train"))
@@ -59,31 +76,42 @@ def measure(batch_size: int) -> tuple[float, float, float]:
     training = trainer.Trainer(recipe, prepared.image_size)
     stream = recipe.stream.open(prepared, split.train, labels, recipe.seed)
 
-    fixed = tf.data.Dataset.from_tensors(stream.batch(0)).repeat()
+    batch = [tf.constant(one) for one in stream.batch(0)]
+    step = tf.function(lambda: training.strategy.run(training._replica_step, batch))
+    fixed = iter(tf.data.Dataset.from_tensors(tuple(batch)).repeat())
+    whole = iter(stream.dataset(0, 10**9))
+
+    def take_bare(steps: int) -> None:
+        for _ in range(steps):
+            step()
+
+    def take(batches, steps: int) -> None:
+        training.train_steps(batches, tf.constant(steps, tf.int64))
+        training.running()  # Waits for the device.
+
     kinds = {
-        "bare": iter(fixed),
-        "loop": iter(stream.dataset(0, 10**9)),
+        "bare": take_bare,
+        "fixed": functools.partial(take, fixed),
+        "whole": functools.partial(take, whole),
     }
-    steps = tf.constant(PHOTOGRAPHS.value // batch_size, tf.int64)
-    few = tf.constant(max(200 // batch_size, 2), tf.int64)
-    rates = {"bare": [], "loop": []}
-    for turn in range(ROUNDS.value + 1):
-        for kind, batches in kinds.items():
-            measured = rate(training, batches, few if turn == 0 else steps, batch_size)
-            if turn > 0:  # The first traces the graph and fills the buffers.
-                rates[kind].append(measured)
+    steps, few = PHOTOGRAPHS.value // batch_size, max(100 // batch_size, 2)
+    for run in kinds.values():  # Traces the graphs and fills the buffers.
+        rate(run, few, batch_size)
+    rates = {name: [] for name in kinds}
+    for _ in range(ROUNDS.value):
+        for name, run in kinds.items():
+            rates[name].append(rate(run, steps, batch_size))
     tf.config.run_functions_eagerly(True)
-    eager = rate(training, kinds["loop"], few, batch_size)
+    rates["eager"] = [rate(kinds["whole"], few, batch_size)]
     tf.config.run_functions_eagerly(False)
-    return statistics.median(rates["bare"]), statistics.median(rates["loop"]), eager
+    return rates
 
 
-def rate(training, batches, steps: tf.Tensor, batch_size: int) -> float:
+def rate(run, steps: int, batch_size: int) -> float:
     """Photographs a second over some steps."""
     start = time.perf_counter()
-    training.train_steps(batches, steps)
-    training.running()  # Waits for the device.
-    return int(steps) * batch_size / (time.perf_counter() - start)
+    run(steps)
+    return steps * batch_size / (time.perf_counter() - start)
 
 
 if __name__ == "__main__":

@@ -174,9 +174,14 @@ class OpenStream:
             )
 
         steps = tf.data.Dataset.range(first_step, last_step)
-        # Half of the processors read ahead; the model has more use for the others.
-        parallel = max(2, (os.cpu_count() or 1) // 2)
-        return steps.map(load, num_parallel_calls=parallel).prefetch(parallel)
+        # Half of the processors read ahead, in threads of their own; the model has more
+        # use for the others.
+        parallel = max(1, (os.cpu_count() or 1) // 2)
+        options = tf.data.Options()
+        options.threading.private_threadpool_size = parallel
+        options.autotune.enabled = False
+        batches = steps.map(load, num_parallel_calls=parallel).prefetch(parallel + 1)
+        return batches.with_options(options)
 
     def _make_order(self, epoch: int) -> np.ndarray:
         """Positions of the photographs in the order in which the epoch takes them."""
