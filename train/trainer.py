@@ -15,8 +15,8 @@ import tensorflow as tf
 from absl import logging
 
 from evaluation import metrics, predict
+from input_pipeline import pipeline, records, splits
 from input_pipeline import progress as bars
-from input_pipeline import records, splits
 from train import board, checkpoints
 from train import recipe as recipes
 
@@ -122,9 +122,7 @@ class Trainer:
         # What a person sees.
         shown = board.Board(run_dir / "tensorboard")
         if progress.step == 0:
-            images, some_labels, _ = stream.batch(0)
-            titles = [class_names[label] for label in some_labels[:16]]
-            shown.start(config, images[:16], titles)
+            shown.start(config, *_first_photographs(stream, class_names))
         batch_size, steps_per_epoch = recipe.stream.batch_size, stream.steps_per_epoch
         bar = bars.bar(
             total=recipe.epochs * steps_per_epoch * batch_size,
@@ -295,6 +293,20 @@ class Trainer:
         with records.as_os_error(partial):
             self.model.save(partial)
         os.replace(partial, run_dir / "model.keras")
+
+
+def _first_photographs(
+    stream: pipeline.OpenStream, class_names: Sequence[str], count: int = 16
+) -> tuple[np.ndarray, list[str]]:
+    """The first augmented training photographs, with the names of their classes."""
+    images, titles = [], []
+    for step in range(stream.steps_per_epoch):
+        some_images, some_labels, _ = stream.batch(step)
+        images += list(some_images)
+        titles += [class_names[label] for label in some_labels]
+        if len(images) >= count:
+            break
+    return np.stack(images[:count]), titles[:count]
 
 
 def _pace(steps: int, seconds: float) -> int:
