@@ -68,9 +68,11 @@ def _import(statement: statements.Import) -> None:
     try:
         importlib.import_module(statement.module)
     except (ImportError, SyntaxError, ValueError) as error:
+        way_out = "Correct it."
+        if isinstance(error, ImportError):
+            way_out = "The module must lie in the current folder or be installed."
         raise statements.ConfigError(
-            f"{statement.where}: cannot import {statement.module}: {error}. The module "
-            "must lie in the current folder or be installed."
+            f"{statement.where}: cannot import {statement.module}: {error}. {way_out}"
         ) from error
 
 

@@ -63,8 +63,10 @@ def doctor(
         f"{len(prepared.manifest['shards'])} shards are intact."
     )
     if prepared.manifest["unreadable"]:
-        count = len(prepared.manifest["unreadable"])
-        findings.append(f"{count} photographs could not be read and have no record.")
+        unreadable = prepared.manifest["unreadable"]
+        count = len(unreadable)
+        findings.append(f"{count} photographs could not be read and have no record:")
+        findings += [f"  {one['path']}: {one['reason']}" for one in unreadable]
     return "\n".join(findings)
 
 

@@ -139,6 +139,7 @@ def _run(where: Where, evaluator: evaluate.Evaluator | None) -> str:
     run.check_config(where.bindings)
     if run.finished and evaluator is not None:
         _check_evaluator(run, evaluator)
+        logging.info("%s is finished; no photograph is read. Its results:", run.path)
         return _report(run, run.path)
     if run.model.exists() and evaluator is None:
         return f"Trained already: {run.model}"
@@ -163,8 +164,11 @@ def _run(where: Where, evaluator: evaluate.Evaluator | None) -> str:
     with run.hold():
         if run.finished and evaluator is not None:  # By another process meanwhile.
             return _report(run, run.path)
+        folder = preparation.folder(where.prepared_dir)
+        reused = (folder / records.MANIFEST).exists()
         prepared = preparation.run(where.data_dir, where.prepared_dir)
-        logging.info("%s", prepare.sizes(prepared))
+        if not reused:
+            logging.info("%s", prepare.sizes(prepared))
         description = _description(recipe, preparation, prepared)
         run.begin(gin.config_str(), where.bindings, description)
         if not run.split.exists():

@@ -77,7 +77,8 @@ def describe(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         file = f": {error.filename}" if error.filename else ""
         return f"{error.strerror}{file}."
+    text = str(error).partition("\n  In call to configurable ")[0]  # gin adds it.
     frames = traceback.extract_tb(error.__traceback__)
     if frames and _is_library(frames[-1].filename):  # It may not say enough.
-        return f"{error}\n--verbosity=1 shows where this comes from."
-    return str(error)
+        return f"{text}\n--verbosity=1 shows where this comes from."
+    return text

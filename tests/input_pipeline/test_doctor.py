@@ -143,7 +143,8 @@ def test_repair_leaves_out_what_was_unreadable(few_preparation, few, target):
     before = content(prepared.folder)
     text = doctor.doctor(skipping, few, target)
     assert "all 5 records in 3 shards are intact." in text
-    assert text.endswith("2 photographs could not be read and have no record.")
+    assert "2 photographs could not be read and have no record:\n" in text
+    assert "  g.jpg: " in text and "an empty file" in text
     damage(prepared, "few/c.jpg")
     prepared.shard_path(2).write_bytes(b"no record")
     doctor.doctor(skipping, few, target, repair=True)
