@@ -38,7 +38,7 @@ RUN_DIR = flags.DEFINE_string(
 DRY_RUN = flags.DEFINE_bool(
     "dry_run",
     False,
-    "Check everything, build the model, print the plan; write nothing.",
+    "Check config and labels, build the model, print the plan; open no photograph.",
 )
 
 

@@ -52,8 +52,7 @@ class TrainingStream:
         class_weights: Whether each photograph weighs in inverse proportion to the size
             of its class, with a mean weight of 1.
         cache_gigabytes: Decoded photographs, of training and of validation each, are
-            kept in memory if they take no more;
-            otherwise each batch decodes its own.
+            kept in memory if they take no more; otherwise each batch decodes its own.
     """
 
     batch_size: int = 32
