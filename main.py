@@ -5,6 +5,7 @@ python main.py --gin_file=configs/synthetic_resnet_v2.gin --data_dir=data/synthe
 """
 
 import pathlib
+import re
 import sys
 
 from absl import app, flags, logging
@@ -28,7 +29,11 @@ MODE = flags.DEFINE_enum(
     "run: prepare what is missing, train or resume, evaluate. prepare, train, "
     "evaluate: that step alone. doctor: examine the data folder and the records.",
 )
-DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the photographs.")
+DATA_DIR = flags.DEFINE_multi_string(
+    "data_dir",
+    [],
+    "Folder of the photographs; of several datasets one each, <name>=<folder>.",
+)
 PREPARED_DIR = flags.DEFINE_string(
     "prepared_dir", "prepared", "Folder of prepared photographs, shared by all runs."
 )
@@ -69,9 +74,7 @@ def _run() -> str:
                 "or the --run_dir of a run that was begun."
             )
         gin_files = [str(stored)]
-    data_dir = DATA_DIR.value and pathlib.Path(DATA_DIR.value)
-    if data_dir and not data_dir.is_dir():
-        raise FileNotFoundError(f"--data_dir: there is no folder {data_dir}.")
+    data_dirs = _data_dirs(DATA_DIR.value)
     syntax.parse(gin_files, GIN_BINDINGS.value)
 
     with terminal.quiet_import():  # Seconds: so only once all of the above is right.
@@ -84,13 +87,30 @@ def _run() -> str:
     )
     return run_mode(
         experiment.Where(
-            data_dir=data_dir,
+            data_dirs=data_dirs,
             prepared_dir=pathlib.Path(PREPARED_DIR.value),
             run_dir=pathlib.Path(run_dir or f"runs/{pathlib.Path(gin_files[-1]).stem}"),
             bindings=experiment.deciding(bindings),
             dry_run=DRY_RUN.value,
         )
     )
+
+
+def _data_dirs(values: list[str]) -> dict[str, pathlib.Path]:
+    """Dataset's name -> its folder; "" is the name of a folder that came without."""
+    folders = {}
+    for value in filter(None, values):
+        match = re.fullmatch(r"(?:(\w[\w.-]*)=)?(.+)", value)
+        name, folder = match[1] or "", pathlib.Path(match[2])
+        if not folder.is_dir():
+            raise FileNotFoundError(f"--data_dir: there is no folder {folder}.")
+        if name in folders:
+            raise ValueError(
+                f"--data_dir names {folders[name]} and {folder} for the same dataset. "
+                "Name one; of several datasets one each: --data_dir=<name>=<folder>."
+            )
+        folders[name] = folder
+    return folders
 
 
 def _parse_flags(argv: list[str]) -> list[str]:

@@ -44,7 +44,7 @@ def main(argv: list[str]) -> None:
     repeated = dataclasses.replace(
         published, read=functools.partial(read_repeatedly, published.read)
     )
-    preparation = prepare.Preparation(dataset=repeated, image_size=IMAGE_SIZE.value)
+    preparation = prepare.Preparation(datasets=[repeated], image_size=IMAGE_SIZE.value)
     data_dir = pathlib.Path(DATA_DIR.value)
     photographs = repeated.read(data_dir)
     paths = [one.path for one in photographs]
@@ -57,7 +57,7 @@ def main(argv: list[str]) -> None:
         decoding = len(paths) / decode_alone(paths)
         with tempfile.TemporaryDirectory() as folder, PeakMemory() as memory:
             start = time.perf_counter()
-            preparation.run(data_dir, pathlib.Path(folder))
+            preparation.run({"idrid": data_dir}, pathlib.Path(folder))
             preparing = len(paths) / (time.perf_counter() - start)
         print(
             f"{decoding:10.0f} /s {preparing:7.0f} /s {preparing / decoding:6.2f} "

@@ -24,7 +24,7 @@ import gin
 import tensorflow as tf
 
 from configs import loader, registry  # noqa: F401
-from input_pipeline import prepare, splits
+from input_pipeline import audit, prepare, splits
 from train import recipe as recipes
 from train import trainer
 
@@ -65,16 +65,16 @@ def measure(batch_size: int) -> dict[str, list[float]]:
     """Photographs a second, for each kind and round."""
     gin.clear_config()
     bindings = [f"training_stream.batch_size = {batch_size}"]
-    loader.load([GIN_FILE.value], bindings, ("prepare", "split", "train"))
+    loader.load([GIN_FILE.value], bindings, ("prepare", "audit", "split", "train"))
     preparation = gin.get_configurable(prepare.Preparation)()
     recipe = gin.get_configurable(recipes.Recipe)()
-    data_dir = DATA_DIR.value and pathlib.Path(DATA_DIR.value)
-    prepared = preparation.run(data_dir, pathlib.Path(PREPARED_DIR.value))
-    split = splits.Splitter().split(prepared)
-    photographs = {one.id: one for one in prepared.photographs}
-    labels = recipe.task.labels([photographs[one] for one in split.train])
-    training = trainer.Trainer(recipe, prepared.image_size)
-    stream = recipe.stream.open(prepared, split.train, labels, recipe.seed)
+    given = {"": pathlib.Path(DATA_DIR.value)} if DATA_DIR.value else {}
+    prepared_dir = pathlib.Path(PREPARED_DIR.value)
+    collection = preparation.run(preparation.name_folders(given), prepared_dir)
+    split = splits.Splitter().split(audit.Auditor().run(collection, prepared_dir))
+    labels = recipe.task.labels([collection.photograph(one) for one in split.train])
+    training = trainer.Trainer(recipe, collection.image_size)
+    stream = recipe.stream.open(collection, split.train, labels, recipe.seed)
 
     batch = [tf.constant(one) for one in stream.batch(0)]
     step = tf.function(lambda: training.strategy.run(training._replica_step, batch))

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from evaluation import intervals, metrics, predict, table
-from input_pipeline import records, tasks
+from input_pipeline import audit, images, records, shortcut, tasks
 from input_pipeline import splits as stored_splits
 from models import outputs
 from visualization import figures
@@ -57,7 +57,7 @@ class Evaluator:
         model: keras.Model,
         task: tasks.Task,
         output: outputs.Output,
-        prepared: records.Prepared,
+        audited: audit.Audit,
         split: stored_splits.Split,
         folder: pathlib.Path,
     ) -> dict:
@@ -67,40 +67,95 @@ class Evaluator:
             model: A trained model.
             task: What it was trained for.
             output: How its logits become probabilities.
-            prepared: The photographs.
+            audited: The photographs.
             split: Which photographs are in which split.
             folder: Where the results go.
 
         Returns:
-            Split name -> figures with intervals, as in `metrics.json`.
+            Name of a split, or of a part of it -> figures with intervals, as in
+            `metrics.json`.
         """
         forward = predict.Forward(model)
-        photographs = {one.id: one for one in prepared.photographs}
-        predictions = []
+        collection = audited.collection
+        predictions, results = [], {}
         for name in self.splits:
             ids = split[name]
-            labels = np.array(task.labels([photographs[one] for one in ids]))
-            logits = forward(prepared.open(ids))
-            probabilities = output.probabilities(logits)
-            predictions.append(
-                predict.Predictions(name, ids, labels, logits, probabilities)
+            labels = np.array(task.labels([collection.photograph(one) for one in ids]))
+            logits = forward(images.open(collection, ids))
+            one = predict.Predictions(
+                name, ids, labels, logits, output.probabilities(logits)
             )
-        results = {
-            one.split: intervals.score_with_intervals(
-                one.labels,
-                one.probabilities,
-                task.disease_classes,
-                resamples=self.resamples,
-                seed=self.seed,
-            )
-            for one in predictions
-        }
+            predictions.append(one)
+            metadata = _from_metadata_alone(task, collection, split, ids)
+            for part, chosen in _parts(one, split).items():
+                results[part] = self._score(one, chosen, task) | {
+                    "metadata_alone": _score_metadata(
+                        labels[chosen], metadata[chosen], task
+                    )
+                }
         for one in predictions:
             _draw(one, results[one.split], task, folder / "figures")
         predict.write_csv(folder / "predictions.csv", predictions, task.class_names)
         content = {"task": task.description(), "evaluation": self.description()}
         records.write_json(folder / "metrics.json", content | results)
         return results
+
+    def _score(
+        self, predictions: predict.Predictions, chosen: np.ndarray, task: tasks.Task
+    ) -> dict:
+        return intervals.score_with_intervals(
+            predictions.labels[chosen],
+            predictions.probabilities[chosen],
+            task.disease_classes,
+            resamples=self.resamples,
+            seed=self.seed,
+        )
+
+
+def _parts(
+    predictions: predict.Predictions, split: stored_splits.Split
+) -> dict[str, np.ndarray]:
+    """A split as a whole, and the parts of it that are scored for themselves.
+
+    Returns:
+        Name -> bool array, which of the photographs are in it.
+    """
+    name, ids = predictions.split, np.array(predictions.ids)
+    parts = {name: np.ones(len(ids), bool)}
+    disputed = np.isin(ids, split.disputed)
+    if disputed.any() and not disputed.all():
+        parts[f"{name} without conflicts"] = ~disputed
+    origins = np.array([one.partition("/")[0] for one in predictions.ids])
+    if len(set(origins)) > 1:
+        parts |= {f"{name} of {one}": origins == one for one in np.unique(origins)}
+    return parts
+
+
+def _from_metadata_alone(
+    task: tasks.Task,
+    collection: records.Collection,
+    split: stored_splits.Split,
+    ids: Sequence[str],
+) -> np.ndarray:
+    """What size, file type, camera and dataset tell of a photograph's class.
+
+    Returns:
+        float64 array of shape `(len(ids), num_classes)`, 0-1.
+    """
+    train = [collection.photograph(one) for one in split.train]
+    return shortcut.fit_predict(
+        shortcut.columns(collection, split.train),
+        np.array(task.labels(train)),
+        shortcut.columns(collection, ids),
+        num_classes=len(task.class_names),
+    )
+
+
+def _score_metadata(
+    labels: np.ndarray, probabilities: np.ndarray, task: tasks.Task
+) -> dict:
+    scores = metrics.score(labels, probabilities, task.disease_classes)
+    return {name: scores[name].value for name in ("auc", "balanced_accuracy")}
 
 
 def _draw(
@@ -141,7 +196,14 @@ def report(results: dict) -> str:
     """The tables of `metrics.json`, for the terminal."""
     names = results["task"]["class_names"]
     parts = [f"Task: {results['task']['rule']}"]
-    for split, scores in results.items():
-        if split not in ("task", "evaluation"):
-            parts.append(f"{split}\n{table.render(scores, names)}")
+    for part, scores in results.items():
+        if part in ("task", "evaluation"):
+            continue
+        alone = scores["metadata_alone"]
+        parts.append(f"{part}\n{table.render(scores, names)}")
+        if alone["auc"] is not None:
+            parts.append(
+                f"Size, file type, camera and dataset alone: AUC {alone['auc']:.3f}, "
+                f"balanced accuracy {alone['balanced_accuracy']:.3f}."
+            )
     return "\n\n".join(parts)

@@ -2,7 +2,8 @@
 
 Every metric is read from one of two tables of counts: the confusion matrix, or the
 score table (how many healthy and how many diseased photographs have each score). Both
-take leading axes, so a bootstrap computes all of its resamples in one call.
+take leading axes, so a bootstrap computes all of its resamples in one call; of such a
+stack, those tables that leave a metric undefined give NaN.
 """
 
 import dataclasses
@@ -15,7 +16,10 @@ SUM_TOLERANCE = 1e-4
 
 
 class UndefinedMetricError(ValueError):
-    """The photographs at hand leave a metric undefined; the text is the reason."""
+    """The photographs at hand leave a metric undefined; the text is the reason.
+
+    Of a stack of tables it is raised where none of them defines the metric.
+    """
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +40,9 @@ class Metric:
 def score(
     labels: np.ndarray, probabilities: np.ndarray, disease_classes: tuple[int, ...]
 ) -> dict[str, Metric]:
-    """Scores predictions by every metric.
+    """Scores predictions by the metrics that training follows, in milliseconds.
+
+    `scoring.Scorer` has the full list.
 
     Args:
         labels: int array of shape `(n,)`, 0 to `num_classes - 1`.
@@ -188,8 +194,7 @@ def accuracy(matrix: np.ndarray) -> np.ndarray:
         UndefinedMetricError: If there is no photograph.
     """
     total = matrix.sum(axis=(-2, -1))
-    _require(total > 0, "no photograph")
-    return _diagonal(matrix).sum(axis=-1) / total
+    return share(_diagonal(matrix).sum(axis=-1), total, "no photograph")
 
 
 def balanced_accuracy(matrix: np.ndarray) -> np.ndarray:
@@ -207,9 +212,64 @@ def balanced_accuracy(matrix: np.ndarray) -> np.ndarray:
     """
     support = matrix.sum(axis=-1)
     present = (support > 0).sum(axis=-1)
-    _require(present > 0, "no photograph")
-    recall = _diagonal(matrix) / np.maximum(support, 1)
-    return recall.sum(axis=-1) / present
+    recalls = _diagonal(matrix) / np.maximum(support, 1)
+    return share(recalls.sum(axis=-1), present, "no photograph")
+
+
+def recall(matrix: np.ndarray, number: int) -> np.ndarray:
+    """Share of the photographs of one class that are predicted as it.
+
+    Args:
+        matrix: int array of shape `(..., num_classes, num_classes)`, as
+            `confusion_matrix` returns it.
+        number: The class.
+
+    Returns:
+        float64 array of shape `(...)`, 0-1.
+
+    Raises:
+        UndefinedMetricError: If no photograph is of that class.
+    """
+    row = matrix[..., number, :]
+    return share(row[..., number], row.sum(axis=-1), "no photograph of this class")
+
+
+def macro_f1(matrix: np.ndarray) -> np.ndarray:
+    """Mean F1 over the classes that are present or predicted.
+
+    A class that is present but never rightly predicted counts as 0.
+
+    Args:
+        matrix: int array of shape `(..., num_classes, num_classes)`, as
+            `confusion_matrix` returns it.
+
+    Returns:
+        float64 array of shape `(...)`, 0-1.
+
+    Raises:
+        UndefinedMetricError: If there is no photograph.
+    """
+    either = matrix.sum(axis=-1) + matrix.sum(axis=-2)
+    counted = (either > 0).sum(axis=-1)
+    scores = 2 * _diagonal(matrix) / np.maximum(either, 1)
+    return share(scores.sum(axis=-1), counted, "no photograph")
+
+
+def off_by_one(matrix: np.ndarray) -> np.ndarray:
+    """Share of photographs whose predicted class is exactly one step from the true one.
+
+    Args:
+        matrix: int array of shape `(..., num_classes, num_classes)`, as
+            `confusion_matrix` returns it, of classes that have an order.
+
+    Returns:
+        float64 array of shape `(...)`, 0-1.
+
+    Raises:
+        UndefinedMetricError: If there is no photograph.
+    """
+    beside = _diagonal(matrix, 1).sum(axis=-1) + _diagonal(matrix, -1).sum(axis=-1)
+    return share(beside, matrix.sum(axis=(-2, -1)), "no photograph")
 
 
 def sensitivity(matrix: np.ndarray, disease_classes: tuple[int, ...]) -> np.ndarray:
@@ -268,7 +328,38 @@ def auc(table: np.ndarray) -> np.ndarray:
     _require(n_diseased > 0, "no photograph with the disease")
     _require(n_healthy > 0, "no photograph without the disease")
     half_wins = diseased * (2 * np.cumsum(healthy, axis=-1) - healthy)
-    return half_wins.sum(axis=-1) / (2 * n_healthy * n_diseased)
+    pairs = n_healthy * n_diseased
+    return share(half_wins.sum(axis=-1), 2 * pairs, "no photograph of either kind")
+
+
+def average_precision(table: np.ndarray) -> np.ndarray:
+    """Area under the precision-recall curve, as average precision.
+
+    The mean, over the diseased photographs, of the PPV at the threshold that just
+    takes them in: a sum of steps, since joining the points by straight lines is too
+    hopeful (Davis and Goadrich, 2006). A chance predictor scores the share of diseased
+    photographs, so it compares only where that share is the same.
+
+    Args:
+        table: int array of shape `(..., 2, num_ranks)`, as `score_table` returns it.
+
+    Returns:
+        float64 array of shape `(...)`, 0-1.
+
+    Raises:
+        UndefinedMetricError: If there is no healthy or no diseased photograph.
+    """
+    n_healthy, n_diseased = np.moveaxis(table.sum(axis=-1), -1, 0)
+    _require(n_diseased > 0, "no photograph with the disease")
+    _require(n_healthy > 0, "no photograph without the disease")
+    # Thresholds fall from the highest score, so counts add up from the end.
+    diseased = table[..., 1, ::-1]
+    healthy_so_far = np.cumsum(table[..., 0, ::-1], axis=-1)
+    diseased_so_far = np.cumsum(diseased, axis=-1)
+    said_diseased = np.maximum(healthy_so_far + diseased_so_far, 1)
+    total = (diseased * diseased_so_far / said_diseased).sum(axis=-1)
+    defined = n_diseased * (n_healthy > 0)
+    return share(total, defined, "no photograph of either kind")
 
 
 def quadratic_kappa(matrix: np.ndarray) -> np.ndarray:
@@ -295,8 +386,69 @@ def quadratic_kappa(matrix: np.ndarray) -> np.ndarray:
     classes = np.arange(matrix.shape[-1])
     weights = (classes[:, None] - classes) ** 2
     observed = (weights * matrix).sum(axis=(-2, -1))
-    expected = ((truth @ weights) * predicted).sum(axis=-1) / truth.sum(axis=-1)
-    return 1 - observed / expected
+    expected = ((truth @ weights) * predicted).sum(axis=-1)
+    observed *= truth.sum(axis=-1)
+    defined = expected * (present > 1)
+    return 1 - share(observed, defined, "photographs of one class only")
+
+
+def ppv_at_prevalence(
+    sensitivity: np.ndarray, specificity: np.ndarray, prevalence: float
+) -> np.ndarray:
+    """Share of the diseased among those called diseased, by Bayes' rule.
+
+    Args:
+        sensitivity: float array of shape `(...)`, 0-1.
+        specificity: float array of shape `(...)`, 0-1.
+        prevalence: Share of the diseased among those examined, 0-1 exclusive.
+
+    Returns:
+        float64 array of shape `(...)`, 0-1.
+
+    Raises:
+        UndefinedMetricError: If nobody is called diseased.
+    """
+    hits, alarms = prevalence * sensitivity, (1 - prevalence) * (1 - specificity)
+    return share(hits, hits + alarms, "no photograph called diseased")
+
+
+def npv_at_prevalence(
+    sensitivity: np.ndarray, specificity: np.ndarray, prevalence: float
+) -> np.ndarray:
+    """Share of the healthy among those called healthy, by Bayes' rule.
+
+    Args:
+        sensitivity: float array of shape `(...)`, 0-1.
+        specificity: float array of shape `(...)`, 0-1.
+        prevalence: Share of the diseased among those examined, 0-1 exclusive.
+
+    Returns:
+        float64 array of shape `(...)`, 0-1.
+
+    Raises:
+        UndefinedMetricError: If nobody is called healthy.
+    """
+    rests, misses = (1 - prevalence) * specificity, prevalence * (1 - sensitivity)
+    return share(rests, rests + misses, "no photograph called healthy")
+
+
+def share(part: np.ndarray, whole: np.ndarray, reason: str) -> np.ndarray:
+    """Divides, NaN where the whole is 0.
+
+    Args:
+        part: float or int array of shape `(...)`.
+        whole: float or int array of the same shape, at least 0.
+        reason: What to say if the whole is 0 everywhere.
+
+    Returns:
+        float64 array of shape `(...)`.
+
+    Raises:
+        UndefinedMetricError: If the whole is 0 everywhere.
+    """
+    whole = np.asarray(whole)
+    _require(whole > 0, reason)
+    return np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
 
 
 def _measure(n: int, function: Callable[..., np.ndarray], *args) -> Metric:
@@ -307,7 +459,7 @@ def _measure(n: int, function: Callable[..., np.ndarray], *args) -> Metric:
 
 
 def _require(condition: np.ndarray, reason: str) -> None:
-    if not np.all(condition):
+    if not np.any(condition):
         raise UndefinedMetricError(reason)
 
 
@@ -343,13 +495,12 @@ def _share_kept(
 ) -> np.ndarray:
     """Share of the photographs of `classes` that are predicted as one of them."""
     rows = matrix[..., list(classes), :]
-    total = rows.sum(axis=(-2, -1))
-    _require(total > 0, reason)
-    return rows[..., list(classes)].sum(axis=(-2, -1)) / total
+    kept = rows[..., list(classes)].sum(axis=(-2, -1))
+    return share(kept, rows.sum(axis=(-2, -1)), reason)
 
 
-def _diagonal(matrix: np.ndarray) -> np.ndarray:
-    return np.diagonal(matrix, axis1=-2, axis2=-1)
+def _diagonal(matrix: np.ndarray, offset: int = 0) -> np.ndarray:
+    return np.diagonal(matrix, offset, axis1=-2, axis2=-1)
 
 
 def _check_distributions(probabilities: np.ndarray) -> None:

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import io
+import math
 import pathlib
 from collections.abc import Sequence
 
@@ -10,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from input_pipeline import progress, records
+from input_pipeline import images, progress, records
 
 
 class Forward:
@@ -27,22 +28,24 @@ class Forward:
 
         self._forward = forward
 
-    def __call__(self, images: records.Images) -> np.ndarray:
-        """Predicts.
+    def __call__(self, photographs: images.Images) -> np.ndarray:
+        """Predicts; the next photographs are read while the model runs.
 
         Args:
-            images: The photographs.
+            photographs: The photographs.
 
         Returns:
-            float32 array of logits, of shape `(len(images), num_outputs)`.
+            float32 array of logits, of shape `(len(photographs), num_outputs)`.
         """
-        starts = range(0, len(images), self._batch_size)
         logits = []
-        for start in progress.bar(
-            starts, "predict", unit="batch", delay=5, leave=False
+        for batch in progress.bar(
+            photographs.batches(self._batch_size),
+            "predict",
+            math.ceil(len(photographs) / self._batch_size),
+            unit="batch",
+            delay=5,
+            leave=False,
         ):
-            stop = min(start + self._batch_size, len(images))
-            batch = images.take(np.arange(start, stop))
             try:
                 logits.append(self._forward(batch).numpy())
             except tf.errors.OpError as error:

@@ -5,6 +5,19 @@ from collections.abc import Sequence
 
 WIDTH = 80
 
+# Class names up to here stand beside a metric without pushing its interval off.
+_SHORT = 20
+
+_LABELS = {
+    "macro_f1": "macro F1",
+    "ppv": "PPV",
+    "npv": "NPV",
+    "auc": "AUC",
+    "pr_auc": "PR AUC",
+    "brier": "Brier",
+    "class_brier": "class Brier",
+}
+
 
 def render(scores: dict, class_names: Sequence[str]) -> str:
     """Lays out what `intervals.score_with_intervals` returns.
@@ -26,10 +39,9 @@ def render(scores: dict, class_names: Sequence[str]) -> str:
             f"`class_names` must hold {num_classes} names, one for each row of the "
             f"confusion matrix. Received: class_names={list(class_names)!r}."
         )
-    disease = ", ".join(class_names[c] for c in scores["disease_classes"])
-    noun = "photograph" if scores["n"] == 1 else "photographs"
-    lines = textwrap.wrap(f"{scores['n']:,} {noun}; disease: {disease}", WIDTH)
-    lines += ["", *_metric_lines(scores["metrics"], scores["confidence"])]
+    lines = textwrap.wrap(_head(scores, class_names), WIDTH)
+    labels = {name: _label(name, scores, class_names) for name in scores["metrics"]}
+    lines += ["", *_metric_lines(scores["metrics"], labels, scores["confidence"])]
     counts = zip(class_names, scores["class_counts"], strict=True)
     absent = [name for name, count in counts if count == 0]
     if absent and scores["n"]:
@@ -40,14 +52,43 @@ def render(scores: dict, class_names: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def _metric_lines(entries: dict, confidence: float) -> list[str]:
-    names = {name: name.replace("_", " ").replace("auc", "AUC") for name in entries}
+def label(name: str) -> str:
+    """A metric's name as a reader knows it."""
+    return _LABELS.get(name, name.replace("_", " "))
+
+
+def _head(scores: dict, class_names: Sequence[str]) -> str:
+    """How many photographs, and who is diseased and who is called so."""
+    head = f"{scores['n']:,} {'photograph' if scores['n'] == 1 else 'photographs'}"
+    if scores.get("patients") is not None:
+        patients = scores["patients"]
+        head += f" of {patients:,} {'patient' if patients == 1 else 'patients'}"
+    head += f"; disease: {', '.join(class_names[c] for c in scores['disease_classes'])}"
+    if scores.get("threshold") is not None:
+        head += f", called from a probability of {scores['threshold']:.4g}"
+    return head
+
+
+def _label(name: str, scores: dict, class_names: Sequence[str]) -> str:
+    """A metric's name, with what it depends on."""
+    if name.startswith("recall_"):
+        number = int(name.removeprefix("recall_"))
+        short = len(class_names[number]) <= _SHORT
+        return f"recall of {class_names[number] if short else f'class {number}'}"
+    if name.endswith("_at_prevalence"):
+        return f"{label(name[:3])} at prevalence {scores['prevalence']:g}"
+    return label(name)
+
+
+def _metric_lines(entries: dict, names: dict[str, str], confidence: float) -> list[str]:
     name_width = max(map(len, names.values()))
     count_width = max(len(f"{entry['n']:,}") for entry in entries.values())
     head = f"{'metric':{name_width}}  {'value':>6}  {'n':>{count_width}}  "
     lines = [f"{head}{100 * confidence:g} % interval"]
     lines.append("-" * (len(head) + len("0.000 to 0.000")))
     for name, entry in entries.items():
+        if name == "sensitivity" and "off_by_one" in entries:
+            lines.append("")  # above are the figures of grades, below of the disease
         value = "-" if entry["value"] is None else f"{entry['value']:.3f}"
         start = f"{names[name]:{name_width}}  {value:>6}  "
         start += f"{entry['n']:>{count_width},}  "

@@ -3,7 +3,7 @@
 import collections
 import dataclasses
 import pathlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import gin
 
@@ -11,19 +11,19 @@ from input_pipeline import folder_lock, photograph, prepare, progress, records
 from input_pipeline.datasets import dataset as datasets
 
 
-@gin.register(denylist=["preparation", "data_dir", "prepared_dir"])
+@gin.register(denylist=["preparation", "data_dirs", "prepared_dir"])
 def doctor(
     preparation: prepare.Preparation,
-    data_dir: pathlib.Path | None,
+    data_dirs: Mapping[str, pathlib.Path],
     prepared_dir: pathlib.Path,
     *,
     repair: bool = False,
 ) -> str:
-    """Examines a data folder and the records that were prepared from it.
+    """Examines data folders and the records that were prepared from them.
 
     Args:
-        preparation: The dataset and its settings.
-        data_dir: The dataset's folder; None leaves it out.
+        preparation: The datasets and their settings.
+        data_dirs: Dataset's name -> its folder, for those that are to be examined.
         prepared_dir: Where prepared folders lie.
         repair: Whether to make damaged shards again, from unchanged photographs.
 
@@ -33,15 +33,28 @@ def doctor(
     Raises:
         ValueError: Something is wrong and was not repaired.
     """
-    folder = preparation.folder(prepared_dir)
+    photographs = preparation.read(data_dirs)
     findings = []
-    photographs = None
-    if data_dir is not None:
-        photographs = preparation.dataset.read(data_dir)
-        findings.append(_describe(preparation.dataset, photographs, data_dir))
+    for one in preparation.datasets:
+        found, data_dir = photographs.get(one.name), data_dirs.get(one.name)
+        if found is not None:
+            findings.append(_describe(one, found, data_dir))
+        folder = preparation.folder(one, prepared_dir)
+        findings += _examine(preparation, folder, found, data_dir, repair)
+    return "\n".join(findings)
+
+
+def _examine(
+    preparation: prepare.Preparation,
+    folder: pathlib.Path,
+    photographs: Sequence[photograph.Photograph] | None,
+    data_dir: pathlib.Path | None,
+    repair: bool,
+) -> list[str]:
+    """Examines the records of one dataset."""
     if not (folder / records.MANIFEST).exists():
-        findings.append(f"{folder}: nothing is prepared yet.")
-        return "\n".join(findings)
+        return [f"{folder}: nothing is prepared yet."]
+    findings = []
     with folder_lock.hold(folder, wait=True):
         prepared = records.Prepared(folder)
         damaged = _find_damage(prepared)
@@ -67,7 +80,7 @@ def doctor(
         count = len(unreadable)
         findings.append(f"{count} photographs could not be read and have no record:")
         findings += [f"  {one['path']}: {one['reason']}" for one in unreadable]
-    return "\n".join(findings)
+    return findings
 
 
 def _describe(

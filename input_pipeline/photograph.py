@@ -7,6 +7,9 @@ from typing import Literal
 GRADES = ("none", "mild", "moderate", "severe", "proliferative")
 """The International Clinical Diabetic Retinopathy scale (Wilkinson et al. 2003)."""
 
+GRADE_OF_DIGIT = {"0": 0, "1": 1, "2": 2, "3": 3, "4": 4}
+"""How most label files write a grade."""
+
 Split = Literal["train", "valid", "test"]
 
 
@@ -21,7 +24,10 @@ class Photograph:
         any_dr: Whether there is any retinopathy. Follows from the grade; given alone
             where the source knows no more.
         macular_edema: Risk of macular edema, 0-2, or None.
-        patient: Whose eye it is, or None where the source does not say.
+        gradable: Whether the publisher found it good enough to grade, or None where
+            the source does not say.
+        patient: Whose eye it is, or None where the source does not say. A name within
+            its dataset.
         eye: "left", "right" or None.
         split: The publisher's own split, or None.
     """
@@ -31,9 +37,20 @@ class Photograph:
     grade: int | None = None
     any_dr: bool | None = None
     macular_edema: int | None = None
+    gradable: bool | None = None
     patient: str | None = None
     eye: Literal["left", "right"] | None = None
     split: Split | None = None
+
+    @property
+    def origin(self) -> str:
+        """Name of the dataset that it is from, the first part of its id."""
+        return self.id.partition("/")[0]
+
+    @property
+    def labelled(self) -> bool:
+        """Whether its source says anything that a task could be answered from."""
+        return self.any_dr is not None or self.macular_edema is not None
 
     def __post_init__(self):
         if self.grade is not None:

@@ -7,37 +7,18 @@ on with exactly the batches that it would have seen.
 import dataclasses
 import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import gin
 import numpy as np
 import tensorflow as tf
 
 from input_pipeline import augment as augmentation
-from input_pipeline import records
-
-Sampler = Callable[[np.ndarray, np.random.Generator], np.ndarray]
-"""`(labels, rng) -> indices`, the order in which an epoch takes the photographs."""
+from input_pipeline import images as prepared_images
+from input_pipeline import records, samplers
 
 # One stream of random numbers for each purpose, so that none depends on another.
 _ORDER, _AUGMENT = 0, 1
-
-
-@gin.register
-def every_photograph_once(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """No balancing: each photograph once an epoch, in random order."""
-    return rng.permutation(len(labels))
-
-
-@gin.register
-def oversample(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Each class as often as the largest; within one, counts differ by at most one."""
-    largest = np.bincount(labels).max()
-    chosen = []
-    for label in np.unique(labels):
-        members = rng.permutation(np.flatnonzero(labels == label))
-        chosen.append(np.resize(members, largest))
-    return rng.permutation(np.concatenate(chosen))
 
 
 @gin.register("training_stream")
@@ -47,19 +28,22 @@ class TrainingStream:
 
     Attributes:
         batch_size: Photographs a step, over all replicas.
-        sampler: The order of an epoch, and with it the balance of the classes.
+        sampler: The order of an epoch, and with it the balance of the classes; handed
+            over uncalled.
         augment: Random changes, or None.
         class_weights: Whether each photograph weighs in inverse proportion to the size
-            of its class, with a mean weight of 1.
-        cache_gigabytes: Decoded photographs, of training and of validation each, are
-            kept in memory if they take no more; otherwise each batch decodes its own.
+            of its class, with a mean weight of 1. Not beside a sampler that balances.
+        cache_gigabytes: Memory for decoded photographs, of training and validation
+            together; by default half of what is available. Those of training, and then
+            those of validation, are kept there if they fit; otherwise each batch
+            decodes its own. The batches are the same.
     """
 
     batch_size: int = 32
-    sampler: Sampler = every_photograph_once
+    sampler: samplers.Sampler = samplers.every_photograph_once
     augment: augmentation.Augmentation | None = None
     class_weights: bool = False
-    cache_gigabytes: float = 4.0
+    cache_gigabytes: float | None = None
 
     def __post_init__(self):
         if self.batch_size < 1:
@@ -67,10 +51,22 @@ class TrainingStream:
                 "`training_stream.batch_size` must be at least 1. "
                 f"Received: {self.batch_size}."
             )
+        if self.cache_gigabytes is not None and not self.cache_gigabytes >= 0:
+            raise ValueError(
+                "`training_stream.cache_gigabytes` must be at least 0, or None for "
+                f"half of the available memory. Received: {self.cache_gigabytes}."
+            )
+        if self.class_weights and samplers.balances(self.sampler):
+            raise ValueError(
+                "`training_stream.class_weights` must be False where the sampler "
+                "balances: the classes would be balanced twice. Received: "
+                f"class_weights=True with sampler={self.sampler.__name__}. Remove one, "
+                "or bind training_stream.sampler = @every_photograph_once."
+            )
 
     def open(
         self,
-        prepared: records.Prepared,
+        prepared: records.Prepared | records.Collection,
         ids: Sequence[str],
         labels: Sequence[int],
         seed: int,
@@ -85,6 +81,10 @@ class TrainingStream:
 
         Returns:
             The stream, from which batches of any step can be taken.
+
+        Raises:
+            ValueError: There are too few photographs for a batch, or a shard is
+                damaged.
         """
         return OpenStream(self, prepared, tuple(ids), np.asarray(labels), seed)
 
@@ -94,6 +94,7 @@ class OpenStream:
 
     Attributes:
         error: What went wrong in reading ahead, which TensorFlow would only quote.
+        memory_left: Gigabytes that these photographs leave to those of validation.
         steps_per_epoch: Full batches an epoch. A rest too small for a batch is left
             out; as the order differs from epoch to epoch, all photographs have their
             turn.
@@ -102,7 +103,7 @@ class OpenStream:
     def __init__(
         self,
         settings: TrainingStream,
-        prepared: records.Prepared,
+        prepared: records.Prepared | records.Collection,
         ids: tuple[str, ...],
         labels: np.ndarray,
         seed: int,
@@ -121,15 +122,17 @@ class OpenStream:
                 labels, return_inverse=True, return_counts=True
             )
             self._weights[:] = (len(labels) / (len(counts) * counts))[inverse]
-        per_epoch = len(self._order(0)) if ids else 0
-        self.steps_per_epoch = per_epoch // settings.batch_size
+        self._per_epoch = len(self._order(0)) if ids else 0
+        self.steps_per_epoch = self._per_epoch // settings.batch_size
         if self.steps_per_epoch == 0:
             raise ValueError(
                 "`training_stream.batch_size` must not exceed the photographs of an "
-                f"epoch. Received: batch_size={settings.batch_size} with {per_epoch} "
-                "photographs. Lower it."
+                f"epoch. Received: batch_size={settings.batch_size} with "
+                f"{self._per_epoch} photographs. Lower it."
             )
-        self._images = prepared.open(ids, settings.cache_gigabytes)
+        budget = prepared_images.budget(settings.cache_gigabytes)
+        self._images = prepared_images.open(prepared, ids, budget)
+        self.memory_left = budget - self._images.cached_gigabytes
 
     def batch(self, step: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The batch of one step, counted from the first epoch's first.
@@ -185,4 +188,11 @@ class OpenStream:
     def _make_order(self, epoch: int) -> np.ndarray:
         """Positions of the photographs in the order in which the epoch takes them."""
         rng = np.random.default_rng([self._seed, _ORDER, epoch])
-        return self._settings.sampler(self._labels, rng)
+        order = self._settings.sampler(self._labels, epoch, rng)
+        if epoch > 0 and len(order) != self._per_epoch:
+            raise ValueError(
+                "`training_stream.sampler` must take as many photographs in each epoch."
+                f" Received: {self._per_epoch} in the first, {len(order)} in epoch "
+                f"{epoch + 1}."
+            )
+        return order

@@ -10,7 +10,8 @@ import errno
 import hashlib
 import json
 import pathlib
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gin
@@ -23,22 +24,34 @@ from input_pipeline.datasets import dataset as datasets
 @gin.register("prepare")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Preparation:
-    """How a dataset's photographs become records.
+    """How photographs become records.
 
     Attributes:
-        dataset: Which photographs.
+        datasets: Which photographs, of one dataset or of several.
         image_size: Side of the prepared square, in pixels.
         jpeg_quality: 1-100; None stores without loss, as PNG.
         skip_unreadable: Whether to go on without photographs that cannot be read. They
             are listed either way; by default the run then fails at its end.
     """
 
-    dataset: datasets.Dataset
+    datasets: Sequence[datasets.Dataset]
     image_size: int = 256
     jpeg_quality: int | None = None
     skip_unreadable: bool = False
 
     def __post_init__(self):
+        names = [one.name for one in self.datasets]
+        if not names or len(set(names)) < len(names):
+            raise ValueError(
+                "`prepare.datasets` must list one dataset or more, each with a name of "
+                f"its own. Received: {names}."
+            )
+        for name in names:
+            if not re.fullmatch(r"\w[\w.-]*", name):
+                raise ValueError(
+                    "A dataset's name must be letters, digits, '_', '-' and '.': it "
+                    f"becomes a folder's. Received: {name!r}."
+                )
         if not 16 <= self.image_size <= 4096:
             raise ValueError(
                 "`prepare.image_size` must be 16-4096 pixels. "
@@ -60,43 +73,123 @@ class Preparation:
             "format": records.FORMAT,
         }
 
-    def folder(self, prepared_dir: pathlib.Path) -> pathlib.Path:
-        """Where the records go: another folder for other settings."""
+    def folder(
+        self, dataset: datasets.Dataset, prepared_dir: pathlib.Path
+    ) -> pathlib.Path:
+        """Where a dataset's records go: another folder for other settings."""
         text = json.dumps(self.settings, sort_keys=True)
         fingerprint = hashlib.sha256(text.encode()).hexdigest()[:10]
-        return prepared_dir / f"{self.dataset.name}-{fingerprint}"
+        return prepared_dir / f"{dataset.name}-{fingerprint}"
 
     def run(
-        self, data_dir: pathlib.Path | None, prepared_dir: pathlib.Path
-    ) -> records.Prepared:
+        self, data_dirs: Mapping[str, pathlib.Path], prepared_dir: pathlib.Path
+    ) -> records.Collection:
         """Prepares what is not prepared yet.
 
         Args:
-            data_dir: The dataset's folder. None where its photographs are prepared
-                already; they are then not compared with their originals.
+            data_dirs: Dataset's name -> its folder. A dataset that is not among them
+                must be prepared already; it is then not compared with its originals.
             prepared_dir: Where prepared folders lie.
 
         Returns:
-            The prepared photographs.
+            The prepared photographs of all datasets.
 
         Raises:
-            ValueError: The folder is not laid out as published, photographs cannot be
+            ValueError: A folder is not laid out as published, photographs cannot be
                 read, or they differ from those that were prepared.
             OSError: The disk is full; finished shards are kept.
         """
-        folder = self.folder(prepared_dir)
-        if data_dir is None:
-            if not (folder / records.MANIFEST).exists():
+        # A slip in the last dataset's folder shows before the first is prepared.
+        photographs = self.read(data_dirs)
+        prepared = []
+        for one in self.datasets:
+            folder = self.folder(one, prepared_dir)
+            if one.name in photographs:
+                data_dir = data_dirs[one.name]
+                prepared.append(self._run(photographs[one.name], data_dir, folder))
+            else:
+                prepared.append(self.open(one, prepared_dir))
+        return records.Collection(prepared)
+
+    def name_folders(
+        self, given: Mapping[str, pathlib.Path]
+    ) -> dict[str, pathlib.Path]:
+        """Which folder is which dataset's.
+
+        Args:
+            given: Dataset's name -> its folder; a single dataset's may be named "".
+
+        Returns:
+            Dataset's name -> its folder, for those that were given.
+
+        Raises:
+            ValueError: A name is of no dataset, or missing where there are several.
+        """
+        names = [one.name for one in self.datasets]
+        flags = " ".join(f"--data_dir={name}=<folder>" for name in names)
+        if "" in given and len(names) > 1:
+            raise ValueError(
+                f"The experiment has {len(names)} datasets, so each folder needs the "
+                f"name of its own: {flags}. Received: --data_dir={given['']}."
+            )
+        for name in given:
+            if name and name not in names:
                 raise ValueError(
-                    f"{folder} holds no prepared photographs. Name the folder of the "
-                    f"dataset {self.dataset.name!r} with --data_dir, or with "
-                    "--prepared_dir the one that holds them."
+                    f"The experiment has no dataset {name!r}. Expected: {flags}. "
+                    f"Received: --data_dir={name}={given[name]}."
                 )
-            prepared = records.Prepared(folder)
-            self._check_complete(prepared)
-            return prepared
-        photographs = self.dataset.read(data_dir)
-        _check_ids(photographs)
+        if "" in given:
+            return {names[0]: given[""]}
+        return dict(given)
+
+    def read(
+        self, data_dirs: Mapping[str, pathlib.Path]
+    ) -> dict[str, list[photograph.Photograph]]:
+        """Lists photographs with their labels; opens none.
+
+        Args:
+            data_dirs: Dataset's name -> its folder, for some or all datasets.
+
+        Returns:
+            Dataset's name -> its photographs.
+
+        Raises:
+            ValueError: A folder is not laid out as published.
+        """
+        found = {}
+        for one in self.datasets:
+            if one.name in data_dirs:
+                found[one.name] = one.read(data_dirs[one.name])
+                _check_ids(found[one.name], one.name)
+        return found
+
+    def open(
+        self, dataset: datasets.Dataset, prepared_dir: pathlib.Path
+    ) -> records.Prepared:
+        """A dataset's photographs that were prepared before.
+
+        Raises:
+            ValueError: They were not, or some could not be read.
+        """
+        folder = self.folder(dataset, prepared_dir)
+        if not (folder / records.MANIFEST).exists():
+            flag = "" if len(self.datasets) == 1 else f"{dataset.name}="
+            raise ValueError(
+                f"{folder} holds no prepared photographs. Name the folder of the "
+                f"dataset {dataset.name!r}, --data_dir={flag}<folder>, or with "
+                "--prepared_dir the one that holds them."
+            )
+        prepared = records.Prepared(folder)
+        self._check_complete(prepared)
+        return prepared
+
+    def _run(
+        self,
+        photographs: Sequence[photograph.Photograph],
+        data_dir: pathlib.Path,
+        folder: pathlib.Path,
+    ) -> records.Prepared:
+        """Prepares one dataset, or finds it prepared and unchanged."""
         with folder_lock.hold(folder, wait=True):
             if (folder / records.MANIFEST).exists():
                 prepared = records.Prepared(folder)
@@ -154,7 +247,7 @@ class Preparation:
             folder / records.MANIFEST,
             {
                 "format": records.FORMAT,
-                "dataset": self.dataset.name,
+                "dataset": photographs[0].origin,
                 "settings": self.settings,
                 "shards": [note["shard"] for note in ordered],
                 "photographs": [one for note in ordered for one in note["photographs"]],
@@ -189,15 +282,18 @@ class Preparation:
         logging.warning("Going on although %s:\n%s", what, listing)
 
 
-def sizes(prepared: records.Prepared) -> str:
-    """One line on what preparation made of how much, for a person."""
-    before = sum(one["bytes"] for one in prepared.manifest["photographs"])
-    after = sum(one["bytes"] for one in prepared.manifest["shards"])
-    return (
-        f"{len(prepared.photographs)} photographs, {before / 1e6:.1f} MB -> "
-        f"{after / 1e6:.1f} MB in {len(prepared.manifest['shards'])} shards: "
-        f"{prepared.folder}"
-    )
+def sizes(collection: records.Collection) -> str:
+    """A line a dataset on what preparation made of how much, for a person."""
+    lines = []
+    for one in collection.folders:
+        before = sum(entry["bytes"] for entry in one.manifest["photographs"])
+        after = sum(entry["bytes"] for entry in one.manifest["shards"])
+        lines.append(
+            f"{len(one.photographs)} photographs, {before / 1e6:.1f} MB -> "
+            f"{after / 1e6:.1f} MB in {len(one.manifest['shards'])} shards: "
+            f"{one.folder}"
+        )
+    return "\n".join(lines)
 
 
 def check_unchanged(
@@ -257,8 +353,10 @@ def check_unchanged(
         records.write_json(prepared.folder / records.MANIFEST, manifest)
 
 
-def _check_ids(photographs: Sequence[photograph.Photograph]) -> None:
+def _check_ids(photographs: Sequence[photograph.Photograph], name: str) -> None:
     """Raises if two photographs share an id, so that one would hide the other."""
+    if not photographs:
+        raise ValueError(f"The dataset {name!r} lists no photograph.")
     counts = collections.Counter(one.id for one in photographs)
     shared = [one for one in photographs if counts[one.id] > 1]
     if shared:
@@ -267,6 +365,12 @@ def _check_ids(photographs: Sequence[photograph.Photograph]) -> None:
             f"Each photograph needs an id of its own. Received: {shared[0].id!r} for "
             f"{paths}. Correct the dataset's reader."
         )
+    for one in photographs:
+        if one.origin != name:
+            raise ValueError(
+                f"Ids of the dataset {name!r} must begin with '{name}/'. "
+                f"Received: {one.id!r}. Correct the dataset's reader."
+            )
 
 
 def _remove_leftovers(folder: pathlib.Path, made: Sequence[dict[str, Any]]) -> None:

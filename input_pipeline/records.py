@@ -5,7 +5,6 @@ new task, fold or sampling policy writes a record again. The manifest names ever
 with its place in its shard: a reader goes to any record directly.
 """
 
-import concurrent.futures
 import contextlib
 import dataclasses
 import errno
@@ -22,13 +21,13 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf import message
 
-from input_pipeline import fundus, photograph, progress
+from input_pipeline import fundus, photograph
 
-FORMAT = 1
+FORMAT = 2
 """Raise it when records or manifest change so that older readers would misread them."""
 
 MANIFEST = "manifest.json"
-LABELS = ("grade", "any_dr", "macular_edema", "patient", "eye", "split")
+LABELS = ("grade", "any_dr", "macular_edema", "gradable", "patient", "eye", "split")
 
 REPAIR = (
     "Make the damaged shards again: the same command with --mode=doctor "
@@ -105,6 +104,7 @@ class Prepared:
     Attributes:
         folder: Where the shards and the manifest lie.
         manifest: The manifest's content.
+        dataset: The dataset's name, the first part of every id.
         photographs: All readable photographs, in the manifest's order; their paths are
             relative to the data folder.
         image_size: Side of the prepared squares, in pixels.
@@ -114,6 +114,7 @@ class Prepared:
     def __init__(self, folder: pathlib.Path):
         self.folder = folder
         self.manifest = _read_manifest(folder)
+        self.dataset: str = self.manifest["dataset"]
         entries = self.manifest["photographs"]
         self.photographs = [
             photograph.Photograph(
@@ -135,11 +136,6 @@ class Prepared:
         ]
         text = json.dumps([self.manifest["settings"], content])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-    @functools.cached_property
-    def sha256(self) -> dict[str, str]:
-        """Id -> checksum of the photograph's original file."""
-        return {entry["id"]: entry["sha256"] for entry in self.manifest["photographs"]}
 
     def shard_path(self, shard: int) -> pathlib.Path:
         """The file of a shard."""
@@ -192,60 +188,68 @@ class Prepared:
                 f"{path}: the record of {photograph_id} is damaged: {error}. {REPAIR}"
             ) from error
 
-    def open(self, ids: Sequence[str], cache_gigabytes: float = 0.0) -> "Images":
-        """Prepared photographs for repeated reading.
 
-        Args:
-            ids: Which ones, in which order.
-            cache_gigabytes: They are decoded once and kept in memory if they take no
-                more than this; otherwise they are decoded at each reading.
+class Collection:
+    """The prepared photographs of one dataset or several, seen as one set.
 
-        Returns:
-            The photographs, to be taken by their positions in `ids`.
+    Attributes:
+        folders: The prepared folder of each dataset.
+        photographs: All readable photographs, dataset by dataset.
+        image_size: Side of the prepared squares, in pixels.
+        entries: Id -> what the manifest says of the photograph and its original file.
+    """
+
+    def __init__(self, folders: Sequence[Prepared]):
+        self.folders = tuple(folders)
+        self.photographs = [one for folder in folders for one in folder.photographs]
+        self.image_size: int = folders[0].image_size
+        self.entries: dict[str, dict[str, Any]] = {
+            entry["id"]: entry
+            for folder in folders
+            for entry in folder.manifest["photographs"]
+        }
+        self._by_id = {one.id: one for one in self.photographs}
+        # The first part of an id names its dataset, and so its folder.
+        self._folder_of = {folder.dataset: folder for folder in folders}
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Changes with any photograph, label or setting; 16 hexadecimal digits."""
+        content = [[folder.dataset, folder.fingerprint] for folder in self.folders]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+
+    def photograph(self, photograph_id: str) -> photograph.Photograph:
+        """The photograph of an id."""
+        return self._by_id[photograph_id]
+
+    def check(self, ids: Sequence[str]) -> None:
+        """Compares the shards that hold `ids` with their checksums.
 
         Raises:
-            ValueError: A shard is damaged.
+            ValueError: A shard is not as it was written; names the first damage.
         """
-        self.check(ids)
-        return Images(self, ids, cache_gigabytes)
+        by_folder: dict[str, list[str]] = {name: [] for name in self._folder_of}
+        for one in ids:
+            by_folder[one.partition("/")[0]].append(one)
+        for name, some in by_folder.items():
+            self._folder_of[name].check(some)
 
+    def location(self, photograph_id: str) -> tuple[pathlib.Path, Place]:
+        """The shard file that holds a photograph's record, and where in it."""
+        folder = self._folder(photograph_id)
+        place = folder.place(photograph_id)
+        return folder.shard_path(place.shard), place
 
-class Images:
-    """Prepared photographs, read by position."""
+    def read_record(self, photograph_id: str) -> bytes:
+        """The serialized `tf.train.Example` of one photograph."""
+        return self._folder(photograph_id).read_record(photograph_id)
 
-    def __init__(self, prepared: Prepared, ids: Sequence[str], cache_gigabytes: float):
-        self._prepared = prepared
-        self._ids = ids
-        side = prepared.image_size
-        self._cache = None
-        if len(ids) * side * side * 3 <= cache_gigabytes * 1e9:
-            self._cache = np.empty((len(ids), side, side, 3), np.uint8)
-            with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-                decoded = pool.map(prepared.read_image, ids)
-                bar = progress.bar(decoded, "read", len(ids), unit="photo", delay=2)
-                for image, row in zip(bar, self._cache, strict=True):
-                    row[...] = image
+    def read_image(self, photograph_id: str) -> np.ndarray:
+        """One prepared photograph, as `Prepared.read_image` gives it."""
+        return self._folder(photograph_id).read_image(photograph_id)
 
-    def __len__(self):
-        return len(self._ids)
-
-    def take(self, positions: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Photographs by their positions in the ids with which they were opened.
-
-        Args:
-            positions: Which ones, in which order; one may come several times.
-
-        Returns:
-            New uint8 array of shape `(len(positions), size, size, 3)`, RGB, 0-255.
-        """
-        positions = np.asarray(positions, np.intp)
-        if self._cache is not None:
-            return self._cache[positions]
-        side = self._prepared.image_size
-        images = np.empty((len(positions), side, side, 3), np.uint8)
-        for row, position in zip(images, positions, strict=True):
-            row[...] = self._prepared.read_image(self._ids[position])
-        return images
+    def _folder(self, photograph_id: str) -> Prepared:
+        return self._folder_of[photograph_id.partition("/")[0]]
 
 
 def crop_of(record: bytes) -> fundus.Crop:

@@ -155,11 +155,12 @@ class Workshop:
                 entry = {"id": source.id} | self._path(source) | _labels(source) | state
                 entry["sha256"] = result.sha256
                 if isinstance(result, ingest.Unreadable):
-                    note["unreadable"].append(entry | {"reason": result.reason})
+                    why = {"reason": result.reason, "kind": result.kind}
+                    note["unreadable"].append(entry | why)
                 else:
                     place = writer.write(_to_example(source, result))
                     entry["place"] = dataclasses.asdict(place)
-                    note["photographs"].append(entry)
+                    note["photographs"].append(entry | _measured(result))
                 bar.update()
         note["shard"] = writer.entry
         records.write_json(self.note_path(number), note)
@@ -171,6 +172,17 @@ class Workshop:
 
 def _labels(source: photograph.Photograph) -> dict[str, Any]:
     return {name: getattr(source, name) for name in records.LABELS}
+
+
+def _measured(ingested: ingest.Ingested) -> dict[str, Any]:
+    """What the manifest says of a photograph beside its labels and its file."""
+    return {
+        "width": ingested.crop.width,
+        "height": ingested.crop.height,
+        "format": ingested.format,
+        "camera": ingested.camera,
+        "quality": dataclasses.asdict(ingested.quality),
+    }
 
 
 def _stat(path: pathlib.Path) -> dict[str, int]:

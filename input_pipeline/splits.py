@@ -1,7 +1,8 @@
 """Splits: which photographs train, validate and test, as lists of ids that are stored.
 
-A split is made once, before any sampling or augmentation, and read from its file ever
-after. Photographs of one patient, and files that are byte-identical, stay together.
+A split is made once, of photographs that were audited, before any sampling or
+augmentation, and read from its file ever after. Photographs of one patient, and copies
+of one picture, stay together.
 """
 
 import collections
@@ -14,7 +15,9 @@ from collections.abc import Mapping, Sequence
 import gin
 from sklearn import model_selection
 
-from input_pipeline import folder_lock, photograph, records
+from input_pipeline import audit, folder_lock, leakage, photograph, records
+
+_REMEDY = "Train in another --run_dir, which makes a split of its own."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,15 +29,46 @@ class Split:
         valid: Ids that decide: the epoch, a threshold, a hyperparameter.
         test: Ids that decide nothing.
         left_out: Id -> why it is in none of the three.
+        disputed: Ids of test photographs that have a copy with other labels.
     """
 
     train: tuple[str, ...]
     valid: tuple[str, ...]
     test: tuple[str, ...]
     left_out: Mapping[str, str]
+    disputed: tuple[str, ...] = ()
 
     def __getitem__(self, name: photograph.Split) -> tuple[str, ...]:
         return {"train": self.train, "valid": self.valid, "test": self.test}[name]
+
+    def check(self, audited: audit.Audit) -> None:
+        """Refuses to go on with a split that leaks.
+
+        Args:
+            audited: All photographs of the experiment.
+
+        Raises:
+            ValueError: The split holds a photograph that was left out, uses a test
+                photograph for anything else, or separates photographs that belong
+                together.
+        """
+        decisions = audited.decisions
+        seen: dict[str, tuple[str, str]] = {}
+        for name in ("train", "valid", "test"):
+            for key in self[name]:
+                allowed = decisions.split.get(key, "no split")
+                if (name == "test") != (allowed == "test") or allowed == "no split":
+                    raise ValueError(
+                        f"The split has {key} in {name!r}; the audit in "
+                        f"{audited.folder} allows {allowed!r}. {_REMEDY}"
+                    )
+                group = decisions.groups[key]
+                other, before = seen.setdefault(group, (key, name))
+                if name != before:
+                    raise ValueError(
+                        f"The split has {key} in {name!r} and {other} in {before!r}, "
+                        "but they are copies or of one patient. " + _REMEDY
+                    )
 
     def save(self, path: pathlib.Path) -> None:
         """Writes the split as JSON."""
@@ -92,56 +126,47 @@ class Splitter:
         if self.seed < 0:
             raise ValueError(f"`split.seed` must be at least 0. Received: {self.seed}.")
 
-    def split(self, prepared: records.Prepared) -> Split:
-        """The stored split of prepared photographs, made and stored at first use."""
+    def split(self, audited: audit.Audit) -> Split:
+        """The stored split of audited photographs, made and stored at first use."""
         name = f"{self.fold}-of-{self.folds}-seed-{self.seed}.json"
-        path = prepared.folder / "splits" / f"{prepared.fingerprint}-{name}"
+        path = audited.folder / "splits" / name
         if not path.exists():
-            with folder_lock.hold(prepared.folder, wait=True):
+            with folder_lock.hold(audited.folder, wait=True):
                 if not path.exists():  # Unless another run was first.
                     path.parent.mkdir(exist_ok=True)
-                    self.make(prepared.photographs, prepared.sha256).save(path)
+                    photographs = audited.collection.photographs
+                    self.make(photographs, audited.decisions).save(path)
         return Split.load(path)
 
     def make(
-        self, photographs: Sequence[photograph.Photograph], sha256: Mapping[str, str]
+        self,
+        photographs: Sequence[photograph.Photograph],
+        decisions: leakage.Decisions,
     ) -> Split:
         """Splits photographs.
 
         Args:
             photographs: All of them, test photographs included.
-            sha256: Id -> checksum of the photograph's file.
+            decisions: What the audit decided about them.
 
         Returns:
-            The split. What shares a file or a patient with a test photograph is in none
-            of its lists. Photographs that the publisher validates with are kept apart
-            from the training photographs in the same way.
+            The split.
 
         Raises:
             ValueError: There are too few photographs for so many folds.
         """
-        groups = _groups(photographs, sha256)
         lists = {"test": [], "valid": [], "train": []}
-        left_out = {}
-        group_owners, file_owners = {}, {}
-        for one in sorted(photographs, key=_precedence):
-            owner = group_owners.setdefault(groups[one.id], one)
-            twin = file_owners.setdefault(sha256[one.id], one)
-            if _precedence(owner) == _precedence(one):
-                lists[one.split or "train"].append(one)
-            elif _precedence(twin) < _precedence(one):
-                why = f"byte-identical to {twin.id} of the {twin.split} set"
-                left_out[one.id] = why
-            else:
-                why = f"of the same patient as {owner.id} of the {owner.split} set"
-                left_out[one.id] = why
+        for one in photographs:
+            if one.id not in decisions.left_out:
+                lists[decisions.split[one.id]].append(one)
         if not lists["valid"]:
             rest = lists["train"]
-            chosen = self._fold(rest, [groups[one.id] for one in rest])
+            chosen = self._fold(rest, [decisions.groups[one.id] for one in rest])
             lists["valid"] = [one for one in rest if one.id in chosen]
             lists["train"] = [one for one in rest if one.id not in chosen]
         ids = {name: tuple(one.id for one in chosen) for name, chosen in lists.items()}
-        return Split(**ids, left_out=left_out)
+        left_out = {key: why.reason for key, why in decisions.left_out.items()}
+        return Split(**ids, left_out=left_out, disputed=tuple(decisions.disputed))
 
     def _fold(
         self, rest: Sequence[photograph.Photograph], groups: Sequence[str]
@@ -169,27 +194,3 @@ class Splitter:
             parts = list(splitter.split(strata, strata, groups))
         _, chosen = parts[self.fold]
         return frozenset(rest[i].id for i in chosen)
-
-
-def _precedence(one: photograph.Photograph) -> int:
-    """Of photographs that belong together, those that come first keep their place."""
-    return {"test": 0, "valid": 1}.get(one.split, 2)
-
-
-def _groups(
-    photographs: Sequence[photograph.Photograph], sha256: Mapping[str, str]
-) -> dict[str, str]:
-    """Id -> a name that is shared by photographs that may not be separated."""
-    group_of_file: dict[str, str] = {}
-    merged: dict[str, str] = {}
-
-    def root(group: str) -> str:
-        while merged.get(group, group) != group:
-            group = merged[group]
-        return group
-
-    names = {one.id: one.patient or one.id for one in photographs}
-    for photograph_id, name in names.items():
-        other = group_of_file.setdefault(sha256[photograph_id], name)
-        merged[root(name)] = root(other)
-    return {photograph_id: root(name) for photograph_id, name in names.items()}

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from input_pipeline import prepare, records
+from input_pipeline import audit, prepare, records, splits
 from input_pipeline.datasets import idrid
 
 REAL_IDRID = pathlib.Path(__file__).parents[2] / "shared" / "data" / "idrid"
@@ -45,7 +45,7 @@ def idrid_like(tmp_path_factory) -> pathlib.Path:
 
 @pytest.fixture(scope="session")
 def preparation() -> prepare.Preparation:
-    return prepare.Preparation(dataset=idrid.idrid(name="drawn"), image_size=64)
+    return prepare.Preparation(datasets=[idrid.idrid(name="drawn")], image_size=64)
 
 
 @pytest.fixture(scope="session")
@@ -54,6 +54,18 @@ def prepared_dir(tmp_path_factory) -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
-def prepared(preparation, idrid_like, prepared_dir) -> records.Prepared:
+def prepared(preparation, idrid_like, prepared_dir) -> records.Collection:
     """The drawn photographs, prepared at 64 pixels."""
-    return preparation.run(idrid_like, prepared_dir)
+    return preparation.run({"drawn": idrid_like}, prepared_dir)
+
+
+@pytest.fixture(scope="session")
+def audited(prepared, prepared_dir) -> audit.Audit:
+    """The same, audited: there is nothing to find in them."""
+    return audit.Auditor().run(prepared, prepared_dir)
+
+
+@pytest.fixture(scope="session")
+def split(audited) -> splits.Split:
+    """Fold 0 of 5 of the drawn photographs."""
+    return splits.Splitter().split(audited)

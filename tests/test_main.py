@@ -170,21 +170,32 @@ def test_control_c_is_answered_in_a_line(run_main, monkeypatch):
 
 def test_flags_say_where(run_main, monkeypatch, tmp_path):
     def show(where):
-        return f"{where.data_dir} {where.prepared_dir} {where.run_dir} {where.dry_run}"
+        return f"{where.data_dirs} {where.prepared_dir} {where.run_dir} {where.dry_run}"
 
     monkeypatch.setitem(experiment.MODES, "prepare", (show, ("prepare",)))
     (tmp_path / "photographs").mkdir()
     result = run_main(gin_file=[SHIPPED], mode="prepare")
-    assert result == (0, "None prepared runs/synthetic_resnet_v2 False\n", "")
+    assert result == (0, "{} prepared runs/synthetic_resnet_v2 False\n", "")
     result = run_main(
         gin_file=[SHIPPED],
         mode="prepare",
-        data_dir="photographs",
+        data_dir=["photographs", "", "idrid=photographs"],
         prepared_dir="records",
         run_dir="mine",
         dry_run=True,
     )
-    assert result == (0, "photographs records mine True\n", "")
+    folders = {"": pathlib.Path("photographs"), "idrid": pathlib.Path("photographs")}
+    assert result == (0, f"{folders} records mine True\n", "")
+
+
+def test_two_folders_of_one_dataset_are_refused(run_main, tmp_path):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    status, _, err = run_main(
+        gin_file=[SHIPPED], mode="prepare", data_dir=["idrid=a", "idrid=b"]
+    )
+    assert status == 1
+    assert err.startswith("error: --data_dir names a and b for the same dataset. Name")
 
 
 def test_the_last_gin_file_names_the_run(run_main, monkeypatch, tmp_path):
@@ -224,7 +235,13 @@ def test_a_whole_run_shows_its_own_messages_and_nothing_else(
     assert first.stdout.endswith("Everything is in runs/synthetic_resnet_v2.\n")
     lines = first.stderr.splitlines()
     shown = [line for line in lines if line and "img/s" not in line]
-    assert shown == [f"Reusing the prepared photographs in {prepared.folder}."]
+    reused, audit, page, *memory = shown
+    assert (
+        reused == f"Reusing the prepared photographs in {prepared.folders[0].folder}."
+    )
+    assert audit.startswith("Audit: 0 pairs of copies, ")
+    assert page.endswith("audit.html")
+    assert len(memory) == 2 and all("kept in memory" in line for line in memory)
 
     arguments = ["--run_dir=runs/synthetic_resnet_v2", f"--prepared_dir={prepared_dir}"]
     again = command(*arguments, cwd=tmp_path)

@@ -4,6 +4,7 @@ Everything that a config can get wrong is found when the experiment is made, bef
 photograph is opened.
 """
 
+import collections
 import dataclasses
 import pathlib
 import zipfile
@@ -15,7 +16,7 @@ from absl import logging
 
 from configs import statements
 from evaluation import evaluate
-from input_pipeline import doctor, prepare, records, splits
+from input_pipeline import audit, doctor, photograph, prepare, records, splits
 from train import checkpoints, plan, run_dir, trainer
 from train import recipe as recipes
 
@@ -25,14 +26,14 @@ class Where:
     """What the command line says: where things are.
 
     Attributes:
-        data_dir: The dataset's folder, or None.
+        data_dirs: Dataset's name -> its folder; "" names that of the only dataset.
         prepared_dir: Where prepared folders lie.
         run_dir: The experiment's own directory.
         bindings: The bindings that decide training, binding -> value.
         dry_run: Whether to stop before any photograph is opened or file written.
     """
 
-    data_dir: pathlib.Path | None
+    data_dirs: Mapping[str, pathlib.Path]
     prepared_dir: pathlib.Path
     run_dir: pathlib.Path
     bindings: Mapping[str, str]
@@ -40,21 +41,26 @@ class Where:
 
 
 def prepare_mode(where: Where) -> str:
-    """Prepares the photographs; returns what was made of how much."""
+    """Prepares and audits the photographs; returns what was made and found."""
     preparation = _configured(prepare.Preparation)
+    auditor = _configured(audit.Auditor)
     if where.dry_run:
+        photographs = _photographs(preparation, where)
+        auditor.decide(photographs)
         return _plan_preparation(preparation, where)
-    return prepare.sizes(preparation.run(where.data_dir, where.prepared_dir))
+    audited = _audit(preparation, auditor, where)
+    return f"{prepare.sizes(audited.collection)}\n{audited.summary()}"
 
 
 def doctor_mode(where: Where) -> str:
     """Examines photographs and records; returns the findings."""
     preparation = _configured(prepare.Preparation)
+    data_dirs = preparation.name_folders(where.data_dirs)
     if where.dry_run:
-        if where.data_dir is not None:
-            plan.photographs(preparation, where.data_dir, where.prepared_dir)
-        return f"Would examine {preparation.folder(where.prepared_dir)}."
-    return _configured(doctor.doctor, preparation, where.data_dir, where.prepared_dir)
+        preparation.read(data_dirs)
+        folders = ", ".join(str(one) for one in _folders(preparation, where))
+        return f"Would examine {folders}."
+    return _configured(doctor.doctor, preparation, data_dirs, where.prepared_dir)
 
 
 def train_mode(where: Where) -> str:
@@ -71,6 +77,7 @@ def evaluate_mode(where: Where) -> str:
     """Evaluates a trained run with other settings than its own; returns the tables."""
     evaluator = _configured(evaluate.Evaluator)
     preparation = _configured(prepare.Preparation)
+    auditor = _configured(audit.Auditor)
     recipe = _configured(recipes.Recipe)
     run = run_dir.RunDir(where.run_dir)
     run.check_config(where.bindings)
@@ -84,17 +91,18 @@ def evaluate_mode(where: Where) -> str:
         return _report(run, folder)
     if where.dry_run:
         return f"Would evaluate {run.model} on {', '.join(evaluator.splits)}: {folder}."
-    prepared = preparation.run(where.data_dir, where.prepared_dir)
+    audited = _audit(preparation, auditor, where)
     with run.hold():
-        run.check_task(_description(recipe, preparation, prepared))
-        return _evaluate(run, "evaluate", evaluator, recipe, prepared, folder)
+        run.check_task(_description(recipe, preparation, audited))
+        split = run.open_split(audited)
+        return _evaluate(run, "evaluate", evaluator, recipe, audited, split, folder)
 
 
 MODES: Mapping[str, tuple[Callable[[Where], str], tuple[str, ...]]] = {
-    "run": (run_mode, ("prepare", "split", "train", "evaluate")),
-    "prepare": (prepare_mode, ("prepare",)),
-    "train": (train_mode, ("prepare", "split", "train")),
-    "evaluate": (evaluate_mode, ("prepare", "split", "train", "evaluate")),
+    "run": (run_mode, ("prepare", "audit", "split", "train", "evaluate")),
+    "prepare": (prepare_mode, ("prepare", "audit")),
+    "train": (train_mode, ("prepare", "audit", "split", "train")),
+    "evaluate": (evaluate_mode, ("prepare", "audit", "split", "train", "evaluate")),
     "doctor": (doctor_mode, ("prepare", "doctor")),
 }
 """Mode -> (function, the configurables that it needs)."""
@@ -123,7 +131,8 @@ def deciding(bindings: Iterable[statements.Binding]) -> dict[str, str]:
     Returns:
         Binding -> value, both as gin text.
     """
-    return statements.deciding(bindings, ("prepare", "split", "train"), _NEUTRAL)
+    entry_points = ("prepare", "audit", "split", "train")
+    return statements.deciding(bindings, entry_points, _NEUTRAL)
 
 
 def _configured(what: Callable, *args):
@@ -134,6 +143,7 @@ def _configured(what: Callable, *args):
 def _run(where: Where, evaluator: evaluate.Evaluator | None) -> str:
     run = run_dir.RunDir(where.run_dir)
     preparation = _configured(prepare.Preparation)
+    auditor = _configured(audit.Auditor)
     splitter = _configured(splits.Splitter)
     recipe = _configured(recipes.Recipe)
     run.check_config(where.bindings)
@@ -143,9 +153,9 @@ def _run(where: Where, evaluator: evaluate.Evaluator | None) -> str:
         return _report(run, run.path)
     if run.model.exists() and evaluator is None:
         return f"Trained already: {run.model}"
-    photographs = plan.photographs(preparation, where.data_dir, where.prepared_dir)
+    photographs = _photographs(preparation, where)
     named = ("train", "valid", *(evaluator.splits if evaluator else ()))
-    plan.check_labels(photographs, splitter, recipe, named)
+    plan.check_labels(photographs, auditor, splitter, recipe, named)
     training = None
     if not run.model.exists():
         training = trainer.Trainer(recipe, preparation.image_size)
@@ -164,24 +174,52 @@ def _run(where: Where, evaluator: evaluate.Evaluator | None) -> str:
     with run.hold():
         if run.finished and evaluator is not None:  # By another process meanwhile.
             return _report(run, run.path)
-        folder = preparation.folder(where.prepared_dir)
-        reused = (folder / records.MANIFEST).exists()
-        prepared = preparation.run(where.data_dir, where.prepared_dir)
+        reused = all(_prepared(one) for one in _folders(preparation, where))
+        audited = _audit(preparation, auditor, where)
         if not reused:
-            logging.info("%s", prepare.sizes(prepared))
-        description = _description(recipe, preparation, prepared)
+            logging.info("%s", prepare.sizes(audited.collection))
+        logging.info("%s", audited.summary())
+        description = _description(recipe, preparation, audited)
         run.begin(gin.config_str(), where.bindings, description)
         if not run.split.exists():
-            splitter.split(prepared).save(run.split)
+            run.store_split(splitter.split(audited), audited)
+        split = run.open_split(audited)
         if training is not None and not run.model.exists():
             # Before and after: a killed run has it, and a finished one has all of it.
             run.note_operative_config(gin.operative_config_str())
-            split = splits.Split.load(run.split)
-            training.train(prepared, split, run.path, gin.config_str())
+            training.train(audited, split, run.path, gin.config_str())
             run.note_operative_config(gin.operative_config_str())
         if evaluator is None:
             return f"Trained: {run.model}"
-        return _evaluate(run, "run", evaluator, recipe, prepared, run.path)
+        return _evaluate(run, "run", evaluator, recipe, audited, split, run.path)
+
+
+def _audit(
+    preparation: prepare.Preparation, auditor: audit.Auditor, where: Where
+) -> audit.Audit:
+    """Prepares what is missing, and audits it unless that was done."""
+    data_dirs = preparation.name_folders(where.data_dirs)
+    collection = preparation.run(data_dirs, where.prepared_dir)
+    return auditor.run(collection, where.prepared_dir)
+
+
+def _photographs(
+    preparation: prepare.Preparation, where: Where
+) -> list[photograph.Photograph]:
+    """All photographs with their labels, none of them opened."""
+    data_dirs = preparation.name_folders(where.data_dirs)
+    return plan.photographs(preparation, data_dirs, where.prepared_dir)
+
+
+def _folders(preparation: prepare.Preparation, where: Where) -> list[pathlib.Path]:
+    """The prepared folder of each dataset, there or not yet."""
+    return [
+        preparation.folder(one, where.prepared_dir) for one in preparation.datasets
+    ]
+
+
+def _prepared(folder: pathlib.Path) -> bool:
+    return (folder / records.MANIFEST).exists()
 
 
 def _evaluate(
@@ -189,7 +227,8 @@ def _evaluate(
     mode: str,
     evaluator: evaluate.Evaluator,
     recipe: recipes.Recipe,
-    prepared: records.Prepared,
+    audited: audit.Audit,
+    split: splits.Split,
     folder: pathlib.Path,
 ) -> str:
     try:
@@ -199,7 +238,6 @@ def _evaluate(
             f"{run.model} cannot be read: {error} Remove it: the same command then "
             "makes it again from the last checkpoint."
         ) from error
-    split = splits.Split.load(run.split)
     for name in evaluator.splits:
         if not split[name]:
             raise ValueError(
@@ -209,7 +247,7 @@ def _evaluate(
     if "test" in evaluator.splits:
         weights = checkpoints.digest(model.weights)
         run.note_test_reading(mode, len(split.test), weights)
-    evaluator.evaluate(model, recipe.task, recipe.output, prepared, split, folder)
+    evaluator.evaluate(model, recipe.task, recipe.output, audited, split, folder)
     return _report(run, folder)
 
 
@@ -243,22 +281,31 @@ def _report(run: run_dir.RunDir, folder: pathlib.Path) -> str:
 
 
 def _description(
-    recipe: recipes.Recipe, preparation: prepare.Preparation, prepared: records.Prepared
+    recipe: recipes.Recipe, preparation: prepare.Preparation, audited: audit.Audit
 ) -> dict:
     """What travels with a model: what it was trained for, on which photographs."""
     return {
         "task": recipe.task.description(),
         "output": recipe.output.name,
-        "dataset": preparation.dataset.name,
+        "datasets": [one.name for one in preparation.datasets],
         "preparation": preparation.settings,
-        "data_fingerprint": prepared.fingerprint,
+        "data_fingerprint": audited.collection.fingerprint,
     }
 
 
 def _plan_preparation(preparation: prepare.Preparation, where: Where) -> str:
-    """A line on the photographs; raises if their folder is not as published."""
-    photographs = plan.photographs(preparation, where.data_dir, where.prepared_dir)
-    folder = preparation.folder(where.prepared_dir)
-    if (folder / records.MANIFEST).exists():
-        return f"Photographs: {len(photographs)}, prepared already in {folder}."
-    return f"Photographs: {len(photographs)}, {where.data_dir} -> {folder}."
+    """A line a dataset; raises if its folder is not as published."""
+    data_dirs = preparation.name_folders(where.data_dirs)
+    counts = collections.Counter(
+        one.origin for one in _photographs(preparation, where)
+    )
+    lines = []
+    for one, folder in zip(
+        preparation.datasets, _folders(preparation, where), strict=True
+    ):
+        what = f"Photographs: {counts[one.name]} of {one.name}"
+        if _prepared(folder):
+            lines.append(f"{what}, prepared already in {folder}.")
+        else:
+            lines.append(f"{what}, {data_dirs[one.name]} -> {folder}.")
+    return "\n".join(lines)

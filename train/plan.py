@@ -1,42 +1,49 @@
 """What a run would do: found out from labels alone, before any photograph is opened."""
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from evaluation import metrics
-from input_pipeline import photograph, prepare, splits
+from input_pipeline import audit, photograph, prepare, splits
 from train import recipe as recipes
 from train import trainer
 
 
 def photographs(
     preparation: prepare.Preparation,
-    data_dir: pathlib.Path | None,
+    data_dirs: Mapping[str, pathlib.Path],
     prepared_dir: pathlib.Path,
 ) -> list[photograph.Photograph]:
-    """Lists a dataset's photographs with their labels.
+    """Lists the photographs of all datasets with their labels.
 
     Args:
-        preparation: The dataset and its settings.
-        data_dir: The dataset's folder; None if its photographs are prepared.
+        preparation: The datasets and their settings.
+        data_dirs: Dataset's name -> its folder; without one it must be prepared.
         prepared_dir: Where prepared folders lie.
 
     Returns:
         The photographs, none of them opened.
 
     Raises:
-        ValueError: The data folder is not as published, or neither it nor prepared
+        ValueError: A data folder is not as published, or neither it nor prepared
             photographs are there.
     """
-    if data_dir is not None:
-        return preparation.dataset.read(data_dir)
-    return preparation.run(None, prepared_dir).photographs
+    read = preparation.read(data_dirs)
+    return [
+        one
+        for dataset in preparation.datasets
+        for one in (
+            read.get(dataset.name)
+            or preparation.open(dataset, prepared_dir).photographs
+        )
+    ]
 
 
 def check_labels(
     photographs: Sequence[photograph.Photograph],
+    auditor: audit.Auditor,
     splitter: splits.Splitter,
     recipe: recipes.Recipe,
     names: Sequence[str],
@@ -44,7 +51,8 @@ def check_labels(
     """Finds what a config gets wrong about a dataset.
 
     Args:
-        photographs: The dataset's photographs.
+        photographs: All photographs of the experiment.
+        auditor: Says which of them test.
         splitter: Makes the split.
         recipe: Its task, sampler and batch size are tried.
         names: The splits that will be used, "train" and "valid" among them.
@@ -53,20 +61,21 @@ def check_labels(
         ValueError: The dataset does not answer the task, or has too few photographs
             for folds, a split, a batch or the monitored metric.
     """
-    # Checksums would need the files, so that copies count as different here.
-    split = splitter.make(photographs, {one.id: one.id for one in photographs})
+    # Copies show only once the files are read.
+    split = splitter.make(photographs, auditor.decide(photographs))
     by_id = {one.id: one for one in photographs}
     labels = {}
     for name in names:
         if not split[name]:
             raise ValueError(
-                f"The dataset has no photographs in its split {name!r}. Check "
-                "--data_dir, or take the split out of `evaluate.splits`."
+                f"There are no photographs in the split {name!r}. Check --data_dir, "
+                "name a dataset that tests in `audit.test_on`, or take the split out "
+                "of `evaluate.splits`."
             )
         labels[name] = recipe.task.labels([by_id[one] for one in split[name]])
     _check_monitor(recipe, np.array(labels["valid"]))
     rng = np.random.default_rng(recipe.seed)
-    epoch = len(recipe.stream.sampler(np.array(labels["train"]), rng))
+    epoch = len(recipe.stream.sampler(np.array(labels["train"]), 0, rng))
     if epoch < recipe.stream.batch_size:
         raise ValueError(
             "`training_stream.batch_size` must not exceed the photographs of an epoch. "

@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from input_pipeline import folder_lock, records
+from input_pipeline import audit, folder_lock, records, splits
 from train import environment
 
 
@@ -34,6 +34,7 @@ class RunDir:
         self._task = path / "task.json"
         self._environment = path / "environment.json"
         self._ledger = path / "ledger.jsonl"
+        self._certificate = path / audit.CERTIFICATE
 
     @property
     def finished(self) -> bool:
@@ -126,6 +127,30 @@ class RunDir:
             file.write(json.dumps(entry) + "\n")
             file.flush()
             os.fsync(file.fileno())
+
+    def store_split(self, split: splits.Split, audited: audit.Audit) -> None:
+        """Stores the split for good, with the certificate that it does not leak."""
+        split.check(audited)
+        records.write_json(self._certificate, audited.certificate)
+        split.save(self.split)
+
+    def open_split(self, audited: audit.Audit) -> splits.Split:
+        """The stored split.
+
+        Args:
+            audited: The photographs as they are now.
+
+        Returns:
+            The split that the run was begun with.
+
+        Raises:
+            ValueError: It, or the certificate beside it, does not fit the photographs.
+        """
+        certificate = audit.read_certificate(self._certificate)
+        audit.check_certificate(certificate, audited.collection, self._certificate)
+        split = splits.Split.load(self.split)
+        split.check(audited)
+        return split
 
     @property
     def test_readings(self) -> int:

@@ -15,7 +15,7 @@ import tensorflow as tf
 from absl import logging
 
 from evaluation import metrics, predict
-from input_pipeline import pipeline, records, splits
+from input_pipeline import audit, images, pipeline, records, splits
 from input_pipeline import progress as bars
 from train import board, checkpoints
 from train import recipe as recipes
@@ -69,7 +69,7 @@ class Trainer:
 
     def train(
         self,
-        prepared: records.Prepared,
+        audited: audit.Audit,
         split: splits.Split,
         run_dir: pathlib.Path,
         config: str = "",
@@ -77,7 +77,7 @@ class Trainer:
         """Trains to the last epoch, from the last checkpoint if there is one.
 
         Args:
-            prepared: The photographs.
+            audited: The photographs, with their leakage certificate.
             split: Which of them train and which validate.
             run_dir: Receives `checkpoints/`, `tensorboard/`, `history.json` and, last
                 of all, `model.keras`.
@@ -85,17 +85,26 @@ class Trainer:
 
         Raises:
             NonFiniteLossError: Training diverged; the last good checkpoint is kept.
-            ValueError: Too few photographs, a damaged record or checkpoint.
+            ValueError: A split that leaks, too few photographs, a damaged record or
+                checkpoint.
             OSError: The disk is full; the last checkpoint is kept.
         """
         recipe = self.recipe
         class_names = recipe.task.class_names
 
         # Photographs.
-        photographs = {one.id: one for one in prepared.photographs}
-        labels = recipe.task.labels([photographs[one] for one in split.train])
-        stream = recipe.stream.open(prepared, split.train, labels, recipe.seed)
-        validation = _Validation(recipe, self.model, prepared, split.valid)
+        if not isinstance(audited, audit.Audit):
+            raise ValueError(
+                "Training takes photographs with a leakage certificate: an Audit, as "
+                f"audit.Auditor().run(...) returns it. Received: {type(audited)}."
+            )
+        split.check(audited)
+        collection = audited.collection
+        labels = recipe.task.labels([collection.photograph(one) for one in split.train])
+        stream = recipe.stream.open(collection, split.train, labels, recipe.seed)
+        validation = _Validation(
+            recipe, self.model, collection, split.valid, stream.memory_left
+        )
 
         # What is remembered, and where to go on.
         progress = checkpoints.Progress(recipe.callbacks)
@@ -321,13 +330,14 @@ class _Validation:
         self,
         recipe: recipes.Recipe,
         model: keras.Model,
-        prepared: records.Prepared,
+        collection: records.Collection,
         ids: Sequence[str],
+        cache_gigabytes: float = 0.0,
     ):
-        photographs = {one.id: one for one in prepared.photographs}
+        photographs = [collection.photograph(one) for one in ids]
         self._recipe = recipe
-        self._labels = np.array(recipe.task.labels([photographs[one] for one in ids]))
-        self._images = prepared.open(ids, recipe.stream.cache_gigabytes)
+        self._labels = np.array(recipe.task.labels(photographs))
+        self._images = images.open(collection, ids, cache_gigabytes)
         self._forward = predict.Forward(model)
 
     def run(self) -> tuple[dict[str, float], np.ndarray]:

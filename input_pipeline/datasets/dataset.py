@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from input_pipeline import photograph
 
+_ARCHIVES = (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz")
+
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
@@ -49,10 +51,18 @@ def describe_folder(folder: pathlib.Path, limit: int = 12) -> str:
 
 def layout_error(what: str, tree: str, data_dir: pathlib.Path) -> ValueError:
     """An error that shows the layout that was expected and the one that was found."""
-    return ValueError(
+    error = (
         f"{what}\nExpected in {data_dir}:\n{_indent(tree)}\n"
         f"Found:\n{_indent(describe_folder(data_dir))}"
     )
+    packed = [one.name for one in _entries(data_dir) if one.suffix in _ARCHIVES]
+    if packed:
+        error += f"\nUnpack {', '.join(packed)} first."
+    return ValueError(error)
+
+
+def _entries(folder: pathlib.Path) -> list[pathlib.Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
 
 
 def _indent(text: str) -> str:

@@ -204,7 +204,7 @@ def test_without_a_file_a_missing_value_is_an_error(tmp_path):
     file = tmp_path / "empty.gin"
     file.write_text("")
     assert refused(file=file) == (
-        f"{file}: prepare.dataset has no value. Bind it: prepare.dataset = ..."
+        f"{file}: prepare.datasets has no value. Bind it: prepare.datasets = ..."
     )
 
 
@@ -310,14 +310,13 @@ def test_a_users_dataset_is_made_with_its_own_parameters(module):
             return dataset.Dataset(folder, "*.jpg", lambda data_dir: [])
         """,
     )
-    lines = "import my_data\nprepare.dataset = @clinic()"
+    lines = "import my_data\nprepare.datasets = [@clinic()]"
     assert refused(lines).endswith(
         "clinic.folder has no value. Bind it: clinic.folder = ..."
     )
     load(lines, "clinic.folder = 'north'")
-    assert (
-        gin.query_parameter("prepare.dataset").scoped_configurable_fn().name == "north"
-    )
+    (clinic,) = gin.query_parameter("prepare.datasets")
+    assert clinic.scoped_configurable_fn().name == "north"
 
 
 def test_what_a_users_function_expects_of_code_is_told(module):
@@ -385,7 +384,7 @@ def test_the_operative_config_loads_too(tmp_path):
     gin.get_configurable("train")()
     stored = tmp_path / "operative_config.gin"
     stored.write_text(gin.operative_config_str())
-    lines = ("prepare.dataset = @idrid()",)  # It was not called, so is not in there.
+    lines = ("prepare.datasets = [@idrid()]",)  # It was not called, so is not in there.
     assert load(*lines, file=stored)["train.epochs"] == 3
 
 

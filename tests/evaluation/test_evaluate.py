@@ -7,13 +7,8 @@ import pytest
 from sklearn import metrics
 
 from evaluation import evaluate
-from input_pipeline import splits, tasks
+from input_pipeline import tasks
 from models import outputs
-
-
-@pytest.fixture
-def split(prepared):
-    return splits.Splitter().make(prepared.photographs, prepared.sha256)
 
 
 @pytest.fixture
@@ -28,21 +23,21 @@ def read(path):
         return list(csv.DictReader(file))
 
 
-def test_every_photograph_of_each_split_appears_once(prepared, split, model, tmp_path):
+def test_every_photograph_of_each_split_appears_once(audited, split, model, tmp_path):
     evaluate.Evaluator().evaluate(
-        model, tasks.icdr_grades(), outputs.Softmax(), prepared, split, tmp_path
+        model, tasks.icdr_grades(), outputs.Softmax(), audited, split, tmp_path
     )
     rows = read(tmp_path / "predictions.csv")
     assert [row["id"] for row in rows] == [*split.valid, *split.test]
-    grades = {one.id: one.grade for one in prepared.photographs}
+    grades = {one.id: one.grade for one in audited.collection.photographs}
     assert all(int(row["label"]) == grades[row["id"]] for row in rows)
 
 
 def test_the_figures_are_scikit_learns_on_the_written_predictions(
-    prepared, split, model, tmp_path
+    audited, split, model, tmp_path
 ):
     evaluate.Evaluator(splits=("train",)).evaluate(
-        model, tasks.icdr_grades(), outputs.Softmax(), prepared, split, tmp_path
+        model, tasks.icdr_grades(), outputs.Softmax(), audited, split, tmp_path
     )
     rows = read(tmp_path / "predictions.csv")
     labels = np.array([int(row["label"]) for row in rows])
@@ -70,9 +65,9 @@ def evaluate_names():
     return tasks.icdr_grades().class_names
 
 
-def test_pictures_are_drawn_for_each_split(prepared, split, model, tmp_path):
+def test_pictures_are_drawn_for_each_split(audited, split, model, tmp_path):
     evaluate.Evaluator().evaluate(
-        model, tasks.icdr_grades(), outputs.Softmax(), prepared, split, tmp_path
+        model, tasks.icdr_grades(), outputs.Softmax(), audited, split, tmp_path
     )
     drawn = {path.name for path in (tmp_path / "figures").iterdir()}
     assert drawn == {
@@ -82,9 +77,9 @@ def test_pictures_are_drawn_for_each_split(prepared, split, model, tmp_path):
     }
 
 
-def test_the_report_names_rule_splits_and_metrics(prepared, split, model, tmp_path):
+def test_the_report_names_rule_splits_and_metrics(audited, split, model, tmp_path):
     evaluate.Evaluator().evaluate(
-        model, tasks.icdr_grades(), outputs.Softmax(), prepared, split, tmp_path
+        model, tasks.icdr_grades(), outputs.Softmax(), audited, split, tmp_path
     )
     text = evaluate.report(json.loads((tmp_path / "metrics.json").read_text()))
     for words in ("grade >= 2", "valid", "test", "balanced accuracy", "95 %"):

@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 import sklearn.metrics
 
-from evaluation import intervals, metrics
+from evaluation import intervals, scoring
 
 
 def binary(generator, n_healthy, n_diseased, shift=1.0):
@@ -53,12 +53,17 @@ def test_result_has_the_metrics_and_counts_and_is_plain_json():
     expected = sklearn.metrics.confusion_matrix(labels, predicted)
     assert result["confusion_matrix"] == expected.tolist()
     assert [result[k] for k in ("confidence", "resamples", "seed")] == [0.95, 2000, 0]
-    scores = metrics.score(labels, probabilities, (2, 3, 4))
+    predicted_ill = np.isin(predicted, (2, 3, 4))
+    expected = sklearn.metrics.confusion_matrix(labels >= 2, predicted_ill)
+    assert result["disease_matrix"] == expected.tolist()
+    assert [result[k] for k in ("patients", "threshold", "prevalence")] == [None] * 3
+    scores = scoring.Scorer(labels, probabilities, (2, 3, 4)).score()
     assert list(result["metrics"]) == list(scores)
     for name, entry in result["metrics"].items():
         assert set(entry) == {"value", "low", "high", "method", "n"}
         assert (entry["value"], entry["n"]) == (scores[name].value, scores[name].n)
-        assert entry["low"] < entry["value"] < entry["high"]
+        assert entry["low"] <= entry["value"] <= entry["high"]
+        assert entry["low"] < entry["high"]
 
 
 def test_proportions_have_the_interval_of_their_own_denominator():
@@ -69,6 +74,8 @@ def test_proportions_have_the_interval_of_their_own_denominator():
         ("accuracy", 33, 40),
         ("sensitivity", 9, 10),
         ("specificity", 24, 30),
+        ("ppv", 9, 15),
+        ("npv", 24, 25),
     ):
         expected = scipy.stats.binomtest(hits, n).proportion_ci(method="wilson")
         entry = result["metrics"][name]
@@ -76,29 +83,145 @@ def test_proportions_have_the_interval_of_their_own_denominator():
         assert (entry["low"], entry["high"]) == pytest.approx(tuple(expected))
 
 
-def test_bootstrap_of_the_auc_agrees_with_scipy():
+def test_bootstrap_of_brier_agrees_with_scipy():
     labels, probabilities = binary(np.random.default_rng(3), 40, 25)
-    disease = probabilities[:, 1]
+    errors = (probabilities[:, 1] - labels) ** 2
 
-    # Two samples, each resampled on its own: a bootstrap stratified by class. These
-    # scores have no ties.
-    def area(healthy, diseased, axis):
-        wins = healthy[..., :, None] < diseased[..., None, :]
-        return wins.mean(axis=(-2, -1))
+    # Two samples, each resampled on its own: a bootstrap stratified by class.
+    def brier(healthy, diseased, axis):
+        return (healthy.sum(axis) + diseased.sum(axis)) / 65
 
     expected = scipy.stats.bootstrap(
-        (disease[labels == 0], disease[labels == 1]),
-        area,
+        (errors[labels == 0], errors[labels == 1]),
+        brier,
         n_resamples=4000,
         method="percentile",
         vectorized=True,
-        batch=500,
         rng=np.random.default_rng(0),
     ).confidence_interval
     result = intervals.score_with_intervals(labels, probabilities, (1,), resamples=4000)
-    entry = result["metrics"]["auc"]
+    entry = result["metrics"]["brier"]
     assert entry["method"] == "stratified bootstrap"
-    assert (entry["low"], entry["high"]) == pytest.approx(tuple(expected), abs=0.015)
+    assert (entry["low"], entry["high"]) == pytest.approx(tuple(expected), abs=0.004)
+
+
+def test_the_interval_of_the_auc_is_delongs():
+    labels, probabilities = binary(np.random.default_rng(3), 40, 25)
+    ill, well = probabilities[labels == 1, 1], probabilities[labels == 0, 1]
+    wins = ill[:, None] > well
+    area = wins.mean()
+    variance = wins.mean(1).var(ddof=1) / 25 + wins.mean(0).var(ddof=1) / 40
+    half = 1.959964 * np.sqrt(variance) / (area * (1 - area))
+    logit = np.log(area / (1 - area))
+    expected = tuple(1 / (1 + np.exp(-(logit + np.array([-half, half])))))
+    result = intervals.score_with_intervals(labels, probabilities, (1,))
+    entry = result["metrics"]["auc"]
+    assert entry["method"] == "DeLong, logit scale"
+    assert (entry["low"], entry["high"]) == pytest.approx(expected, abs=1e-6)
+
+
+def repeated_patients(generator, n_patients=150):
+    """Four photographs a patient that are right or wrong together."""
+    ill = np.arange(n_patients) < n_patients // 3
+    right = generator.random(n_patients) < 0.8
+    labels, said = (one.repeat(4).astype(int) for one in (ill, ill == right))
+    groups = [f"p{i}" for i in range(n_patients) for _ in range(4)]
+    return labels, np.eye(2)[said] * 0.8 + 0.1, groups
+
+
+def test_repeated_patients_widen_every_interval_to_that_of_patients():
+    labels, probabilities, groups = repeated_patients(np.random.default_rng(0))
+    result = intervals.score_with_intervals(
+        labels, probabilities, (1,), groups=groups, resamples=4000
+    )
+    assert result["patients"] == 150
+    entries = result["metrics"]
+    assert {one["method"].split(",")[0] for one in entries.values()} == {
+        "patient-wise stratified bootstrap"
+    }
+    # All four photographs agree, so the spread is that of 50 and of 100 patients.
+    for name, n in (("sensitivity", 50), ("specificity", 100)):
+        share = entries[name]["value"]
+        spread = np.sqrt(share * (1 - share) / n)
+        expected = scipy.stats.norm.interval(0.95, share, spread)
+        got = (entries[name]["low"], entries[name]["high"])
+        assert got == pytest.approx(expected, abs=0.02)
+    by_photograph = intervals.score_with_intervals(labels, probabilities, (1,))
+    for name, entry in by_photograph["metrics"].items():
+        if name != "calibration_error":
+            width = entries[name]["high"] - entries[name]["low"]
+            assert width > 1.3 * (entry["high"] - entry["low"]), name
+
+
+def test_patients_with_one_photograph_each_are_independent():
+    labels, probabilities = five_grades(50)
+    groups = [None if i % 2 else f"p{i}" for i in range(50)]
+    with_groups = intervals.score_with_intervals(
+        labels, probabilities, (4,), groups=groups
+    )
+    without = intervals.score_with_intervals(labels, probabilities, (4,))
+    assert with_groups["metrics"] == without["metrics"]
+    assert (with_groups["patients"], without["patients"]) == (50, None)
+
+
+def test_one_patient_with_the_disease_leaves_no_interval():
+    labels = np.array([1, 1, 0, 0, 0, 0])
+    disease = np.array([0.9, 0.4, 0.1, 0.2, 0.6, 0.3])
+    entries = intervals.score_with_intervals(
+        labels, np.stack([1 - disease, disease], 1), (1,), groups=list("aabcde")
+    )["metrics"]
+    assert entries["auc"]["reason"] == "only one patient with the disease"
+    assert entries["sensitivity"]["reason"] == "all resamples agree"
+    assert entries["specificity"]["low"] < 0.75 < entries["specificity"]["high"]
+
+
+def test_a_figure_that_many_resamples_leave_undefined_has_no_interval():
+    # One patient of three has the only second-class photograph beside a worse one.
+    labels = np.array([0, 0, 1, 2, 2, 2, 0])
+    probabilities = np.eye(3)[[0, 1, 1, 2, 1, 2, 0]] * 0.7 + 0.1
+    entries = intervals.score_with_intervals(
+        labels, probabilities, (1, 2), groups=list("abccdef")
+    )["metrics"]
+    # Patient c is one of three with worst label 2, left out of (2 / 3) ** 3 resamples.
+    percent = entries["recall_1"]["reason"].removeprefix("undefined in ").split()[0]
+    assert abs(int(percent) - 100 * (2 / 3) ** 3) <= 3
+
+
+@pytest.mark.parametrize(("slope", "truth"), [(1.0, 0.0), (0.6, 0.0769)])
+def test_intervals_of_the_calibration_error_hold_the_true_value(slope, truth):
+    # The truth for slope 0.6 is the binned error of two million photographs.
+    generator = np.random.default_rng(0)
+    held = 0
+    for seed in range(100):
+        logits = 2 * generator.normal(size=300)
+        disease = 1 / (1 + np.exp(-logits))
+        labels = generator.random(300) < 1 / (1 + np.exp(-slope * logits))
+        entry = intervals.score_with_intervals(
+            labels.astype(int),
+            np.stack([1 - disease, disease], axis=1),
+            (1,),
+            resamples=200,
+            seed=seed,
+        )["metrics"]["calibration_error"]
+        assert entry["method"] == "stratified bootstrap, reflected"
+        held += entry["low"] <= truth <= entry["high"]
+    assert held >= 88
+
+
+def test_an_operating_point_and_a_prevalence_change_what_they_should():
+    labels, probabilities = binary(np.random.default_rng(1), 60, 30)
+    result = intervals.score_with_intervals(
+        labels, probabilities, (1,), threshold=0.3, prevalence=0.05
+    )
+    said = probabilities[:, 1] >= 0.3
+    sensitivity, specificity = said[labels == 1].mean(), (~said[labels == 0]).mean()
+    entries = result["metrics"]
+    assert (result["threshold"], result["prevalence"]) == (0.3, 0.05)
+    assert entries["sensitivity"]["value"] == pytest.approx(sensitivity)
+    assert entries["accuracy"]["value"] == pytest.approx((said == labels).mean())
+    ppv = 0.05 * sensitivity / (0.05 * sensitivity + 0.95 * (1 - specificity))
+    assert entries["ppv_at_prevalence"]["value"] == pytest.approx(ppv)
+    assert entries["ppv_at_prevalence"]["low"] < ppv < entries["ppv"]["low"]
 
 
 def test_bootstrap_of_balanced_accuracy_has_the_binomial_spread():
@@ -150,25 +273,6 @@ def test_intervals_of_the_auc_hold_the_true_value_as_often_as_they_say():
     assert 0.84 <= held / 300 <= 0.95
 
 
-def test_every_resample_keeps_the_classes_and_draws_with_replacement(monkeypatch):
-    monkeypatch.setattr(intervals, "_CHUNK", 35)
-    strata = np.array([2, 0, 0, 2, 0, 0, 4, 4, 0, 0])
-    drawn = intervals.bootstrap(
-        lambda picked: {
-            "classes": np.sort(strata[picked], axis=1).tolist(),
-            "distinct": np.array([len(set(row)) for row in picked.tolist()]),
-        },
-        strata,
-        resamples=500,
-        seed=0,
-    )
-    assert drawn["classes"].shape == (500, 10)
-    assert (drawn["classes"] == np.sort(strata)).all()
-    # Expected share of distinct positions: 1 - (1 - 1 / m) ** m in a group of m.
-    expected = sum(m * (1 - (1 - 1 / m) ** m) for m in (6, 2, 2))
-    assert drawn["distinct"].mean() == pytest.approx(expected, abs=0.2)
-
-
 def test_the_seed_decides_the_resamples():
     labels, probabilities = five_grades(60)
 
@@ -186,6 +290,8 @@ def test_a_wider_confidence_gives_a_wider_interval():
         for c in (0.8, 0.99)
     )
     for name, entry in wide["metrics"].items():
+        if name.endswith("calibration_error"):
+            continue  # stops at 0 and at the value
         assert entry["low"] < narrow["metrics"][name]["low"]
         assert entry["high"] > narrow["metrics"][name]["high"]
 
@@ -213,13 +319,14 @@ def test_faultless_predictions_have_no_bootstrap_interval():
     labels = np.repeat([0, 1], [5, 5])
     result = intervals.score_with_intervals(labels, np.eye(2)[labels], (1,))
     for name in ("balanced_accuracy", "auc", "quadratic_kappa"):
+        is_auc = name == "auc"
         assert result["metrics"][name] == {
             "value": 1,
             "low": None,
             "high": None,
-            "method": "stratified bootstrap",
+            "method": "DeLong, logit scale" if is_auc else "stratified bootstrap",
             "n": 10,
-            "reason": "all resamples agree",
+            "reason": "scores without a variance" if is_auc else "all resamples agree",
         }
     assert result["metrics"]["accuracy"]["low"] == pytest.approx(0.7224672)
 

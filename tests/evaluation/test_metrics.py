@@ -139,6 +139,58 @@ def test_quadratic_kappa_by_hand():
     assert metrics.quadratic_kappa(matrix) == pytest.approx(1 - observed / by_chance)
 
 
+def test_recall_macro_f1_and_off_by_one_by_hand():
+    matrix = np.array([[3, 1, 0, 0], [2, 0, 2, 0], [0, 0, 0, 0], [1, 0, 0, 1]])
+    assert metrics.recall(matrix, 0) == 3 / 4
+    assert metrics.recall(matrix, 1) == 0
+    with pytest.raises(metrics.UndefinedMetricError, match="no photograph of this cla"):
+        metrics.recall(matrix, 2)
+    # 2 tp / (present + predicted); class 2 is predicted twice, so it counts.
+    assert metrics.macro_f1(matrix) == pytest.approx((6 / 10 + 0 + 0 + 2 / 3) / 4)
+    assert metrics.off_by_one(matrix) == (1 + 2 + 2) / 10
+
+
+def test_a_class_neither_present_nor_predicted_is_left_out_of_macro_f1():
+    matrix = np.array([[3, 1, 0], [1, 1, 0], [0, 0, 0]])
+    assert metrics.macro_f1(matrix) == pytest.approx((6 / 8 + 2 / 4) / 2)
+
+
+@pytest.mark.parametrize("decimals", [1, 8])
+def test_average_precision_agrees_with_scikit_learn(decimals):
+    labels, probabilities = predictions(150, 2, decimals=decimals)
+    levels, ranks = np.unique(probabilities[:, 1], return_inverse=True)
+    table = metrics.score_table(labels, ranks, len(levels))
+    expected = sklearn.metrics.average_precision_score(labels, probabilities[:, 1])
+    assert metrics.average_precision(table) == pytest.approx(expected)
+
+
+def test_predictive_values_at_a_prevalence_by_hand():
+    # Of 1,000 people 100 are ill: 90 found; of 900 healthy 720 are let go.
+    assert metrics.ppv_at_prevalence(0.9, 0.8, 0.1) == pytest.approx(90 / 270)
+    assert metrics.npv_at_prevalence(0.9, 0.8, 0.1) == pytest.approx(720 / 730)
+    with pytest.raises(metrics.UndefinedMetricError, match="called diseased"):
+        metrics.ppv_at_prevalence(0.0, 1.0, 0.1)
+    with pytest.raises(metrics.UndefinedMetricError, match="called healthy"):
+        metrics.npv_at_prevalence(1.0, 0.0, 0.1)
+
+
+def test_those_of_many_resamples_that_define_nothing_are_nan():
+    matrices = np.array([[[3, 1], [0, 2]], [[3, 1], [0, 0]], [[0, 0], [0, 0]]])
+    undefined = {
+        metrics.accuracy: [False, False, True],
+        metrics.balanced_accuracy: [False, False, True],
+        metrics.macro_f1: [False, False, True],
+        metrics.off_by_one: [False, False, True],
+        metrics.quadratic_kappa: [False, True, True],
+    }
+    for function, expected in undefined.items():
+        assert np.isnan(function(matrices)).tolist() == expected
+    assert np.isnan(metrics.sensitivity(matrices, (1,))).tolist() == [False, True, True]
+    tables = np.array([[[1, 2], [0, 1]], [[0, 0], [1, 1]], [[2, 0], [0, 0]]])
+    for function in (metrics.auc, metrics.average_precision):
+        assert np.isnan(function(tables)).tolist() == [False, True, True]
+
+
 def test_kappa_of_two_classes_is_cohens_plain_kappa():
     labels, probabilities = predictions(60, 2)
     predicted = probabilities.argmax(axis=1)
@@ -157,7 +209,11 @@ def test_metrics_of_many_resamples_equal_one_at_a_time():
         (metrics.sensitivity, matrices, (3, 4)),
         (metrics.specificity, matrices, (3, 4)),
         (metrics.quadratic_kappa, matrices),
+        (metrics.recall, matrices, 3),
+        (metrics.macro_f1, matrices),
+        (metrics.off_by_one, matrices),
         (metrics.auc, tables),
+        (metrics.average_precision, tables),
     ):
         stacked = function(counts, *rest)
         assert stacked.shape == (2, 3)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from evaluation import predict
+from input_pipeline import images
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def test_every_photograph_is_predicted_once_and_in_order(
     prepared, mean_model, batch_size
 ):
     ids = [one.id for one in reversed(prepared.photographs)]
-    logits = predict.Forward(mean_model, batch_size)(prepared.open(ids))
+    logits = predict.Forward(mean_model, batch_size)(images.open(prepared, ids))
     expected = [prepared.read_image(one).mean(axis=(0, 1))[:2] for one in ids]
     np.testing.assert_allclose(logits, expected, rtol=1e-5)
 
@@ -34,8 +35,10 @@ def test_batches_do_not_change_a_prediction(prepared):
             keras.layers.GlobalMaxPool2D(),
         ]
     )
-    images = prepared.open([one.id for one in prepared.photographs])
-    one_by_one, together = (predict.Forward(model, size)(images) for size in (1, 52))
+    photographs = images.open(prepared, [one.id for one in prepared.photographs])
+    one_by_one, together = (
+        predict.Forward(model, size)(photographs) for size in (1, 52)
+    )
     np.testing.assert_allclose(one_by_one, together, rtol=1e-4)
 
 

@@ -53,10 +53,57 @@ referable                   9          91     91 %"""
     assert table.render(scores, ["not referable", "referable"]) == expected
 
 
+def test_five_grades_and_their_operating_point_are_laid_out_as_drawn_here():
+    scores = {
+        "n": 60,
+        "patients": 31,
+        "disease_classes": [2, 3],
+        "class_counts": [30, 10, 10, 10],
+        "confusion_matrix": [[30, 0, 0, 0], *[[0, 10, 0, 0]] * 3],
+        "confidence": 0.95,
+        "threshold": 0.3141592,
+        "prevalence": 0.08,
+        "metrics": {
+            "macro_f1": entry(0.5, 0.4, 0.6, 60),
+            "off_by_one": entry(0.25, 0.1, 0.4, 60),
+            "recall_2": entry(0.0, 0.0, 0.2775, 10),
+            "recall_3": entry(0.0, 0.0, 0.2775, 10),
+            "class_brier": entry(0.7, 0.6, 0.8, 60),
+            "sensitivity": entry(0.0, 0.0, 0.2, 20),
+            "ppv_at_prevalence": {
+                "value": None,
+                "n": 60,
+                "reason": "no photograph called diseased",
+            },
+            "npv_at_prevalence": entry(0.92, 0.9, 0.94, 60),
+            "pr_auc": entry(0.3, 0.2, 0.4, 60),
+        },
+    }
+    expected = """\
+60 photographs of 31 patients; disease: moderate, a severe or proliferative one,
+called from a probability of 0.3142
+
+metric                   value   n  95 % interval
+--------------------------------------------------
+macro F1                 0.500  60  0.400 to 0.600
+off by one               0.250  60  0.100 to 0.400
+recall of moderate       0.000  10  0.000 to 0.278
+recall of class 3        0.000  10  0.000 to 0.278
+class Brier              0.700  60  0.600 to 0.800
+
+sensitivity              0.000  20  0.000 to 0.200
+PPV at prevalence 0.08       -  60  undefined: no photograph called diseased
+NPV at prevalence 0.08   0.920  60  0.900 to 0.940
+PR AUC                   0.300  60  0.200 to 0.400
+"""
+    names = ["no DR", "mild", "moderate", "a severe or proliferative one"]
+    assert table.render(scores, names).startswith(expected)
+
+
 def score(labels, predicted, num_classes, disease_classes):
     probabilities = np.eye(num_classes)[predicted] * 0.8 + 0.2 / num_classes
     return intervals.score_with_intervals(
-        labels, probabilities, disease_classes, resamples=100
+        labels, probabilities, disease_classes, resamples=100, prevalence=0.08
     )
 
 
@@ -93,7 +140,7 @@ def test_no_photographs_and_one_photograph_are_laid_out_too():
     none = score(np.zeros(0, int), np.zeros(0, int), 2, (1,))
     text = table.render(none, ["healthy", "diseased"])
     assert text.startswith("0 photographs; disease: diseased\n")
-    assert text.count("undefined: ") == 6
+    assert text.count("undefined: ") == len(none["metrics"]) == 15
     one = score(np.array([1]), np.array([1]), 2, (1,))
     text = table.render(one, ["healthy", "diseased"])
     assert text.startswith("1 photograph; disease: diseased\n")

@@ -53,7 +53,7 @@ def few(few_originals, tmp_path) -> pathlib.Path:
 def few_preparation(monkeypatch) -> prepare.Preparation:
     """Makes three shards of the seven photographs."""
     monkeypatch.setattr(shards, "PHOTOGRAPHS_PER_SHARD", 3)
-    return prepare.Preparation(dataset=FEW, image_size=64)
+    return prepare.Preparation(datasets=[FEW], image_size=64)
 
 
 @pytest.fixture(scope="session")
@@ -61,8 +61,9 @@ def few_prepared_once(few_originals, tmp_path_factory) -> records.Prepared:
     """The seven photographs in three shards, not to be changed."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shards, "PHOTOGRAPHS_PER_SHARD", 3)
-        preparation = prepare.Preparation(dataset=FEW, image_size=64)
-        return preparation.run(few_originals, tmp_path_factory.mktemp("prepared_few"))
+        preparation = prepare.Preparation(datasets=[FEW], image_size=64)
+        target = tmp_path_factory.mktemp("prepared_few")
+        return preparation.run({"few": few_originals}, target).folders[0]
 
 
 @pytest.fixture

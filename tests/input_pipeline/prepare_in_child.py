@@ -56,6 +56,6 @@ if what == "record":
 elif what:
     os.replace = dying(os.replace, **{what: count})
 
-prepare.Preparation(dataset=idrid.idrid(name="drawn"), image_size=32).run(
-    ARGUMENTS["data_dir"], ARGUMENTS["prepared_dir"]
+prepare.Preparation(datasets=[idrid.idrid(name="drawn")], image_size=32).run(
+    {"drawn": ARGUMENTS["data_dir"]}, ARGUMENTS["prepared_dir"]
 )

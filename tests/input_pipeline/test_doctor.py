@@ -41,20 +41,20 @@ def test_healthy_records_are_said_to_be_intact(
     few_preparation, few, few_prepared, target
 ):
     before = content(few_prepared.folder)
-    text = doctor.doctor(few_preparation, few, target)
+    text = doctor.doctor(few_preparation, {"few": few}, target)
     assert text.endswith(
         f"{few_prepared.folder}: all 7 records in 3 shards are intact."
     )
     assert content(few_prepared.folder) == before
     # Records can be examined where the photographs are not.
-    assert doctor.doctor(few_preparation, None, target) == text.splitlines()[-1]
+    assert doctor.doctor(few_preparation, {}, target) == text.splitlines()[-1]
 
 
 def test_a_right_layout_is_shown_with_the_number_of_photographs_of_each_grade(
     idrid_like, target
 ):
-    preparation = prepare.Preparation(dataset=idrid.idrid(name="drawn"))
-    text = doctor.doctor(preparation, idrid_like, target)
+    preparation = prepare.Preparation(datasets=[idrid.idrid(name="drawn")])
+    text = doctor.doctor(preparation, {"drawn": idrid_like}, target)
     assert f"{idrid_like} is laid out as published:\nB. Disease Grading/" in text
     assert (
         "train: 40 photographs (grade 0: 14, grade 1: 2, grade 2: 14, grade 3: 6, "
@@ -66,7 +66,7 @@ def test_a_right_layout_is_shown_with_the_number_of_photographs_of_each_grade(
 def test_photographs_without_grade_or_split_are_counted_as_such(
     few_preparation, few, target
 ):
-    text = doctor.doctor(few_preparation, few, target)
+    text = doctor.doctor(few_preparation, {"few": few}, target)
     assert "no split: 4 photographs (grade 0: 1, grade 3: 1, no grade: 2)" in text
     assert "valid: 1 photographs (no grade: 1)" in text
 
@@ -74,17 +74,17 @@ def test_photographs_without_grade_or_split_are_counted_as_such(
 def test_where_nothing_is_prepared_it_says_so_and_makes_no_folder(
     few_preparation, few, target
 ):
-    text = doctor.doctor(few_preparation, few, target)
-    folder = few_preparation.folder(target)
+    text = doctor.doctor(few_preparation, {"few": few}, target)
+    folder = few_preparation.folder(few_preparation.datasets[0], target)
     assert text.endswith(f"{folder}: nothing is prepared yet.")
     assert not target.exists()
 
 
 def test_a_wrong_layout_shows_the_expected_tree_and_what_was_found(tmp_path, target):
-    preparation = prepare.Preparation(dataset=idrid.idrid())
+    preparation = prepare.Preparation(datasets=[idrid.idrid()])
     (tmp_path / "data" / "Training").mkdir(parents=True)
     with pytest.raises(ValueError, match=r"Expected in .*(?s:.*)Found:") as error:
-        doctor.doctor(preparation, tmp_path / "data", target)
+        doctor.doctor(preparation, {"idrid": tmp_path / "data"}, target)
     expected, found = str(error.value).split("Found:")
     assert "b. IDRiD_Disease Grading_Testing Labels.csv" in expected
     assert "Training/" in found
@@ -98,7 +98,7 @@ def test_each_damaged_shard_is_named_with_its_first_damage(
     few_prepared.shard_path(2).unlink()
     before = content(few_prepared.folder)
     with pytest.raises(ValueError, match=r"^2 of 3 shards are damaged:") as error:
-        doctor.doctor(few_preparation, few, target)
+        doctor.doctor(few_preparation, {"few": few}, target)
     _, first, second, remedy = str(error.value).splitlines()
     assert first == (
         f"{few_prepared.shard_path(0)}: record 1 (few/b.jpg) is damaged: its bytes do "
@@ -116,7 +116,7 @@ def test_repair_makes_just_the_damaged_shards_again_byte_for_byte(
     damage(few_prepared, "few/b.jpg")
     few_prepared.shard_path(2).unlink()
     untouched = few_prepared.shard_path(1).stat()
-    text = doctor.doctor(few_preparation, few, target, repair=True)
+    text = doctor.doctor(few_preparation, {"few": few}, target, repair=True)
     assert "record 1 (few/b.jpg) is damaged" in text
     assert f"Made again: {few_prepared.shard_path(0)}, as it was." in text
     assert f"Made again: {few_prepared.shard_path(2)}, as it was." in text
@@ -130,7 +130,7 @@ def test_repair_of_healthy_records_does_nothing(
     few_preparation, few, few_prepared, target
 ):
     before = content(few_prepared.folder)
-    text = doctor.doctor(few_preparation, few, target, repair=True)
+    text = doctor.doctor(few_preparation, {"few": few}, target, repair=True)
     assert "Made again" not in text
     assert content(few_prepared.folder) == before
 
@@ -139,22 +139,22 @@ def test_repair_leaves_out_what_was_unreadable(few_preparation, few, target):
     (few / "b.jpg").write_bytes(b"")
     (few / "g.jpg").write_bytes(b"")  # The only one of its shard.
     skipping = dataclasses.replace(few_preparation, skip_unreadable=True)
-    prepared = skipping.run(few, target)
+    prepared = skipping.run({"few": few}, target).folders[0]
     before = content(prepared.folder)
-    text = doctor.doctor(skipping, few, target)
+    text = doctor.doctor(skipping, {"few": few}, target)
     assert "all 5 records in 3 shards are intact." in text
     assert "2 photographs could not be read and have no record:\n" in text
     assert "  g.jpg: " in text and "an empty file" in text
     damage(prepared, "few/c.jpg")
     prepared.shard_path(2).write_bytes(b"no record")
-    doctor.doctor(skipping, few, target, repair=True)
+    doctor.doctor(skipping, {"few": few}, target, repair=True)
     assert content(prepared.folder) == before
 
 
 def test_repair_needs_the_photographs(few_preparation, few_prepared, target):
     damage(few_prepared, "few/b.jpg")
     with pytest.raises(ValueError, match=r"few/b\.jpg(?s:.*)--data_dir=<folder of the"):
-        doctor.doctor(few_preparation, None, target, repair=True)
+        doctor.doctor(few_preparation, {}, target, repair=True)
 
 
 def test_repair_refuses_photographs_that_have_changed(
@@ -164,7 +164,7 @@ def test_repair_refuses_photographs_that_have_changed(
     before = content(few_prepared.folder)
     (few / "c.jpg").write_bytes((few / "a.jpg").read_bytes())
     with pytest.raises(ValueError, match=r"few/c\.jpg is another file"):
-        doctor.doctor(few_preparation, few, target, repair=True)
+        doctor.doctor(few_preparation, {"few": few}, target, repair=True)
     assert content(few_prepared.folder) == before
 
 
@@ -180,7 +180,7 @@ def test_repair_looks_into_photographs_whose_size_and_time_are_unchanged(
         ValueError,
         match=r"c\.jpg is not the photograph that was prepared, .* Restore it",
     ):
-        doctor.doctor(few_preparation, few, target, repair=True)
+        doctor.doctor(few_preparation, {"few": few}, target, repair=True)
     assert content(few_prepared.folder) == before
 
 
@@ -189,7 +189,7 @@ def test_photographs_that_are_not_those_of_the_records_are_an_error(
 ):
     (few / "c.jpg").write_bytes((few / "a.jpg").read_bytes())
     with pytest.raises(ValueError, match=r"few/c\.jpg is another file"):
-        doctor.doctor(few_preparation, few, target)
+        doctor.doctor(few_preparation, {"few": few}, target)
 
 
 def other_grade(manifest):
@@ -227,7 +227,7 @@ def test_a_manifest_that_contradicts_intact_records_is_damaged(
         ValueError,
         match=rf"manifest\.json is damaged: {expected}.* Remove the manifest",
     ):
-        doctor.doctor(few_preparation, None, target)
+        doctor.doctor(few_preparation, {}, target)
 
 
 def test_after_the_damaged_manifest_is_removed_preparing_restores_everything(
@@ -235,9 +235,9 @@ def test_after_the_damaged_manifest_is_removed_preparing_restores_everything(
 ):
     before = content(few_prepared.folder)
     (few_prepared.folder / "manifest.json").unlink()
-    few_preparation.run(few, target)
+    few_preparation.run({"few": few}, target).folders[0]
     assert content(few_prepared.folder).keys() == before.keys()
     for name, expected in before.items():
         if name.endswith(".tfrecord"):
             assert (few_prepared.folder / name).read_bytes() == expected
-    assert "intact" in doctor.doctor(few_preparation, few, target)
+    assert "intact" in doctor.doctor(few_preparation, {"few": few}, target)

@@ -1,6 +1,5 @@
 import dataclasses
 import io
-import pathlib
 
 import cv2
 import numpy as np
@@ -9,11 +8,11 @@ from PIL import Image, ImageOps
 
 from input_pipeline import fundus
 
-_IDRID = pathlib.Path(__file__).parents[3] / "shared" / "data" / "idrid"
-_PHOTOGRAPHS = sorted(_IDRID.glob("B. Disease Grading/1. Original Images/*/*.jpg"))
-needs_photographs = pytest.mark.skipif(
-    not _PHOTOGRAPHS, reason="the IDRiD photographs are not here"
-)
+
+@pytest.fixture(scope="module")
+def photographs(real_idrid):
+    """The paths of IDRiD's 516 photographs."""
+    return sorted(real_idrid.glob("B. Disease Grading/1. Original Images/*/*.jpg"))
 
 
 def _draw(width=1200, height=900, x=600.0, y=450.0, diameter=800.0):
@@ -40,12 +39,27 @@ def _encode(picture, format_name="PNG", **options):
     return buffer.getvalue()
 
 
+def _box(crop):
+    """Centre x and y, width and height."""
+    across, down = crop.right - crop.left, crop.bottom - crop.top
+    return crop.left + across / 2, crop.top + down / 2, across, down
+
+
 def _expect(picture, x, y, diameter):
     _, crop = fundus.prepare(_encode(picture), 128)
     assert (crop.height, crop.width) == picture.shape[:2]
-    found = np.array([crop.left + crop.side / 2, crop.top + crop.side / 2, crop.side])
-    error = np.abs(found - (x, y, diameter)) / diameter
+    found = _box(crop)
+    assert found[2] == found[3], "a round retina gives a square"
+    error = np.abs(np.subtract(found[:3], (x, y, diameter))) / diameter
     assert error.max() < 0.005, f"found {found}, drawn {(x, y, diameter)}"
+
+
+def _resize(picture, width, height):
+    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def _thumbnail(prepared):
+    return _resize(prepared, 64, 64).astype(np.float64)
 
 
 # --- The retina is found: centre and diameter against the drawing. ---
@@ -120,7 +134,7 @@ def test_noise_and_strong_compression_do_not_move_the_circle():
     noise = np.random.default_rng(1).normal(0, 20, (900, 1200, 3))
     picture = np.clip(_draw() + noise, 0, 255).astype(np.uint8)
     _, crop = fundus.prepare(_encode(picture, "JPEG", quality=30), 128)
-    assert crop.side == pytest.approx(800, rel=0.015)
+    assert crop.right - crop.left == pytest.approx(800, rel=0.015)
     assert crop.left == pytest.approx(200, abs=12)
     assert crop.top == pytest.approx(50, abs=12)
 
@@ -128,7 +142,67 @@ def test_noise_and_strong_compression_do_not_move_the_circle():
 def test_a_retina_that_fills_its_frame_is_taken_whole():
     frame = _draw(2000, 2000, 1000, 1000, 2000)[600:1300, 500:1500]
     _, crop = fundus.prepare(_encode(frame), 128)
-    assert crop == fundus.Crop(0, -150, 1000, 1000, 700)
+    assert crop == fundus.Crop(0, -150, 1000, 850, 1000, 700)
+
+
+# --- A stretched retina is found, and shown round. ---
+
+
+@pytest.mark.parametrize(
+    "stretch", [0.63, 0.75, 0.9, 0.95, 1.05, 1.15, 1.33, 1.5, 1.58]
+)
+def test_a_stretched_retina_is_found_as_the_ellipse_that_it_is(stretch):
+    height = round(900 * stretch)
+    picture = _resize(_draw(), 1200, height)
+    _, crop = fundus.prepare(_encode(picture), 128)
+    scale = height / 900
+    drawn = np.array([600, 450 * scale, 800, 800 * scale])
+    error = np.abs(_box(crop) - drawn) / min(drawn[2:])
+    assert error.max() < 0.01, f"found {_box(crop)}, drawn {drawn}"
+
+
+@pytest.mark.parametrize("side", [160, 224, 512, 640])
+@pytest.mark.parametrize(
+    "frame",
+    [
+        (1200, 900, 600, 450, 800),  # Whole.
+        (1800, 1200, 850, 600, 1400),  # Cut off at top and bottom, as IDRiD's are.
+        (1500, 1130, 750, 560, 1480),  # Cut off there, and touching both sides.
+        (1330, 1000, 600, 480, 1280),  # Cut off there, and at the left.
+        (900, 1200, 440, 610, 1000),  # Upright, cut off at both sides.
+    ],
+)
+def test_a_photograph_squeezed_into_a_square_is_prepared_as_the_original_is(
+    frame, side
+):
+    original = _draw(*frame)
+    expected, square = fundus.prepare(_encode(original), 128)
+    squeezed = _encode(_resize(original, side, side), "JPEG", quality=90)
+    prepared, crop = fundus.prepare(squeezed, 128)
+    scale = side / frame[0], side / frame[1]
+    error = np.abs(np.array(_box(crop)) / (scale * 2) - _box(square)) / frame[4]
+    assert error.max() < 0.015, f"found {crop}, original {square}"
+    difference = np.abs(_thumbnail(prepared) - _thumbnail(expected))
+    assert difference.mean() < (1.5 if side > 200 else 2.5)
+
+
+def test_a_mask_is_unstretched_with_its_photograph():
+    lesion = np.zeros((900, 1200), np.uint8)
+    cv2.circle(lesion, (450, 400), 60, 255, -1)
+    picture = _draw()
+    expected = fundus.apply(lesion, fundus.prepare(_encode(picture), 256)[1], 256)
+    _, crop = fundus.prepare(_encode(_resize(picture, 640, 640)), 256)
+    assert crop.bottom - crop.top == pytest.approx(
+        1.33 * (crop.right - crop.left), 0.02
+    )
+    mask = fundus.apply(_resize(lesion, 640, 640), crop, 256)
+    both, either = (mask > 127) & (expected > 127), (mask > 127) | (expected > 127)
+    assert both.sum() > 0.93 * either.sum()
+
+
+def test_a_barely_stretched_retina_passes_for_a_round_one():
+    _, crop = fundus.prepare(_encode(_resize(_draw(), 1200, 909)), 128)
+    assert crop.right - crop.left == crop.bottom - crop.top
 
 
 # --- The pixels. ---
@@ -156,7 +230,7 @@ def test_channels_are_red_green_blue():
 def test_pixels_are_the_area_average_that_pillow_computes():
     picture = _draw()
     prepared, crop = fundus.prepare(_encode(picture), 100)
-    box = (crop.left, crop.top, crop.left + crop.side, crop.top + crop.side)
+    box = (crop.left, crop.top, crop.right, crop.bottom)
     square = Image.fromarray(picture).crop(box)
     reference = square.resize((100, 100), Image.Resampling.BOX)
     # Pillow gives a pixel on a box's border to one box, OpenCV shares it out.
@@ -179,7 +253,7 @@ def test_a_prepared_picture_goes_through_nearly_unchanged(size, height):
     picture = _draw(1200, height, 600, height / 2, 800)
     prepared, _ = fundus.prepare(_encode(picture), size)
     again, crop = fundus.prepare(_encode(prepared), size)
-    assert crop.side == pytest.approx(size, rel=0.01)
+    assert _box(crop) == pytest.approx((size / 2, size / 2, size, size), rel=0.02)
     assert abs(crop.left) <= 0.01 * size
     assert abs(crop.top) <= 0.01 * size
     assert np.abs(again.astype(int) - prepared).mean() < 3
@@ -191,7 +265,7 @@ def test_crop_does_not_depend_on_the_resolution():
         scale = size / 1200
         picture = _draw(size, round(900 * scale), 610 * scale, 440 * scale, 800 * scale)
         crop = fundus.prepare(_encode(picture), 256)[1]
-        crops[size] = np.array([crop.left, crop.top, crop.side]) / crop.width
+        crops[size] = np.array(_box(crop)) / crop.width
     np.testing.assert_allclose(crops[256], crops[1024], atol=0.01 * 800 / 1200)
 
 
@@ -244,7 +318,7 @@ def test_a_small_retina_in_a_large_jpeg_is_decoded_finely():
     picture = _draw(3200, 2400, 1500, 1100, 400)
     prepared, crop = fundus.prepare(_encode(picture, "JPEG", quality=98), 256)
     full = fundus.apply(picture, crop, 256)
-    assert crop.side == pytest.approx(400, rel=0.03)
+    assert crop.right - crop.left == pytest.approx(400, rel=0.03)
     assert np.abs(prepared.astype(int) - full).mean() < 1
 
 
@@ -267,7 +341,7 @@ def test_apply_puts_a_lesion_mask_where_the_prepared_picture_has_it():
 
 def test_apply_pads_and_cuts_as_counted_by_hand():
     image = np.arange(1, 13, dtype=np.uint8).reshape(3, 4)
-    crop = fundus.Crop(left=-1, top=1, side=4, width=4, height=3)
+    crop = fundus.Crop(left=-1, top=1, right=3, bottom=5, width=4, height=3)
     expected = [[0, 5, 6, 7], [0, 9, 10, 11], [0, 0, 0, 0], [0, 0, 0, 0]]
     np.testing.assert_array_equal(fundus.apply(image, crop, 4), expected)
     # Area averages of two by two: (0+5+0+9)/4 = 3.5 and (6+7+10+11)/4 = 8.5.
@@ -277,15 +351,23 @@ def test_apply_pads_and_cuts_as_counted_by_hand():
     np.testing.assert_array_equal(nearest, np.kron(expected, np.ones((2, 2))))
 
 
+def test_apply_undoes_a_stretch_as_counted_by_hand():
+    image = np.float32([[1, 3, 5, 7, 9, 11], [2, 4, 6, 8, 10, 12]])
+    crop = fundus.Crop(left=0, top=0, right=6, bottom=3, width=6, height=2)
+    # (1+3)/2 of the first row; the third row lies beyond the photograph.
+    expected = [[2, 6, 10], [3, 7, 11], [0, 0, 0]]
+    np.testing.assert_allclose(fundus.apply(image, crop, 3), expected)
+
+
 def test_apply_refuses_the_mask_of_another_photograph():
-    crop = fundus.Crop(left=0, top=0, side=80, width=100, height=80)
+    crop = fundus.Crop(0, 0, right=80, bottom=80, width=100, height=80)
     message = r"80 rows and 100 columns\. Received: image\.shape=\(80, 90\)"
     with pytest.raises(ValueError, match=message):
         fundus.apply(np.zeros((80, 90), np.uint8), crop, 16)
 
 
 def test_crop_cannot_be_changed():
-    crop = fundus.Crop(0, 0, 10, 10, 10)
+    crop = fundus.Crop(0, 0, 10, 10, 10, 10)
     with pytest.raises(dataclasses.FrozenInstanceError):
         crop.left = 3
 
@@ -353,9 +435,50 @@ def _disc(colour, surround=(0, 0, 0)):
     return picture
 
 
+_ORANGE = (180, 90, 30)
+
+
 def _rectangle():
     picture = np.zeros((600, 800, 3), np.uint8)
-    cv2.rectangle(picture, (200, 120), (600, 480), (180, 90, 30), -1)
+    cv2.rectangle(picture, (200, 120), (600, 480), _ORANGE, -1)
+    return picture
+
+
+def _oval(colour, surround=(0, 0, 0), axes=(270, 190), tilt=0, centre=(400, 300)):
+    picture = np.full((600, 800, 3), surround, np.uint8)
+    cv2.ellipse(picture, centre, axes, tilt, 0, 360, colour, -1)
+    return picture
+
+
+def _outlined(x, y):
+    picture = np.zeros((600, 800, 3), np.uint8)
+    points = np.column_stack([400 + 260 * x, 300 + 190 * y])
+    cv2.fillPoly(picture, [np.int32(np.round(points))], _ORANGE)
+    return picture
+
+
+_TURN = np.linspace(0, 2 * np.pi, 400, endpoint=False)
+_COS, _SIN = np.cos(_TURN), np.sin(_TURN)
+
+
+def _egg():
+    return _outlined(_COS, _SIN * (1 + 0.1 * _COS))
+
+
+def _rugby_ball():
+    # Two arcs of circles that meet at its tips.
+    return _outlined(_COS, np.sign(_SIN) * (np.sqrt(1.5**2 - _COS**2) - 1.25**0.5))
+
+
+def _rounded_rectangle():
+    return _outlined(np.cbrt(_COS), np.cbrt(_SIN))
+
+
+def _portrait():
+    """A face of skin colour, an oval above a neck, on black."""
+    picture = np.zeros((600, 800, 3), np.uint8)
+    cv2.ellipse(picture, (400, 280), (150, 200), 0, 0, 360, (215, 150, 120), -1)
+    cv2.rectangle(picture, (330, 400), (470, 600), (190, 130, 100), -1)
     return picture
 
 
@@ -377,6 +500,19 @@ def _rectangle():
         (np.uint8(_sand()), "green dominates over red"),
         (_landscape(), "blue dominates over red"),
         (_rectangle(), r"no round bright area on a dark surround: .* \d\d% of its"),
+        (_resize(_rectangle(), 600, 600), "no round bright area on a dark surround"),
+        (_egg(), "no round bright area on a dark surround"),
+        (_rugby_ball(), "no round bright area on a dark surround"),
+        (_rounded_rectangle(), "no round bright area on a dark surround"),
+        (_portrait(), "no round bright area on a dark surround"),
+        (_resize(_portrait(), 700, 600), "no round bright area on a dark surround"),
+        (_oval(_ORANGE, tilt=20), "no round bright area on a dark surround"),
+        (_oval(_ORANGE, axes=(340, 170)), "no round bright area on a dark surround"),
+        (_oval(_ORANGE, axes=(500, 350), centre=(0, 0)), "no round bright area on a"),
+        (_oval((150, 150, 150)), "no colour: grey picture"),
+        (_oval((40, 60, 200)), "blue dominates over red"),
+        (_oval((60, 200, 40)), "green dominates over red"),
+        (_oval((220, 130, 60), (5, 60, 50)), "coloured surround"),
     ],
 )
 def test_what_was_seen_instead_of_a_retina_is_said(picture, message):
@@ -392,22 +528,29 @@ def test_tiny_pictures_are_refused_like_any_other(shape):
         fundus.prepare(_encode(picture), 64)
 
 
+def test_a_picture_without_a_dark_corner_is_refused_like_any_other():
+    # By rounding, the mean of its corners is above its brightest pixel.
+    picture = np.full((356, 9, 3), (180, 200, 30), np.uint8)
+    picture[177:179] = 0
+    with pytest.raises(fundus.NotAFundusPhotographError, match="green dominates"):
+        fundus.prepare(_encode(picture), 64)
+
+
 # --- Real photographs. ---
 
 
-@needs_photographs
-def test_idrid_photographs_give_the_circle_of_their_camera():
-    for path in _PHOTOGRAPHS[::40]:
+def test_idrid_photographs_give_the_circle_of_their_camera(photographs):
+    for path in photographs[::40]:
         _, crop = fundus.prepare(path.read_bytes(), 256)
         assert (crop.width, crop.height) == (4288, 2848)
-        assert crop.side == pytest.approx(3412, rel=0.01), path.name
-        assert crop.top + crop.side / 2 == pytest.approx(1418, abs=20), path.name
-        assert crop.left + crop.side / 2 == pytest.approx(1982, abs=25), path.name
+        x, y, across, down = _box(crop)
+        assert across == down == pytest.approx(3412, rel=0.01), path.name
+        assert y == pytest.approx(1418, abs=20), path.name
+        assert x == pytest.approx(1982, abs=25), path.name
 
 
-@needs_photographs
-def test_a_reduced_decode_gives_the_pixels_of_the_full_one():
-    for path in _PHOTOGRAPHS[:200:50]:
+def test_a_reduced_decode_gives_the_pixels_of_the_full_one(photographs):
+    for path in photographs[:200:50]:
         data = path.read_bytes()
         prepared, crop = fundus.prepare(data, 256)
         with Image.open(io.BytesIO(data)) as image:
@@ -415,13 +558,32 @@ def test_a_reduced_decode_gives_the_pixels_of_the_full_one():
         assert np.abs(prepared.astype(int) - full).mean() < 0.2, path.name
 
 
-@needs_photographs
 @pytest.mark.parametrize("gain", [0.12, 0.5])
-def test_darkened_idrid_photographs_give_the_same_crop(gain):
-    for path in _PHOTOGRAPHS[:500:250]:
+def test_darkened_idrid_photographs_give_the_same_crop(photographs, gain):
+    for path in photographs[:500:250]:
         picture = cv2.imread(str(path), cv2.IMREAD_REDUCED_COLOR_2)[..., ::-1]
         _, light = fundus.prepare(_encode(np.ascontiguousarray(picture)), 256)
         _, dark = fundus.prepare(_encode(np.uint8(picture * gain)), 256)
-        assert dark.side == pytest.approx(light.side, rel=0.005), path.name
-        assert dark.left == pytest.approx(light.left, abs=0.005 * light.side)
-        assert dark.top == pytest.approx(light.top, abs=0.005 * light.side)
+        side = light.right - light.left
+        assert _box(dark) == pytest.approx(_box(light), abs=0.005 * side), path.name
+
+
+@pytest.mark.parametrize(
+    ("columns", "side", "quality", "most"),
+    [
+        (slice(None), 640, 90, 1.2),
+        (slice(None), 224, 75, 2.6),
+        (slice(264, 4023), 512, 90, 1.2),  # The 1.32:1 of a camera with a 4:3 chip.
+        (slice(300, 3660), 224, 90, 2.6),  # Touches both sides.
+    ],
+)
+def test_squeezed_idrid_photographs_are_prepared_as_their_originals_are(
+    photographs, columns, side, quality, most
+):
+    for path in photographs[::26]:
+        expected, _ = fundus.prepare(path.read_bytes(), 256)
+        picture = cv2.imread(str(path))[:, columns, ::-1]
+        squeezed = _resize(np.ascontiguousarray(picture), side, side)
+        prepared, _ = fundus.prepare(_encode(squeezed, "JPEG", quality=quality), 256)
+        difference = np.abs(_thumbnail(prepared) - _thumbnail(expected))
+        assert difference.mean() < most, path.name

@@ -42,7 +42,7 @@ def test_a_higher_jpeg_quality_loses_less(path):
 def test_a_missing_file_is_unreadable_and_has_no_checksum(tmp_path):
     found = ingest.ingest(tmp_path / "none.jpg", 64, None)
     assert found == ingest.Unreadable(
-        "the file cannot be read: No such file or directory.", None
+        "the file cannot be read: No such file or directory.", "file", None
     )
 
 

@@ -1,20 +1,15 @@
-import collections
 import math
 
+import gin
 import numpy as np
 import pytest
 from sklearn.utils import class_weight
 
-from input_pipeline import augment, pipeline, splits, tasks
+from input_pipeline import augment, memory, pipeline, samplers, tasks
 
 AUGMENT = augment.Augmentation(
     rotation_degrees=180, shift=0.05, zoom=0.1, horizontal_flip=True, brightness=0.2
 )
-
-
-@pytest.fixture(scope="module")
-def split(prepared):
-    return splits.Splitter(folds=4).make(prepared.photographs, prepared.sha256)
 
 
 @pytest.fixture
@@ -64,11 +59,21 @@ def test_images_come_with_the_labels_of_their_photographs(prepared, open_stream,
         assert labels.tolist() == expected
 
 
-@pytest.mark.parametrize(
-    "sampler", [pipeline.every_photograph_once, pipeline.oversample]
+@pytest.fixture(params=[0.0, 1.0], ids=["read from disk", "kept in memory"])
+def cache_gigabytes(request):
+    return request.param
+
+
+EVERY_SAMPLER = pytest.mark.parametrize(
+    "sampler",
+    [samplers.every_photograph_once, samplers.oversample, samplers.progressive],
 )
-def test_a_batch_depends_on_seed_and_step_alone(open_stream, sampler):
-    settings = {"sampler": sampler, "augment": AUGMENT, "class_weights": True}
+
+
+@EVERY_SAMPLER
+def test_a_batch_depends_on_seed_and_step_alone(open_stream, sampler, cache_gigabytes):
+    settings = {"sampler": sampler, "augment": AUGMENT}
+    settings["cache_gigabytes"] = cache_gigabytes
     stream = open_stream(**settings)
     steps = range(3 * stream.steps_per_epoch)
     in_order = [as_bytes(stream.batch(step)) for step in steps]
@@ -82,16 +87,45 @@ def test_a_batch_depends_on_seed_and_step_alone(open_stream, sampler):
     assert len(set(in_order)) == len(in_order)
 
 
+@EVERY_SAMPLER
+def test_memory_changes_no_batch(open_stream, sampler):
+    settings = {"sampler": sampler, "augment": AUGMENT}
+    cached = open_stream(cache_gigabytes=1.0, **settings)
+    decoding = open_stream(cache_gigabytes=0.0, **settings)
+    assert cached.memory_left < 1.0
+    assert decoding.memory_left == 0.0
+    for step in range(cached.steps_per_epoch + 2):
+        assert as_bytes(cached.batch(step)) == as_bytes(decoding.batch(step))
+
+
+@EVERY_SAMPLER
+def test_a_run_may_go_on_where_there_is_less_memory(open_stream, sampler):
+    settings = {"sampler": sampler, "augment": AUGMENT}
+    begun = open_stream(cache_gigabytes=1.0, **settings)
+    steps = begun.steps_per_epoch + 3
+    whole = [as_bytes(one) for one in begun.dataset(0, steps).as_numpy_iterator()]
+    for stopped in (1, steps - 4, steps - 1):
+        resumed = open_stream(cache_gigabytes=0.0, **settings)
+        rest = resumed.dataset(stopped, steps).as_numpy_iterator()
+        assert [as_bytes(one) for one in rest] == whole[stopped:]
+
+
+def test_progressive_sampling_moves_from_equal_to_natural_shares(split, open_stream):
+    def sampler(labels, epoch, rng):
+        return samplers.progressive(labels, epoch, rng, decay=0.5)
+
+    count = len(split.train)
+    stream = open_stream(batch_size=count, sampler=sampler)
+    natural = np.bincount(open_stream(batch_size=count).batch(0)[1])
+    assert abs(natural[0] - natural[1]) >= 4
+    first, *_, last = (np.bincount(stream.batch(step)[1]) for step in range(12))
+    assert abs(first[0] - count / 2) < 1
+    assert last.tolist() == natural.tolist()
+
+
 def test_another_seed_gives_other_batches(open_stream):
     first = as_bytes(open_stream(seed=0).batch(0))
     assert as_bytes(open_stream(seed=1).batch(0)) != first
-
-
-def test_a_cache_changes_no_batch(open_stream):
-    cached = open_stream(augment=AUGMENT, cache_gigabytes=1.0)
-    decoding = open_stream(augment=AUGMENT, cache_gigabytes=0.0)
-    for step in range(cached.steps_per_epoch + 2):
-        assert as_bytes(cached.batch(step)) == as_bytes(decoding.batch(step))
 
 
 def test_augmenting_leaves_the_cached_photographs_alone(open_stream):
@@ -138,37 +172,11 @@ def test_all_photographs_have_their_turn_although_the_rest_of_an_epoch_is_left_o
     assert taken == set(split.train)
 
 
-def test_the_sampler_without_balance_permutes():
-    labels = np.zeros(50, int)
-    order = pipeline.every_photograph_once(labels, np.random.default_rng(0))
-    assert sorted(order) == list(range(50))
-    assert list(order) != list(range(50))
-
-
-def test_oversampling_balances_classes_and_takes_every_photograph():
-    labels = np.array([0] * 10 + [1] * 4 + [4] * 3)
-    order = pipeline.oversample(labels, np.random.default_rng(0))
-    assert collections.Counter(labels[order].tolist()) == {0: 10, 1: 10, 4: 10}
-    times = np.bincount(order, minlength=len(labels))
-    assert set(times[labels == 0]) == {1}
-    assert sorted(times[labels == 1]) == [2, 2, 3, 3]
-    assert sorted(times[labels == 4]) == [3, 3, 4]
-
-
-def test_oversampling_gives_the_odd_turn_to_other_photographs_in_other_epochs():
-    labels = np.array([0] * 5 + [1] * 4)
-    most = {
-        np.bincount(pipeline.oversample(labels, np.random.default_rng(epoch))).argmax()
-        for epoch in range(60)
-    }
-    assert most == {5, 6, 7, 8}
-
-
 def test_an_oversampled_epoch_is_twice_the_larger_class(prepared, split, open_stream):
     grades = {one.id: one.grade for one in prepared.photographs}
     referable = sum(grades[one] >= 2 for one in split.train)
     larger = max(referable, len(split.train) - referable)
-    stream = open_stream(batch_size=2, sampler=pipeline.oversample)
+    stream = open_stream(batch_size=2, sampler=samplers.oversample)
     assert stream.steps_per_epoch == larger
     labels = np.concatenate([part[1] for part in batches(stream, 0, larger)])
     assert np.bincount(labels).tolist() == [larger, larger]
@@ -193,7 +201,7 @@ def test_without_class_weights_each_photograph_weighs_1(open_stream):
 
 
 def test_the_dataset_gives_the_batches_in_order_from_any_step(open_stream):
-    stream = open_stream(augment=AUGMENT, sampler=pipeline.oversample)
+    stream = open_stream(augment=AUGMENT, sampler=samplers.oversample)
     first, last = 5, 2 * stream.steps_per_epoch + 3
     steps = list(stream.dataset(first, last).as_numpy_iterator())
     assert len(steps) == last - first
@@ -208,7 +216,7 @@ def test_the_dataset_has_static_shapes(open_stream):
 
 
 def test_validation_and_test_photographs_never_appear(split, open_stream, id_of):
-    stream = open_stream(sampler=pipeline.oversample)
+    stream = open_stream(sampler=samplers.oversample)
     taken = {
         id_of(image)
         for images, _, _ in batches(stream, 0, 5 * stream.steps_per_epoch)
@@ -229,7 +237,7 @@ def test_a_batch_larger_than_an_epoch_is_an_error(split, open_stream):
 
 
 def test_no_photographs_are_an_error(prepared):
-    settings = pipeline.TrainingStream(sampler=pipeline.oversample)
+    settings = pipeline.TrainingStream(sampler=samplers.oversample)
     with pytest.raises(ValueError, match="batch_size=32 with 0 photographs"):
         settings.open(prepared, [], [], seed=0)
 
@@ -237,3 +245,67 @@ def test_no_photographs_are_an_error(prepared):
 def test_a_batch_size_below_1_is_an_error():
     with pytest.raises(ValueError, match=r"must be at least 1\. Received: 0"):
         pipeline.TrainingStream(batch_size=0)
+
+
+def test_half_of_the_available_memory_is_used_by_default(
+    split, open_stream, monkeypatch
+):
+    monkeypatch.setattr(memory, "available_gigabytes", lambda: 2.0)
+    photographs = len(split.train) * 64 * 64 * 3 / 1e9
+    assert open_stream().memory_left == pytest.approx(1.0 - photographs)
+    monkeypatch.setattr(memory, "available_gigabytes", lambda: photographs)
+    assert open_stream().memory_left == pytest.approx(photographs / 2)
+
+
+@pytest.mark.parametrize("gigabytes", [-1, float("nan")])
+def test_less_than_no_memory_is_an_error(gigabytes):
+    with pytest.raises(
+        ValueError, match=r"cache_gigabytes` must be at least 0, or Non"
+    ):
+        pipeline.TrainingStream(cache_gigabytes=gigabytes)
+
+
+@pytest.mark.parametrize("name", ["oversample", "progressive"])
+def test_balancing_twice_is_an_error(name):
+    sampler = getattr(samplers, name)
+    for one in (sampler, gin.get_configurable(sampler)):
+        with pytest.raises(
+            ValueError,
+            match=f"twice. Received: class_weights=True with sampler={name}. R",
+        ):
+            pipeline.TrainingStream(sampler=one, class_weights=True)
+        assert pipeline.TrainingStream(sampler=one).sampler is one
+    assert pipeline.TrainingStream(class_weights=True).class_weights
+
+
+def test_balancing_twice_is_an_error_in_a_config_too():
+    gin.parse_config(
+        "training_stream.sampler = @some_scope/progressive\n"
+        "training_stream.class_weights = True"
+    )
+    with pytest.raises(ValueError, match="the classes would be balanced twice"):
+        gin.get_configurable(pipeline.TrainingStream)()
+
+
+def test_a_config_decides_how_fast_balancing_decays(prepared):
+    gin.parse_config(
+        "training_stream.sampler = @progressive\n"
+        "training_stream.batch_size = 8\n"
+        "progressive.decay = 0.0"
+    )
+    ids = [one.id for one in prepared.photographs[:8]]
+    settings = gin.get_configurable(pipeline.TrainingStream)()
+    stream = settings.open(prepared, ids, [0, 0, 0, 0, 0, 0, 1, 1], seed=0)
+    counts = [np.bincount(stream.batch(step)[1]).tolist() for step in range(2)]
+    assert counts == [[4, 4], [6, 2]]
+
+
+def test_a_sampler_whose_epochs_differ_in_length_is_an_error(open_stream):
+    def shrinking(labels, epoch, rng):
+        return np.arange(len(labels) - epoch)
+
+    stream = open_stream(sampler=shrinking)
+    with pytest.raises(
+        ValueError, match=r"as many photographs in each epoch\. Receive"
+    ):
+        stream.batch(stream.steps_per_epoch)

@@ -80,7 +80,7 @@ def test_the_manifest_names_every_photograph_with_path_size_and_checksum(
 def test_the_same_photographs_make_the_same_bytes(
     few_preparation, few, few_prepared_once, target
 ):
-    prepared = few_preparation.run(few, target)
+    prepared = few_preparation.run({"few": few}, target).folders[0]
     assert prepared.fingerprint == few_prepared_once.fingerprint
     for path in few_prepared_once.folder.glob("*.tfrecord"):
         assert (prepared.folder / path.name).read_bytes() == path.read_bytes()
@@ -95,7 +95,7 @@ def test_photographs_of_any_split_are_prepared_and_none_twice(prepared, idrid_li
 
 def test_a_jpeg_quality_stores_jpeg(few_preparation, few, target):
     preparation = dataclasses.replace(few_preparation, jpeg_quality=90)
-    prepared = preparation.run(few, target)
+    prepared = preparation.run({"few": few}, target).folders[0]
     values = records.read_values(prepared.read_record("few/a.jpg"))
     image = Image.open(io.BytesIO(values["image/encoded"]))
     assert (image.format, image.size) == ("JPEG", (64, 64))
@@ -108,7 +108,7 @@ def test_a_line_says_what_became_of_how_much(few_prepared, few):
     after = (
         sum(path.stat().st_size for path in few_prepared.folder.glob("*.tfr*")) / 1e6
     )
-    assert prepare.sizes(few_prepared) == (
+    assert prepare.sizes(records.Collection([few_prepared])) == (
         f"7 photographs, {before:.1f} MB -> {after:.1f} MB in 3 shards: "
         f"{few_prepared.folder}"
     )
@@ -122,7 +122,7 @@ def test_a_second_run_reuses_the_first_and_writes_nothing(
 ):
     # The photographs were copied, times included, to another place: that is no change.
     before = identities(few_prepared.folder)
-    again = few_preparation.run(few, tmp_path / "prepared")
+    again = few_preparation.run({"few": few}, tmp_path / "prepared").folders[0]
     assert again.folder == few_prepared.folder
     assert again.fingerprint == few_prepared.fingerprint
     assert identities(few_prepared.folder) == before
@@ -131,16 +131,16 @@ def test_a_second_run_reuses_the_first_and_writes_nothing(
 def test_prepared_photographs_need_no_originals(
     few_preparation, few_prepared, tmp_path
 ):
-    again = few_preparation.run(None, tmp_path / "prepared")
+    again = few_preparation.run({}, tmp_path / "prepared").folders[0]
     assert again.fingerprint == few_prepared.fingerprint
 
 
 def test_without_originals_nothing_can_be_prepared(few_preparation, target):
     with pytest.raises(
         ValueError,
-        match=r"few-.* holds no prepared photographs\. .* 'few' with --data_d",
+        match=r"few-.* holds no prepared photographs\. .* 'few', --data_dir=<f",
     ):
-        few_preparation.run(None, target)
+        few_preparation.run({}, target).folders[0]
     assert not target.exists()
 
 
@@ -148,24 +148,33 @@ def test_without_originals_nothing_can_be_prepared(few_preparation, target):
     "change", [{"image_size": 65}, {"jpeg_quality": 90}, {"jpeg_quality": 91}]
 )
 def test_other_settings_have_another_folder(few_preparation, change):
-    folder = few_preparation.folder(pathlib.Path("prepared"))
+    folder = few_preparation.folder(
+        few_preparation.datasets[0], pathlib.Path("prepared")
+    )
     assert folder.parent == pathlib.Path("prepared")
     assert folder.name.startswith("few-")
     other = dataclasses.replace(few_preparation, **change)
-    assert other.folder(pathlib.Path("prepared")) != folder
+    assert other.folder(other.datasets[0], pathlib.Path("prepared")) != folder
 
 
 def test_each_version_of_the_fundus_routine_has_another_folder(
     few_preparation, monkeypatch
 ):
-    folder = few_preparation.folder(pathlib.Path("prepared"))
+    folder = few_preparation.folder(
+        few_preparation.datasets[0], pathlib.Path("prepared")
+    )
     monkeypatch.setattr(fundus, "VERSION", fundus.VERSION + 1)
-    assert few_preparation.folder(pathlib.Path("prepared")) != folder
+    assert (
+        few_preparation.folder(few_preparation.datasets[0], pathlib.Path("prepared"))
+        != folder
+    )
 
 
 def test_skipping_is_no_setting_of_the_records(few_preparation):
     skipping = dataclasses.replace(few_preparation, skip_unreadable=True)
-    assert skipping.folder(pathlib.Path()) == few_preparation.folder(pathlib.Path())
+    assert skipping.folder(
+        skipping.datasets[0], pathlib.Path()
+    ) == few_preparation.folder(few_preparation.datasets[0], pathlib.Path())
 
 
 @pytest.mark.parametrize("size", [15, 4097])
@@ -246,17 +255,17 @@ def test_changed_originals_are_refused_with_the_difference(
         match=rf"are not those that .* was prepared from:\n  {difference}\nRestore "
         r"them, or name another folder with --prepared_dir, or remove",
     ):
-        few_preparation.run(few, tmp_path / "prepared")
+        few_preparation.run({"few": few}, tmp_path / "prepared").folders[0]
     assert identities(few_prepared.folder) == before
 
 
 def test_all_differences_are_listed_up_to_ten(few_preparation, few, tmp_path):
-    few_preparation.run(few, tmp_path / "prepared")
+    few_preparation.run({"few": few}, tmp_path / "prepared").folders[0]
     for number in range(12):
         shutil.copy2(few / "a.jpg", few / f"n{number:02d}.jpg")
         relabel(few, f"n{number:02d}.jpg", grade=0)
     with pytest.raises(ValueError, match=r"n00\.jpg is new") as error:
-        few_preparation.run(few, tmp_path / "prepared")
+        few_preparation.run({"few": few}, tmp_path / "prepared").folders[0]
     assert "n09.jpg is new\n  and 2 more\n" in str(error.value)
     assert "n10" not in str(error.value)
 
@@ -266,10 +275,10 @@ def test_touched_originals_are_the_same_and_are_read_only_once(
 ):
     for path in few.glob("*.jpg"):
         os.utime(path, ns=(0, 0))
-    again = few_preparation.run(few, tmp_path / "prepared")
+    again = few_preparation.run({"few": few}, tmp_path / "prepared").folders[0]
     assert again.fingerprint == few_prepared.fingerprint
     monkeypatch.setattr(records, "file_sha256", None)  # Nothing calls it any more.
-    few_preparation.run(few, tmp_path / "prepared")
+    few_preparation.run({"few": few}, tmp_path / "prepared").folders[0]
 
 
 def test_a_renamed_original_with_the_same_id_and_content_is_the_same(
@@ -278,14 +287,16 @@ def test_a_renamed_original_with_the_same_id_and_content_is_the_same(
     def read(data_dir):
         return [
             dataclasses.replace(one, path=one.path.with_suffix(".jpeg"))
-            for one in few_preparation.dataset.read(data_dir)
+            for one in few_preparation.datasets[0].read(data_dir)
         ]
 
     for path in few.glob("*.jpg"):
         path.rename(path.with_suffix(".jpeg"))
-    renamed = dataclasses.replace(few_preparation.dataset, read=read)
-    again = dataclasses.replace(few_preparation, dataset=renamed).run(
-        few, tmp_path / "prepared"
+    renamed = dataclasses.replace(few_preparation.datasets[0], read=read)
+    again = (
+        dataclasses.replace(few_preparation, datasets=[renamed])
+        .run({"few": few}, tmp_path / "prepared")
+        .folders[0]
     )
     assert again.fingerprint == few_prepared.fingerprint
     assert again.manifest["photographs"][0]["path"] == "a.jpeg"
@@ -293,22 +304,24 @@ def test_a_renamed_original_with_the_same_id_and_content_is_the_same(
 
 def test_two_photographs_of_one_id_are_refused(few_preparation, few, target):
     def read(data_dir):
-        known = few_preparation.dataset.read(data_dir)
+        known = few_preparation.datasets[0].read(data_dir)
         return [*known, dataclasses.replace(known[0], path=data_dir / "b.jpg")]
 
-    doubled = dataclasses.replace(few_preparation.dataset, read=read)
+    doubled = dataclasses.replace(few_preparation.datasets[0], read=read)
     with pytest.raises(
         ValueError,
         match=r"id of its own\. Received: 'few/a\.jpg' for .*a\.jpg, .*b\.jpg",
     ):
-        dataclasses.replace(few_preparation, dataset=doubled).run(few, target)
+        dataclasses.replace(few_preparation, datasets=[doubled]).run(
+            {"few": few}, target
+        )
     assert not target.exists()
 
 
 def test_a_wrong_layout_makes_no_folder(target, tmp_path):
-    preparation = prepare.Preparation(dataset=idrid.idrid())
-    with pytest.raises(ValueError, match="not IDRiD's folder"):
-        preparation.run(tmp_path, target)
+    preparation = prepare.Preparation(datasets=[idrid.idrid()])
+    with pytest.raises(ValueError, match="IDRiD lacks the folder"):
+        preparation.run({"idrid": tmp_path}, target)
     assert not target.exists()
 
 
@@ -360,7 +373,7 @@ def test_unreadable_photographs_are_all_named_with_reasons_when_the_rest_is_done
     with pytest.raises(
         ValueError, match=r"^5 of 7 photographs in .*few cannot be"
     ) as error:
-        few_preparation.run(spoiled, target)
+        few_preparation.run({"few": spoiled}, target).folders[0]
     message = str(error.value)
     listed = [line for line in message.splitlines() if line.startswith("  ")]
     for line, (name, (_, reason)) in zip(listed, BAD.items(), strict=True):
@@ -381,10 +394,10 @@ def test_after_mending_only_the_shard_of_the_photograph_is_made_again(
     good = (few / "d.jpg").read_bytes()
     (few / "d.jpg").write_bytes(half(good))
     with pytest.raises(ValueError, match=r"1 of 7 photographs"):
-        few_preparation.run(few, target)
+        few_preparation.run({"few": few}, target).folders[0]
     before = identities(target)
     (few / "d.jpg").write_bytes(good)
-    prepared = few_preparation.run(few, target)
+    prepared = few_preparation.run({"few": few}, target).folders[0]
     after = identities(target)
     name = f"{prepared.folder.name}/shard-0000{{}}-of-00003.tfrecord"
     for number, made_again in enumerate((False, True, False)):
@@ -396,7 +409,7 @@ def test_after_mending_only_the_shard_of_the_photograph_is_made_again(
 
 def test_a_config_can_skip_what_is_unreadable(few_preparation, spoiled, target, caplog):
     skipping = dataclasses.replace(few_preparation, skip_unreadable=True)
-    prepared = skipping.run(spoiled, target)
+    prepared = skipping.run({"few": spoiled}, target).folders[0]
     assert [one.id for one in prepared.photographs] == ["few/d.jpg", "few/g.jpg"]
     unreadable = prepared.manifest["unreadable"]
     assert [one["path"] for one in unreadable] == list(BAD)
@@ -411,10 +424,10 @@ def test_a_failed_preparation_is_finished_by_skipping_without_new_shards(
     few_preparation, spoiled, target
 ):
     with pytest.raises(ValueError, match=r"5 of 7 photographs"):
-        few_preparation.run(spoiled, target)
+        few_preparation.run({"few": spoiled}, target).folders[0]
     before = identities(target)
     skipping = dataclasses.replace(few_preparation, skip_unreadable=True)
-    skipping.run(spoiled, target)
+    skipping.run({"few": spoiled}, target).folders[0]
     after = identities(target)
     for path in before:
         if path.endswith(".tfrecord"):
@@ -425,33 +438,33 @@ def test_what_was_skipped_is_no_more_accepted_by_a_config_that_does_not_skip(
     few_preparation, spoiled, target
 ):
     skipping = dataclasses.replace(few_preparation, skip_unreadable=True)
-    folder = skipping.run(spoiled, target).folder
-    for data_dir in (spoiled, None):
-        skipping.run(data_dir, target)
+    folder = skipping.run({"few": spoiled}, target).folders[0].folder
+    for data_dirs in ({"few": spoiled}, {}):
+        skipping.run(data_dirs, target)
         with pytest.raises(
             ValueError,
             match=r"5 photographs are missing from (?s:.*)e\.jpg: .*20000x20000(?s:.*)"
             rf"Replace them, remove {folder} and prepare again, or go on without",
         ):
-            few_preparation.run(data_dir, target)
+            few_preparation.run(data_dirs, target)
 
 
 def test_unreadable_photographs_are_compared_with_what_they_were(
     few_preparation, spoiled, target
 ):
     skipping = dataclasses.replace(few_preparation, skip_unreadable=True)
-    skipping.run(spoiled, target)
+    skipping.run({"few": spoiled}, target).folders[0]
     for path in spoiled.glob("*.jpg"):
         os.utime(path, ns=(0, 0))
-    skipping.run(spoiled, target)
+    skipping.run({"few": spoiled}, target).folders[0]
     (spoiled / "c.jpg").write_bytes((spoiled / "d.jpg").read_bytes())
     with pytest.raises(ValueError, match=r"\n  few/c\.jpg is another file\nRestore"):
-        skipping.run(spoiled, target)
+        skipping.run({"few": spoiled}, target).folders[0]
 
 
 def test_a_png_named_jpg_is_read_by_its_content(few_preparation, few, target):
     Image.open(few / "a.jpg").save(few / "a.jpg", format="PNG")
-    prepared = few_preparation.run(few, target)
+    prepared = few_preparation.run({"few": few}, target).folders[0]
     expected, _ = fundus.prepare((few / "a.jpg").read_bytes(), 64)
     np.testing.assert_array_equal(prepared.read_image("few/a.jpg"), expected)
 
@@ -464,13 +477,13 @@ def test_leftovers_of_another_number_of_photographs_are_removed(
 ):
     (few / "a.jpg").write_bytes(b"")
     with pytest.raises(ValueError, match=r"1 of 7 photographs"):
-        few_preparation.run(few, target)
+        few_preparation.run({"few": few}, target).folders[0]
     (folder,) = target.iterdir()
     (folder / "shard-00002-of-00003.partial").write_bytes(b"cut off")
     (folder / "manifest.json.partial").write_text("{")
     for name in ("a.jpg", "f.jpg", "g.jpg"):
         remove(few, name)
-    few_preparation.run(few, target)
+    few_preparation.run({"few": few}, target).folders[0]
     assert sorted(path.name for path in folder.iterdir()) == [
         ".lock",
         "manifest.json",
@@ -485,11 +498,11 @@ def test_what_changed_since_an_interruption_is_made_again(
 ):
     (few / "g.jpg").write_bytes(b"")
     with pytest.raises(ValueError, match=r"1 of 7 photographs"):
-        few_preparation.run(few, target)
+        few_preparation.run({"few": few}, target).folders[0]
     change(few)
     skipping = dataclasses.replace(few_preparation, skip_unreadable=True)
-    prepared = skipping.run(few, target)
-    expected = {one.id: one.grade for one in few_preparation.dataset.read(few)}
+    prepared = skipping.run({"few": few}, target).folders[0]
+    expected = {one.id: one.grade for one in few_preparation.datasets[0].read(few)}
     for one in prepared.photographs:
         assert one.grade == expected[one.id]
         image, _ = fundus.prepare((few / one.path).read_bytes(), 64)
@@ -524,7 +537,7 @@ def test_memory_holds_a_few_photographs_however_many_there_are(
     monkeypatch.setattr(shards, "_to_example", count_written)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     many = dataset.Dataset(name="many", tree="", read=read)
-    dataclasses.replace(few_preparation, dataset=many).run(few, target)
+    dataclasses.replace(few_preparation, datasets=[many]).run({"many": few}, target)
     assert most == 8  # Four results a worker wait at most for the one to be written.
 
 
@@ -576,7 +589,7 @@ def test_a_full_disk_is_one_message_and_the_same_command_goes_on_when_there_is_r
     drawn = sorted((idrid_like / idrid.GRADING).rglob("*.jpg"))
     write_300_photographs(tmp_path / "idrid", drawn)
     gin_file = tmp_path / "few.gin"
-    gin_file.write_text("prepare.dataset = @idrid()\nprepare.image_size = 64\n")
+    gin_file.write_text("prepare.datasets = [@idrid()]\nprepare.image_size = 64\n")
     disk = tmp_path / "disk"
     disk.mkdir()
     command = shlex.join(
@@ -617,8 +630,10 @@ def test_a_full_disk_is_one_message_and_the_same_command_goes_on_when_there_is_r
     assert "Going on: 1 of 3 shards are made." in (tmp_path / "second.err").read_text()
     assert (tmp_path / "second.out").read_text().startswith("300 photographs, ")
 
-    preparation = prepare.Preparation(dataset=idrid.idrid(), image_size=64)
-    undisturbed = preparation.run(tmp_path / "idrid", tmp_path / "prepared")
+    preparation = prepare.Preparation(datasets=[idrid.idrid()], image_size=64)
+    undisturbed = preparation.run(
+        {"idrid": tmp_path / "idrid"}, tmp_path / "prepared"
+    ).folders[0]
     found = tmp_path / "second" / undisturbed.folder.name
     assert {path.name for path in found.iterdir()} == {
         path.name for path in undisturbed.folder.iterdir()

@@ -43,7 +43,8 @@ SCHEMA = {
     "split": tf.io.VarLenFeature(tf.string),
     "crop/left": tf.io.FixedLenFeature([], tf.int64),
     "crop/top": tf.io.FixedLenFeature([], tf.int64),
-    "crop/side": tf.io.FixedLenFeature([], tf.int64),
+    "crop/right": tf.io.FixedLenFeature([], tf.int64),
+    "crop/bottom": tf.io.FixedLenFeature([], tf.int64),
     "crop/width": tf.io.FixedLenFeature([], tf.int64),
     "crop/height": tf.io.FixedLenFeature([], tf.int64),
 }
@@ -79,7 +80,7 @@ def test_the_crop_and_the_originals_checksum_are_stored(parsed, few):
     for photograph_id, example in parsed.items():
         content = (few / photograph_id.removeprefix("few/")).read_bytes()
         _, crop = fundus.prepare(content, 64)
-        for name in ("left", "top", "side", "width", "height"):
+        for name in ("left", "top", "right", "bottom", "width", "height"):
             assert example[f"crop/{name}"].numpy() == getattr(crop, name)
         expected = hashlib.sha256(content).hexdigest()
         assert example["source/sha256"].numpy().decode() == expected
@@ -121,7 +122,7 @@ def test_a_full_disk_is_an_oserror_and_leaves_no_partial_file(
     with pytest.raises(
         OSError, match=r"Preparing into .* stopped: No space left on dev"
     ):
-        few_preparation.run(few, tmp_path / "prepared")
+        few_preparation.run({"few": few}, tmp_path / "prepared").folders[0]
     assert set(content(tmp_path / "prepared")) == {f"{folder_name(tmp_path)}/.lock"}
 
 
@@ -150,14 +151,14 @@ def test_a_killed_worker_is_a_readable_error_and_the_next_run_goes_on(
         match=r"photographs died at or shortly after .*\.jpg, perhaps for lack of "
         r"memory\. Finished shards are kept: run the same command again\.",
     ):
-        few_preparation.run(few, tmp_path / "prepared")
+        few_preparation.run({"few": few}, tmp_path / "prepared").folders[0]
     left = {path.name for path in (tmp_path / "prepared").rglob("shard-*")}
     assert {"shard-00000-of-00003.tfrecord", "shard-00000-of-00003.json"} <= left
     assert not any(name.startswith("shard-00002") for name in left)
     assert not any(name.endswith(".partial") for name in left)
 
     monkeypatch.setattr(shards, "_to_example", to_example)
-    prepared = few_preparation.run(few, tmp_path / "prepared")
+    prepared = few_preparation.run({"few": few}, tmp_path / "prepared").folders[0]
     records = {path.name for path in prepared.folder.glob("*.tfrecord")}
     for name in records:
         expected = (few_prepared_once.folder / name).read_bytes()
@@ -179,7 +180,7 @@ def test_a_pool_that_takes_no_more_work_is_the_same_readable_error(
     with pytest.raises(
         RuntimeError, match=r"photographs died, perhaps for lack of memory\. Finished"
     ):
-        few_preparation.run(few, tmp_path / "prepared")
+        few_preparation.run({"few": few}, tmp_path / "prepared").folders[0]
 
 
 def test_a_damaged_note_makes_its_shard_again(
@@ -189,12 +190,12 @@ def test_a_damaged_note_makes_its_shard_again(
     good = bad.read_bytes()
     bad.write_bytes(b"")
     with pytest.raises(ValueError, match=r"g\.jpg"):
-        few_preparation.run(few, tmp_path / "prepared")
+        few_preparation.run({"few": few}, tmp_path / "prepared").folders[0]
     folder = tmp_path / "prepared" / folder_name(tmp_path)
     (folder / "shard-00000-of-00003.json").write_text('{"photographs": [')
     (folder / "shard-00001-of-00003.json").write_text("{}")
     bad.write_bytes(good)
-    few_preparation.run(few, tmp_path / "prepared")
+    few_preparation.run({"few": few}, tmp_path / "prepared").folders[0]
     for number in range(3):
         name = f"shard-0000{number}-of-00003.tfrecord"
         expected = (few_prepared_once.folder / name).read_bytes()

@@ -41,7 +41,7 @@ def start(tiny, prepared, prepared_dir, idrid_like):
         bindings = loader.load(
             [str(gin_file)], lines, entry_points, experiment.ENTRY_POINTS
         )
-        folders = {"data_dir": idrid_like, "prepared_dir": prepared_dir} | where
+        folders = {"data_dirs": {"": idrid_like}, "prepared_dir": prepared_dir} | where
         return run_mode(
             experiment.Where(
                 run_dir=folder,
@@ -94,6 +94,7 @@ def test_a_run_leaves_what_the_design_promises(finished_once, prepared):
         "environment.json",
         "figures",
         "history.json",
+        "leakage.json",
         "ledger.jsonl",
         "metrics.json",
         "model.keras",
@@ -109,7 +110,7 @@ def test_a_run_leaves_what_the_design_promises(finished_once, prepared):
     assert f"in this run: 1. Everything is in {folder}." in said
     task = json.loads((folder / "task.json").read_text())
     assert task["task"]["class_names"] == ["not referable", "referable"]
-    assert task["dataset"] == "drawn"
+    assert task["datasets"] == ["drawn"]
     assert task["preparation"]["image_size"] == 64
     assert task["data_fingerprint"] == prepared.fingerprint
 
@@ -142,7 +143,7 @@ def test_the_same_command_on_a_finished_run_changes_no_file(
 
 def test_a_run_is_known_by_its_directory_alone(start, finished, finished_once):
     before = state(finished.parent)
-    said = start("run", finished, gin_file=finished / "config.gin", data_dir=None)
+    said = start("run", finished, gin_file=finished / "config.gin", data_dirs={})
     assert said == finished_once[1].replace(str(finished_once[0]), str(finished))
     assert state(finished.parent) == before
 
@@ -195,7 +196,7 @@ def test_changed_photographs_are_refused(start, finished, idrid_like, tmp_path):
     with pytest.raises(
         ValueError, match="begun with something else:\n  data_fingerprin"
     ):
-        start("run", finished, data_dir=data_dir, prepared_dir=folder)
+        start("run", finished, data_dirs={"": data_dir}, prepared_dir=folder)
     assert state(finished.parent) == before
 
 
@@ -360,7 +361,7 @@ def empty_photographs(idrid_like, tmp_path):
             else shutil.copy2(source, target)
         ),
     )
-    return {"data_dir": folder, "prepared_dir": tmp_path / "prepared"}
+    return {"data_dirs": {"": folder}, "prepared_dir": tmp_path / "prepared"}
 
 
 @pytest.mark.parametrize("line", MISTAKES)
@@ -393,7 +394,8 @@ def test_a_dry_run_writes_nothing_and_opens_no_photograph(
     if mode in ("run", "train"):
         folder = empty_photographs["prepared_dir"]
         assert said.startswith("Nothing is wrong with the config. The plan:\n")
-        assert f"Photographs: 52, {empty_photographs['data_dir']} -> {folder}" in said
+        data_dir = empty_photographs["data_dirs"][""]
+        assert f"Photographs: 52 of drawn, {data_dir} -> {folder}" in said
         assert "Training: 2 epochs, batches of 8, Adam, on 1 device(s)." in said
 
 
@@ -411,13 +413,13 @@ def test_a_dry_run_of_a_finished_run_says_that_nothing_is_left(start, finished):
 def test_a_dry_run_checks_the_layout_of_the_data_folder(start, tmp_path, mode):
     (tmp_path / "photo.jpg").touch()
     with pytest.raises(ValueError, match=r"Expected in .*:\n  B\. Disease Grading/"):
-        start(mode, tmp_path / "run", dry_run=True, data_dir=tmp_path)
+        start(mode, tmp_path / "run", dry_run=True, data_dirs={"": tmp_path})
 
 
 def test_a_mode_needs_only_what_it_uses(tmp_path, start, prepared):
     file = tmp_path / "only_photographs.gin"
     file.write_text(
-        "prepare.dataset = @idrid()\nidrid.name = 'drawn'\nprepare.image_size = 64\n"
+        "prepare.datasets = [@idrid()]\nidrid.name = 'drawn'\nprepare.image_size = 64\n"
     )
     assert "52 photographs" in start("prepare", tmp_path / "run", gin_file=file)
     with pytest.raises(statements.ConfigError, match=r"train\.\w+ has no value\. Bind"):

@@ -3,7 +3,7 @@ import dataclasses
 import keras
 import pytest
 
-from input_pipeline import photograph, pipeline, splits, tasks
+from input_pipeline import audit, photograph, pipeline, samplers, splits, tasks
 from input_pipeline.datasets import idrid
 from train import plan, recipe
 
@@ -28,7 +28,9 @@ def photographs(idrid_like):
 def check(photographs, task, splitter=None, names=("train", "valid", "test"), **stream):
     if splitter is None:
         splitter = splits.Splitter()
-    plan.check_labels(photographs, splitter, recipe_of(task, **stream), names)
+    plan.check_labels(
+        photographs, audit.Auditor(), splitter, recipe_of(task, **stream), names
+    )
 
 
 def test_what_fits_its_photographs_passes(photographs):
@@ -60,8 +62,9 @@ def test_too_many_folds_are_an_error(photographs):
 def test_a_split_without_photographs_is_an_error(photographs):
     training = [one for one in photographs if one.split == "train"]
     message = (
-        r"The dataset has no photographs in its split 'test'\. Check --data_dir, or "
-        r"take the split out of `evaluate\.splits`\."
+        r"There are no photographs in the split 'test'\. Check --data_dir, name a "
+        r"dataset that tests in `audit\.test_on`, or take the split out of "
+        r"`evaluate\.splits`\."
     )
     with pytest.raises(ValueError, match=message):
         check(training, tasks.referable(), batch_size=8)
@@ -87,7 +90,7 @@ def test_a_monitored_metric_that_validation_cannot_define_is_an_error(
 
 
 def test_a_batch_larger_than_an_epoch_is_an_error(photographs):
-    once = pipeline.every_photograph_once
+    once = samplers.every_photograph_once
     check(photographs, tasks.referable(), batch_size=32, sampler=once)
     message = (
         r"`training_stream\.batch_size` must not exceed the photographs of an epoch\. "
@@ -100,8 +103,8 @@ def test_a_batch_larger_than_an_epoch_is_an_error(photographs):
 def test_photographs_are_listed_from_the_data_folder_or_the_records(
     preparation, prepared, prepared_dir, idrid_like
 ):
-    read = plan.photographs(preparation, idrid_like, prepared_dir)
-    stored = plan.photographs(preparation, None, prepared_dir)
+    read = plan.photographs(preparation, {"drawn": idrid_like}, prepared_dir)
+    stored = plan.photographs(preparation, {}, prepared_dir)
     assert [one.id for one in read] == [one.id for one in stored]
     assert all(isinstance(one, photograph.Photograph) for one in stored)
 
@@ -109,7 +112,8 @@ def test_photographs_are_listed_from_the_data_folder_or_the_records(
 def test_without_photographs_the_way_out_is_named(preparation, tmp_path):
     message = (
         r"drawn-\w+ holds no prepared photographs\. Name the folder of the dataset "
-        r"'drawn' with --data_dir, or with --prepared_dir the one that holds them\."
+        r"'drawn', --data_dir=<folder>, or with --prepared_dir the one that holds "
+        r"them\."
     )
     with pytest.raises(ValueError, match=message):
-        plan.photographs(preparation, None, tmp_path)
+        plan.photographs(preparation, {}, tmp_path)

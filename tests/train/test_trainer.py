@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import pathlib
 import random
@@ -44,19 +45,14 @@ def tiny_recipe(**changes) -> recipe.Recipe:
     return recipe.Recipe(**settings | changes)
 
 
-@pytest.fixture
-def split(prepared):
-    return splits.Splitter().make(prepared.photographs, prepared.sha256)
-
-
-def train(a_recipe, prepared, split, run_dir):
-    training = trainer.Trainer(a_recipe, prepared.image_size)
-    training.train(prepared, split, run_dir)
+def train(a_recipe, audited, split, run_dir):
+    training = trainer.Trainer(a_recipe, audited.collection.image_size)
+    training.train(audited, split, run_dir)
     return training, json.loads((run_dir / "history.json").read_text())
 
 
-def test_training_writes_what_a_run_directory_promises(prepared, split, tmp_path):
-    training, history = train(tiny_recipe(), prepared, split, tmp_path)
+def test_training_writes_what_a_run_directory_promises(audited, split, tmp_path):
+    training, history = train(tiny_recipe(), audited, split, tmp_path)
     loaded = keras.models.load_model(tmp_path / "model.keras", compile=False)
     images = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3))
     np.testing.assert_array_equal(
@@ -69,25 +65,46 @@ def test_training_writes_what_a_run_directory_promises(prepared, split, tmp_path
     assert list((tmp_path / "tensorboard" / "valid").glob("events*"))
 
 
-def test_the_best_epoch_by_the_monitor_is_kept(prepared, split, tmp_path):
+def test_photographs_without_a_leakage_certificate_are_refused(
+    prepared, split, tmp_path
+):
+    training = trainer.Trainer(tiny_recipe(), 64)
+    message = r"Training takes photographs with a leakage certificate: an Audit"
+    with pytest.raises(ValueError, match=message):
+        training.train(prepared, split, tmp_path)
+
+
+def test_a_split_that_leaks_is_refused(audited, split, tmp_path):
+    leaking = dataclasses.replace(split, train=(*split.train, split.test[0]))
+    training = trainer.Trainer(tiny_recipe(), 64)
+    with pytest.raises(ValueError, match=rf"has {split.test[0]} in 'train'; the audit"):
+        training.train(audited, leaking, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_best_epoch_by_the_monitor_is_kept(audited, split, tmp_path):
     a_recipe = tiny_recipe(epochs=5, monitor="val_loss")
-    training, history = train(a_recipe, prepared, split, tmp_path)
+    training, history = train(a_recipe, audited, split, tmp_path)
     losses = [one["val_loss"] for one in history["epochs"]]
     assert history["best_epoch"] == int(np.argmin(losses)) + 1
-    validation = trainer._Validation(a_recipe, training.model, prepared, split.valid)
+    validation = trainer._Validation(
+        a_recipe, training.model, audited.collection, split.valid
+    )
     logs, _ = validation.run()
     assert logs["val_loss"] == pytest.approx(min(losses), rel=1e-6)
 
 
-def test_the_last_epoch_is_kept_when_asked_for(prepared, split, tmp_path):
+def test_the_last_epoch_is_kept_when_asked_for(audited, split, tmp_path):
     a_recipe = tiny_recipe(epochs=3, keep="last")
-    training, history = train(a_recipe, prepared, split, tmp_path)
-    validation = trainer._Validation(a_recipe, training.model, prepared, split.valid)
+    training, history = train(a_recipe, audited, split, tmp_path)
+    validation = trainer._Validation(
+        a_recipe, training.model, audited.collection, split.valid
+    )
     logs, _ = validation.run()
     assert logs["val_loss"] == pytest.approx(history["epochs"][-1]["val_loss"])
 
 
-def test_the_step_is_the_mean_gradient_of_the_batch(prepared):
+def test_the_step_is_the_mean_gradient_of_the_batch():
     """One SGD step against automatic differentiation written out by hand."""
     a_recipe = tiny_recipe(
         model=lambda **sizes: resnet_v2.resnet_v2(**sizes, widths=(4,), depths=(1,)),
@@ -117,8 +134,9 @@ def test_the_step_is_the_mean_gradient_of_the_batch(prepared):
     assert training.running()["loss"] == pytest.approx(float(loss), rel=1e-5)
 
 
-def test_two_replicas_train_as_one(prepared, split, tmp_path):
+def test_two_replicas_train_as_one(audited, split, tmp_path):
     """Mirrored over two logical processors, in a process of its own."""
+    prepared = audited.collection.folders[0].folder
     script = f"""
 import sys; sys.path.insert(0, {str(ROOT)!r})
 import pathlib, tensorflow as tf, numpy as np
@@ -127,10 +145,12 @@ tf.config.set_logical_device_configuration(
     cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 sys.path.insert(0, {str(pathlib.Path(__file__).parent)!r})
 import test_trainer as t
-from input_pipeline import records, splits
+from input_pipeline import audit, records, splits
 from models import resnet_v2
-prepared = records.Prepared(pathlib.Path({str(prepared.folder)!r}))
-split = splits.Splitter().make(prepared.photographs, prepared.sha256)
+prepared = records.Prepared(pathlib.Path({str(prepared)!r}))
+audited = audit.Audit(
+    records.Collection([prepared]), pathlib.Path({str(audited.folder)!r}))
+split = splits.Splitter().split(audited)
 mirrored = lambda: tf.distribute.MirroredStrategy(["cpu:0", "cpu:1"])
 for name, strategy in (("one", tf.distribute.get_strategy), ("two", mirrored)):
     recipe = t.tiny_recipe(strategy=strategy, keep="last", epochs=2,
@@ -138,7 +158,7 @@ for name, strategy in (("one", tf.distribute.get_strategy), ("two", mirrored)):
         model=lambda **sizes: resnet_v2.resnet_v2(
             **sizes, widths=(4,), depths=(1,), synchronized=True))
     training, history = t.train(
-        recipe, prepared, split, pathlib.Path({str(tmp_path)!r}) / name)
+        recipe, audited, split, pathlib.Path({str(tmp_path)!r}) / name)
     print(name, training.strategy.num_replicas_in_sync,
           *[one["loss"] for one in history["epochs"]])
 """
@@ -154,7 +174,7 @@ for name, strategy in (("one", tf.distribute.get_strategy), ("two", mirrored)):
 
 
 def test_divergence_stops_with_the_steps_and_keeps_the_good_checkpoint(
-    prepared, split, tmp_path
+    audited, split, tmp_path
 ):
     class Explode(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
@@ -166,7 +186,7 @@ def test_divergence_stops_with_the_steps_and_keeps_the_good_checkpoint(
     steps = 32 // 4
     message = rf"some step from {steps} to \d+ \(epoch 2\).*ckpt-{steps}\."
     with pytest.raises(trainer.NonFiniteLossError, match=message):
-        train(a_recipe, prepared, split, tmp_path)
+        train(a_recipe, audited, split, tmp_path)
     reader = tf.train.load_checkpoint(str(tmp_path / "checkpoints" / f"ckpt-{steps}"))
     for name, dtype in reader.get_variable_to_dtype_map().items():
         if dtype.is_floating:
@@ -175,7 +195,7 @@ def test_divergence_stops_with_the_steps_and_keeps_the_good_checkpoint(
 
 
 def test_a_run_stopped_within_an_epoch_goes_on_as_if_it_was_not(
-    prepared, split, tmp_path, monkeypatch
+    audited, split, tmp_path, monkeypatch
 ):
     """With a scheduler, which must not have its epoch begun twice."""
 
@@ -186,9 +206,9 @@ def test_a_run_stopped_within_an_epoch_goes_on_as_if_it_was_not(
         )
 
     monkeypatch.setattr(trainer, "CALL_SECONDS", 0.0)  # One step a call.
-    _, undisturbed = train(settings(), prepared, split, tmp_path / "undisturbed")
+    _, undisturbed = train(settings(), audited, split, tmp_path / "undisturbed")
 
-    stopped = trainer.Trainer(settings(), prepared.image_size)
+    stopped = trainer.Trainer(settings(), audited.collection.image_size)
     steps = stopped.train_steps
 
     def steps_until_power_fails(batches, count):
@@ -198,10 +218,10 @@ def test_a_run_stopped_within_an_epoch_goes_on_as_if_it_was_not(
 
     stopped.train_steps = steps_until_power_fails
     with pytest.raises(SystemExit):
-        stopped.train(prepared, split, tmp_path / "stopped")
+        stopped.train(audited, split, tmp_path / "stopped")
     latest = tf.train.latest_checkpoint(tmp_path / "stopped" / "checkpoints")
     assert latest.endswith("ckpt-11"), "in the middle of the second epoch"
-    _, resumed = train(settings(), prepared, split, tmp_path / "stopped")
+    _, resumed = train(settings(), audited, split, tmp_path / "stopped")
 
     rates = [one["learning_rate"] for one in resumed["epochs"]]
     assert rates == [one["learning_rate"] for one in undisturbed["epochs"]]
@@ -210,7 +230,7 @@ def test_a_run_stopped_within_an_epoch_goes_on_as_if_it_was_not(
 
 
 def test_what_fails_in_reading_ahead_is_said_in_its_own_words(
-    prepared, split, tmp_path, monkeypatch
+    audited, split, tmp_path, monkeypatch
 ):
     read = pipeline.OpenStream.batch
 
@@ -221,49 +241,49 @@ def test_what_fails_in_reading_ahead_is_said_in_its_own_words(
 
     monkeypatch.setattr(pipeline.OpenStream, "batch", fail_at_step_3)
     with pytest.raises(ValueError, match=r"^shard x: record 3 is damaged\.$"):
-        train(tiny_recipe(), prepared, split, tmp_path)
+        train(tiny_recipe(), audited, split, tmp_path)
 
 
-def test_early_stopping_ends_the_run(prepared, split, tmp_path):
+def test_early_stopping_ends_the_run(audited, split, tmp_path):
     stop = keras.callbacks.EarlyStopping("val_loss", patience=1, min_delta=1e6)
     a_recipe = tiny_recipe(callbacks=[stop], epochs=20)
-    _, history = train(a_recipe, prepared, split, tmp_path)
+    _, history = train(a_recipe, audited, split, tmp_path)
     assert len(history["epochs"]) == 2
 
 
-def test_the_last_k_checkpoints_are_kept(prepared, split, tmp_path):
+def test_the_last_k_checkpoints_are_kept(audited, split, tmp_path):
     a_recipe = tiny_recipe(epochs=6, checkpoint_every_epochs=2, keep_checkpoints=2)
-    train(a_recipe, prepared, split, tmp_path)
+    train(a_recipe, audited, split, tmp_path)
     kept = {one.stem for one in (tmp_path / "checkpoints").glob("*.index")}
     assert kept == {f"ckpt-{4 * 8}", f"ckpt-{6 * 8}"}
 
 
-def test_a_damaged_checkpoint_is_named(prepared, split, tmp_path):
-    train(tiny_recipe(), prepared, split, tmp_path)
+def test_a_damaged_checkpoint_is_named(audited, split, tmp_path):
+    train(tiny_recipe(), audited, split, tmp_path)
     (tmp_path / "model.keras").unlink()
     (data,) = (tmp_path / "checkpoints").glob("*.data*")
     data.write_bytes(data.read_bytes()[:1000])
     with pytest.raises(ValueError, match=r"checkpoint .*ckpt-16 cannot be read"):
-        train(tiny_recipe(), prepared, split, tmp_path)
+        train(tiny_recipe(), audited, split, tmp_path)
 
 
-def test_a_checkpoint_of_another_model_is_refused(prepared, split, tmp_path):
-    train(tiny_recipe(), prepared, split, tmp_path)
+def test_a_checkpoint_of_another_model_is_refused(audited, split, tmp_path):
+    train(tiny_recipe(), audited, split, tmp_path)
     other = tiny_recipe(
         model=lambda **sizes: resnet_v2.resnet_v2(**sizes, widths=(6,), depths=(1,))
     )
     with pytest.raises(ValueError, match="cannot be read"):
-        train(other, prepared, split, tmp_path)
+        train(other, audited, split, tmp_path)
 
 
 def test_a_monitor_that_validation_does_not_define_is_an_error(
-    prepared, split, tmp_path
+    audited, split, tmp_path
 ):
-    grades = {one.id: one.grade for one in prepared.photographs}
+    grades = {one.id: one.grade for one in audited.collection.photographs}
     healthy = tuple(one for one in split.valid if grades[one] < 2)
     poor = splits.Split(split.train, healthy, split.test, {})
     with pytest.raises(ValueError, match=r"`train.monitor` is 'val_auc'.*lack a class"):
-        train(tiny_recipe(monitor="val_auc"), prepared, poor, tmp_path)
+        train(tiny_recipe(monitor="val_auc"), audited, poor, tmp_path)
 
 
 def test_a_batch_that_devices_cannot_share_is_refused(monkeypatch):

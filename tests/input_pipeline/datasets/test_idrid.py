@@ -1,6 +1,7 @@
 import collections
 import csv
 import pathlib
+import shutil
 
 import cv2
 import pytest
@@ -180,7 +181,9 @@ def test_another_folder_is_an_error_with_the_expected_tree_and_what_was_found(tm
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "one.jpg").touch()
     (tmp_path / "readme.txt").touch()
-    with pytest.raises(ValueError, match="not IDRiD's folder") as error:
+    with pytest.raises(
+        ValueError, match=r"IDRiD lacks the folder .*/B\. Disease Grading\."
+    ) as error:
         read(tmp_path)
     expected, found = str(error.value).split("Found:")
     for line in idrid.TREE.strip().splitlines():
@@ -190,7 +193,8 @@ def test_another_folder_is_an_error_with_the_expected_tree_and_what_was_found(tm
 
 
 def test_a_folder_one_level_too_deep_is_an_error_that_shows_it(folder):
-    with pytest.raises(ValueError, match=r"no folder 'B\. Disease Grading'") as error:
+    missing = r"IDRiD lacks the folder .*Grading/B\. Disease Grading\."
+    with pytest.raises(ValueError, match=missing) as error:
         read(folder / GRADING)
     assert "1. Original Images/" in str(error.value).split("Found:")[1]
 
@@ -254,8 +258,8 @@ def test_a_grade_outside_0_to_4_is_an_error_that_names_the_line(folder, grade):
     replace(folder / TRAIN_LABELS, "IDRiD_002,0,", f"IDRiD_002,{grade},")
     with pytest.raises(
         ValueError,
-        match=rf"line 3: `Retinopathy grade` must be .*\[0, 1, 2, 3, 4\]. Received: "
-        rf"'{grade}'\. Correct this cell",
+        match=r"line 3: `Retinopathy grade` must be one of 0, 1, 2, 3, 4\. Received: "
+        rf"'{grade}'\. Correct this row\.",
     ):
         read(folder)
 
@@ -265,8 +269,8 @@ def test_an_edema_risk_outside_0_to_2_is_an_error_that_names_the_line(folder, ed
     replace(folder / TEST_LABELS, "IDRiD_002,1,1", f"IDRiD_002,1,{edema}")
     with pytest.raises(
         ValueError,
-        match=rf"line 3: `Risk of macular edema` must be .*\[0, 1, 2\]. Received: "
-        rf"'{edema}'",
+        match=r"line 3: `Risk of macular edema` must be one of 0, 1, 2\. Received: "
+        rf"'{edema}'\.",
     ):
         read(folder)
 
@@ -315,3 +319,56 @@ def test_two_files_for_one_photograph_are_an_error_that_names_both(folder):
     (folder / TRAIN / "IDRiD_002.png").touch()
     with pytest.raises(ValueError, match=r"IDRiD_002\.jpg and IDRiD_002\.png\. Remove"):
         read(folder)
+
+
+SEGMENTATION = pathlib.Path("A. Segmentation") / "1. Original Images"
+
+
+@pytest.fixture
+def segmentation(tmp_path):
+    """Two photographs and one in the layout of IDRiD's segmentation part."""
+    for half, numbers in (("a. Training Set", (1, 2)), ("b. Testing Set", (55,))):
+        (tmp_path / SEGMENTATION / half).mkdir(parents=True)
+        for number in numbers:
+            (tmp_path / SEGMENTATION / half / f"IDRiD_{number:02d}.jpg").touch()
+    return tmp_path
+
+
+def test_segmentation_photographs_have_no_label_and_no_split(segmentation):
+    photographs = idrid.idrid_segmentation().read(segmentation)
+    assert {one.id: one.path.name for one in photographs} == {
+        "idrid_segmentation/train/IDRiD_01": "IDRiD_01.jpg",
+        "idrid_segmentation/train/IDRiD_02": "IDRiD_02.jpg",
+        "idrid_segmentation/test/IDRiD_55": "IDRiD_55.jpg",
+    }
+    assert not any(one.labelled or one.split or one.patient for one in photographs)
+    assert {one.origin for one in photographs} == {"idrid_segmentation"}
+
+
+def test_the_segmentation_parts_testing_set_may_be_absent(segmentation):
+    shutil.rmtree(segmentation / SEGMENTATION / "b. Testing Set")
+    assert len(idrid.idrid_segmentation().read(segmentation)) == 2
+
+
+@pytest.mark.parametrize("half", ["a. Training Set", "b. Testing Set"])
+def test_an_empty_folder_of_the_segmentation_part_is_an_error(segmentation, half):
+    for path in (segmentation / SEGMENTATION / half).iterdir():
+        path.unlink()
+    with pytest.raises(ValueError, match=rf"{half} holds no photograph\.") as error:
+        idrid.idrid_segmentation().read(segmentation)
+    assert "IDRiD_55.jpg ...  (may be absent)" in str(error.value)
+
+
+def test_without_its_training_set_the_segmentation_part_is_an_error(segmentation):
+    shutil.rmtree(segmentation / SEGMENTATION / "a. Training Set")
+    with pytest.raises(ValueError, match=r"lacks the folder .*/a\. Training Set\."):
+        idrid.idrid_segmentation().read(segmentation)
+
+
+def test_the_real_segmentation_part_has_54_photographs(real_idrid):
+    photographs = idrid.idrid_segmentation(name="seg").read(real_idrid)
+    training = [one.id for one in photographs if one.id.startswith("seg/train/")]
+    assert training == [f"seg/train/IDRiD_{number:02d}" for number in range(1, 55)]
+    with open(real_idrid / "segmentation_to_grading.csv", newline="") as file:
+        known = [row[0] for row in csv.reader(file)][1:]
+    assert [one.rpartition("/")[2] for one in training] == known

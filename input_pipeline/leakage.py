@@ -1,0 +1,283 @@
+"""Which photographs would leak from one split into another, and what becomes of them.
+
+Pure functions of labels and of the copies that were found: nothing here reads a file.
+"""
+
+import collections
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
+
+from input_pipeline import photograph
+
+_LABELS = ("grade", "any_dr", "macular_edema")
+
+KINDS = ("byte_identical", "near_identical", "renamed")
+Kind = Literal["byte_identical", "near_identical", "renamed"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Copy:
+    """Two photographs that show the same picture.
+
+    Attributes:
+        first: Id of one.
+        second: Id of the other.
+        kind: How it is known: the same bytes, nearly the same pixels, or a name from
+            which a re-export was made.
+        distance: Mean absolute difference of the thumbnails, in grey levels; None
+            where only the names tell.
+    """
+
+    first: str
+    second: str
+    kind: Kind
+    distance: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Policy:
+    """What becomes of photographs that would leak.
+
+    A test photograph is never removed, and neither copies of it nor photographs of its
+    patient train or validate a model.
+
+    Attributes:
+        test_on: Names of datasets that only test, with all of their photographs.
+        copies: Of several copies with the same labels among the training photographs,
+            keep one or all.
+        conflicting_copies: Of copies whose labels contradict each other, leave out or
+            keep those among the training photographs.
+        must_agree: The labels that count as contradictory where they differ: those
+            that the experiment's task asks for.
+    """
+
+    test_on: Sequence[str] = ()
+    copies: Literal["keep_one", "keep_all"] = "keep_one"
+    conflicting_copies: Literal["leave_out", "keep_all"] = "leave_out"
+    must_agree: Sequence[str] = ("grade", "any_dr")
+
+    def __post_init__(self):
+        if not set(self.must_agree) <= set(_LABELS):
+            raise ValueError(
+                f"`audit.must_agree` must name some of {', '.join(_LABELS)}. "
+                f"Received: {self.must_agree!r}."
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class LeftOut:
+    """Why a photograph is in no split.
+
+    Attributes:
+        kind: "unlabelled"; "leak" where it belongs to a photograph that tests or
+            validates; "copy" of a training photograph that is kept; "conflict" between
+            the labels of copies.
+        reason: The same with ids, in words that follow the photograph's id.
+    """
+
+    kind: Literal["unlabelled", "leak", "copy", "conflict"]
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Decisions:
+    """What was decided about every photograph before any fold is made.
+
+    Attributes:
+        split: Id -> the split of those that stay; "train" where there is none yet.
+        left_out: Id -> why it is in no split.
+        groups: Id -> a name that is shared by photographs that may not be separated:
+            copies, and photographs of one patient.
+        disputed: Ids of the test photographs that have a copy with other labels.
+    """
+
+    split: Mapping[str, photograph.Split]
+    left_out: Mapping[str, LeftOut]
+    groups: Mapping[str, str]
+    disputed: Sequence[str]
+
+
+def decide(
+    photographs: Sequence[photograph.Photograph],
+    copies: Sequence[Copy],
+    policy: Policy,
+) -> Decisions:
+    """Decides what becomes of every photograph.
+
+    Args:
+        photographs: All of them, whatever their dataset and split.
+        copies: Which of them show the same picture.
+        policy: What becomes of those that would leak.
+
+    Returns:
+        The decisions.
+
+    Raises:
+        ValueError: `policy.test_on` names a dataset that is not there.
+    """
+    split = _official(photographs, policy.test_on)
+    same_picture = [(copy.first, copy.second) for copy in copies]
+    pictures = _components(photographs, same_picture)
+    groups = _components(photographs, same_picture + _of_one_patient(photographs))
+
+    left_out = {one.id: _unlabelled(one) for one in photographs if not one.labelled}
+    labelled = [one for one in photographs if one.labelled]
+    left_out |= _across_splits(labelled, split, pictures, groups)
+    disputed = []
+    for alike in _members(labelled, pictures):
+        if _conflict(alike, policy.must_agree):
+            disputed += [one.id for one in alike if split[one.id] == "test"]
+        training = [
+            one for one in alike if split[one.id] == "train" and one.id not in left_out
+        ]
+        if training:
+            left_out |= _within_training(training, policy)
+    stay = {key: name for key, name in split.items() if key not in left_out}
+    return Decisions(stay, left_out, groups, disputed)
+
+
+def contradiction(
+    one: photograph.Photograph,
+    other: photograph.Photograph,
+    must_agree: Sequence[str] = _LABELS,
+) -> str | None:
+    """How the labels of two copies contradict each other, in words.
+
+    Args:
+        one: A photograph.
+        other: A copy of it.
+        must_agree: The labels that are compared.
+
+    Returns:
+        As in "grade 1 and 2", or None where all labels that both have are the same.
+    """
+    for name in must_agree:
+        first, second = getattr(one, name), getattr(other, name)
+        if first is not None and second is not None and first != second:
+            return f"{name.replace('_', ' ')} {first} and {second}"
+    return None
+
+
+def _official(
+    photographs: Sequence[photograph.Photograph], test_on: Sequence[str]
+) -> dict[str, photograph.Split]:
+    """The publisher's split, "train" where there is none, "test" for `test_on`."""
+    origins = sorted({one.origin for one in photographs})
+    for name in test_on:
+        if name not in origins:
+            raise ValueError(
+                f"`audit.test_on` must name datasets of the experiment: {origins}. "
+                f"Received: {name!r}."
+            )
+    return {
+        one.id: "test" if one.origin in test_on else one.split or "train"
+        for one in photographs
+    }
+
+
+def _unlabelled(one: photograph.Photograph) -> LeftOut:
+    ungradable = one.gradable is False
+    reason = "ungradable, as its publisher says" if ungradable else "without any label"
+    return LeftOut("unlabelled", reason)
+
+
+def _of_one_patient(
+    photographs: Iterable[photograph.Photograph],
+) -> list[tuple[str, str]]:
+    """Links each photograph with the first of its patient."""
+    first: dict[tuple[str, str], str] = {}
+    return [
+        (first.setdefault((one.origin, one.patient), one.id), one.id)
+        for one in photographs
+        if one.patient is not None
+    ]
+
+
+def _across_splits(
+    photographs: Sequence[photograph.Photograph],
+    split: Mapping[str, photograph.Split],
+    pictures: Mapping[str, str],
+    groups: Mapping[str, str],
+) -> dict[str, LeftOut]:
+    """Id -> why, for what belongs to a photograph of a split that goes first."""
+    order = ("test", "valid", "train")
+    why = {}
+    for group in _members(photographs, groups):
+        owner = min((split[one.id] for one in group), key=order.index)
+        kept = [one for one in group if split[one.id] == owner]
+        copied = {pictures[one.id]: one.id for one in reversed(kept)}
+        fellows = {(one.origin, one.patient): one.id for one in reversed(kept)}
+        for one in group:
+            if split[one.id] == owner:
+                continue
+            patient = (one.origin, one.patient)
+            # Of all that links the two, the plainest is told.
+            if pictures[one.id] in copied:
+                reason = f"a copy of {copied[pictures[one.id]]}"
+            elif one.patient is not None and patient in fellows:
+                reason = f"of the same patient as {fellows[patient]}"
+            else:
+                reason = f"linked by copies and patients to {kept[0].id}"
+            name = "test" if owner == "test" else "validation"
+            why[one.id] = LeftOut("leak", f"{reason} of the {name} set")
+    return why
+
+
+def _within_training(
+    alike: Sequence[photograph.Photograph], policy: Policy
+) -> dict[str, LeftOut]:
+    """Id -> why, for copies of one picture that are all training photographs."""
+    conflict = _conflict(alike, policy.must_agree)
+    if conflict:
+        if policy.conflicting_copies == "keep_all":
+            return {}
+        why = LeftOut("conflict", f"copies contradict each other: {conflict}")
+        return {one.id: why for one in alike}
+    if policy.copies == "keep_all":
+        return {}
+    kept, *others = alike
+    return {
+        one.id: LeftOut("copy", f"a copy of {kept.id}, which is kept") for one in others
+    }
+
+
+def _conflict(
+    alike: Sequence[photograph.Photograph], must_agree: Sequence[str]
+) -> str | None:
+    """The first contradiction between copies, with their ids."""
+    for name in must_agree:
+        known = [one for one in alike if getattr(one, name) is not None]
+        for one in known[1:]:
+            if conflict := contradiction(known[0], one, [name]):
+                return f"{known[0].id} and {one.id}, {conflict}"
+    return None
+
+
+def _members(
+    photographs: Iterable[photograph.Photograph], names: Mapping[str, str]
+) -> list[list[photograph.Photograph]]:
+    """Photographs that share a name, list by list."""
+    members = collections.defaultdict(list)
+    for one in photographs:
+        members[names[one.id]].append(one)
+    return list(members.values())
+
+
+def _components(
+    photographs: Iterable[photograph.Photograph], links: Iterable[tuple[str, str]]
+) -> dict[str, str]:
+    """Id -> the first id of all that are linked with it, directly or by others."""
+    parent = {one.id: one.id for one in photographs}
+    place = {one: number for number, one in enumerate(parent)}
+
+    def root(one: str) -> str:
+        while parent[one] != one:
+            parent[one] = parent[parent[one]]
+            one = parent[one]
+        return one
+
+    for first, second in links:
+        one, other = sorted((root(first), root(second)), key=place.__getitem__)
+        parent[other] = one
+    return {one: root(one) for one in parent}
