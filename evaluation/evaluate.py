@@ -1,14 +1,24 @@
-"""Evaluation of a finished run: predictions, figures with intervals, pictures."""
+"""Evaluation of a trained model: predictions, a decision, figures with intervals."""
 
 import dataclasses
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 import gin
 import keras
 import numpy as np
 
-from evaluation import intervals, metrics, predict, table
+from evaluation import (
+    assessment,
+    decision,
+    intervals,
+    metrics,
+    predict,
+    predictions,
+    table,
+)
+from evaluation import operating_point as operating_points
 from input_pipeline import audit, images, records, shortcut, tasks
 from input_pipeline import splits as stored_splits
 from models import outputs
@@ -22,11 +32,20 @@ class Evaluator:
 
     Attributes:
         splits: Which splits, in this order.
+        operating_point: How the threshold is chosen, on the validation photographs.
+        calibrate: How probabilities are calibrated, on the same, or None.
+        prevalence: Share of the diseased for which PPV and NPV are given besides those
+            of the photographs at hand, 0-1 exclusive.
         resamples: Bootstrap resamples behind an interval.
         seed: Decides the resamples.
     """
 
     splits: Sequence[str] = ("valid", "test")
+    operating_point: operating_points.Rule = dataclasses.field(
+        default_factory=operating_points.Fixed
+    )
+    calibrate: decision.Method | None = "temperature"
+    prevalence: float | None = None
     resamples: int = 2000
     seed: int = 0
 
@@ -42,15 +61,23 @@ class Evaluator:
             raise ValueError(
                 f"`evaluate.seed` must be at least 0. Received: {self.seed}."
             )
-        if self.resamples < 100:
+        if self.prevalence is not None and not 0 < self.prevalence < 1:
             raise ValueError(
-                "`evaluate.resamples` must be at least 100 for its percentiles to mean "
-                f"anything. Received: {self.resamples}."
+                "`evaluate.prevalence` must be between 0 and 1, or None. "
+                f"Received: {self.prevalence}."
             )
+        intervals.check_settings(self.resamples, 0.95)
 
-    def description(self) -> dict:
+    def description(self) -> dict[str, Any]:
         """The settings, JSON-ready."""
-        return dataclasses.asdict(self) | {"splits": list(self.splits)}
+        return {
+            "splits": list(self.splits),
+            "operating_point": repr(self.operating_point),
+            "calibrate": self.calibrate,
+            "prevalence": self.prevalence,
+            "resamples": self.resamples,
+            "seed": self.seed,
+        }
 
     def evaluate(
         self,
@@ -60,8 +87,10 @@ class Evaluator:
         audited: audit.Audit,
         split: stored_splits.Split,
         folder: pathlib.Path,
-    ) -> dict:
-        """Predicts and scores; writes `predictions.csv`, `metrics.json`, `figures/`.
+    ) -> dict[str, Any]:
+        """Predicts, decides and scores.
+
+        Writes `decision.json`, `predictions.csv`, `figures/` and last `metrics.json`.
 
         Args:
             model: A trained model.
@@ -72,102 +101,131 @@ class Evaluator:
             folder: Where the results go.
 
         Returns:
-            Name of a split, or of a part of it -> figures with intervals, as in
-            `metrics.json`.
+            The content of `metrics.json`.
         """
+        folder.mkdir(parents=True, exist_ok=True)
         forward = predict.Forward(model)
         collection = audited.collection
-        predictions, results = [], {}
-        for name in self.splits:
-            ids = split[name]
-            labels = np.array(task.labels([collection.photograph(one) for one in ids]))
-            logits = forward(images.open(collection, ids))
-            one = predict.Predictions(
-                name, ids, labels, logits, output.probabilities(logits)
-            )
-            predictions.append(one)
-            metadata = _from_metadata_alone(task, collection, split, ids)
-            for part, chosen in _parts(one, split).items():
-                results[part] = self._score(one, chosen, task) | {
-                    "metadata_alone": _score_metadata(
-                        labels[chosen], metadata[chosen], task
-                    )
-                }
-        for one in predictions:
-            _draw(one, results[one.split], task, folder / "figures")
-        predict.write_csv(folder / "predictions.csv", predictions, task.class_names)
-        content = {"task": task.description(), "evaluation": self.description()}
-        records.write_json(folder / "metrics.json", content | results)
-        return results
 
-    def _score(
-        self, predictions: predict.Predictions, chosen: np.ndarray, task: tasks.Task
-    ) -> dict:
-        return intervals.score_with_intervals(
-            predictions.labels[chosen],
-            predictions.probabilities[chosen],
-            task.disease_classes,
+        def logits_of(name: str) -> np.ndarray:
+            return forward(images.open(collection, split[name]))
+
+        def labels_of(name: str) -> np.ndarray:
+            return np.array(
+                task.labels([collection.photograph(one) for one in split[name]])
+            )
+
+        validation = logits_of("valid")
+        decided = decision.choose(
+            self.operating_point,
+            self.calibrate,
+            task,
+            output,
+            labels_of("valid"),
+            validation,
+            chosen_on=f"{len(split.valid)} validation photographs",
+        )
+        said = []
+        for name in self.splits:
+            logits = validation if name == "valid" else logits_of(name)
+            one = predictions.Predictions(
+                split=name,
+                ids=split[name],
+                labels=labels_of(name),
+                probabilities=decided.probabilities(output, logits),
+                uncalibrated=output.probabilities(logits),
+                logits=logits,
+                metadata=_from_metadata_alone(task, collection, split, name),
+                known=describe(collection, split, split[name]),
+            )
+            said.append(one)
+        decided.save(folder)
+        predictions.write_csv(folder / "predictions.csv", said, task.class_names)
+        return self.write(said, task, decided, folder)
+
+    def write(
+        self,
+        said: Sequence[predictions.Predictions],
+        task: tasks.Task,
+        decided: decision.Decision,
+        folder: pathlib.Path,
+    ) -> dict[str, Any]:
+        """Scores predictions; writes `figures/` and last `metrics.json`.
+
+        Args:
+            said: Those of each split.
+            task: What they answer.
+            decided: The threshold.
+            folder: Where the results go.
+
+        Returns:
+            The content of `metrics.json`.
+        """
+        settings = assessment.Settings(
+            disease_classes=task.disease_classes,
+            threshold=decided.threshold,
+            prevalence=self.prevalence,
             resamples=self.resamples,
             seed=self.seed,
         )
+        content = {
+            "task": task.description(),
+            "evaluation": self.description(),
+            "decision": decided.description(),
+            "results": assessment.assess(said, settings),
+        }
+        for one in said:
+            _draw(one, content["results"][one.split], task, folder / "figures")
+        records.write_json(folder / "metrics.json", content)
+        return content
 
 
-def _parts(
-    predictions: predict.Predictions, split: stored_splits.Split
-) -> dict[str, np.ndarray]:
-    """A split as a whole, and the parts of it that are scored for themselves.
-
-    Returns:
-        Name -> bool array, which of the photographs are in it.
-    """
-    name, ids = predictions.split, np.array(predictions.ids)
-    parts = {name: np.ones(len(ids), bool)}
-    disputed = np.isin(ids, split.disputed)
-    if disputed.any() and not disputed.all():
-        parts[f"{name} without conflicts"] = ~disputed
-    origins = np.array([one.partition("/")[0] for one in predictions.ids])
-    if len(set(origins)) > 1:
-        parts |= {f"{name} of {one}": origins == one for one in np.unique(origins)}
-    return parts
+def describe(
+    collection: records.Collection, split: stored_splits.Split, ids: Sequence[str]
+) -> dict[str, list[str]]:
+    """What is known of photographs, as `predictions.KNOWN` lists it."""
+    photographs = [collection.photograph(one) for one in ids]
+    entries = [collection.entries[one] for one in ids]
+    disputed = set(split.disputed)
+    return {
+        "dataset": [one.origin for one in photographs],
+        "patient": [one.patient or "" for one in photographs],
+        "eye": [one.eye or "" for one in photographs],
+        "size": [f"{one['width']}x{one['height']}" for one in entries],
+        "brightness": [f"{one['quality']['brightness']:.1f}" for one in entries],
+        "sharpness": [f"{one['quality']['sharpness']:.4f}" for one in entries],
+        "disputed": ["1" if one in disputed else "" for one in ids],
+    }
 
 
 def _from_metadata_alone(
     task: tasks.Task,
     collection: records.Collection,
     split: stored_splits.Split,
-    ids: Sequence[str],
+    name: str,
 ) -> np.ndarray:
-    """What size, file type, camera and dataset tell of a photograph's class.
+    """What size, file type, camera and dataset tell of a split's photographs.
 
     Returns:
-        float64 array of shape `(len(ids), num_classes)`, 0-1.
+        float64 array of shape `(n, num_classes)`, 0-1.
     """
     train = [collection.photograph(one) for one in split.train]
     return shortcut.fit_predict(
         shortcut.columns(collection, split.train),
         np.array(task.labels(train)),
-        shortcut.columns(collection, ids),
+        shortcut.columns(collection, split[name]),
         num_classes=len(task.class_names),
     )
 
 
-def _score_metadata(
-    labels: np.ndarray, probabilities: np.ndarray, task: tasks.Task
-) -> dict:
-    scores = metrics.score(labels, probabilities, task.disease_classes)
-    return {name: scores[name].value for name in ("auc", "balanced_accuracy")}
-
-
 def _draw(
-    predictions: predict.Predictions,
-    scores: dict,
+    said: predictions.Predictions,
+    scores: dict[str, Any],
     task: tasks.Task,
     folder: pathlib.Path,
 ) -> None:
-    title = f"{predictions.split}: {task.rule}"
-    disease = metrics.disease_probability(
-        predictions.probabilities, task.disease_classes
-    )
+    title = f"{said.split}: {task.rule}"
+    disease = metrics.disease_probability(said.probabilities, task.disease_classes)
     auc = scores["metrics"]["auc"]
     interval = (auc["low"], auc["high"]) if auc.get("low") is not None else None
     pictures = {
@@ -175,35 +233,39 @@ def _draw(
             np.array(scores["confusion_matrix"]), task.class_names, title
         ),
         "roc": figures.roc(
-            np.isin(predictions.labels, task.disease_classes),
+            np.isin(said.labels, task.disease_classes),
             disease,
             title,
             interval=interval,
         ),
         "scores": figures.score_distribution(
-            predictions.labels,
+            said.labels,
             disease,
             task.class_names,
             title,
             disease_classes=task.disease_classes,
+            threshold=scores["threshold"],
         ),
     }
     for name, figure in pictures.items():
-        figures.save(figure, folder / f"{name}_{predictions.split}.png")
+        figures.save(figure, folder / f"{name}_{said.split}.png")
 
 
-def report(results: dict) -> str:
+def report(content: dict[str, Any]) -> str:
     """The tables of `metrics.json`, for the terminal."""
-    names = results["task"]["class_names"]
-    parts = [f"Task: {results['task']['rule']}"]
-    for part, scores in results.items():
-        if part in ("task", "evaluation"):
-            continue
+    names = content["task"]["class_names"]
+    point = content["decision"]["operating_point"]
+    texts = [
+        f"Task: {content['task']['rule']}",
+        f"Threshold {point['threshold']:.3f} on the probability of disease: "
+        f"{point['rule']}, chosen on {content['decision']['chosen_on']}.",
+    ]
+    for part, scores in content["results"].items():
+        texts.append(f"{part}\n{table.render(scores, names)}")
         alone = scores["metadata_alone"]
-        parts.append(f"{part}\n{table.render(scores, names)}")
-        if alone["auc"] is not None:
-            parts.append(
+        if alone is not None and alone["auc"] is not None:
+            texts.append(
                 f"Size, file type, camera and dataset alone: AUC {alone['auc']:.3f}, "
                 f"balanced accuracy {alone['balanced_accuracy']:.3f}."
             )
-    return "\n\n".join(parts)
+    return "\n\n".join(texts)

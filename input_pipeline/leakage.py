@@ -116,7 +116,7 @@ def decide(
     Raises:
         ValueError: `policy.test_on` names a dataset that is not there.
     """
-    split = _official(photographs, policy.test_on)
+    split = official(photographs, policy.test_on)
     same_picture = [(copy.first, copy.second) for copy in copies]
     pictures = _components(photographs, same_picture)
     groups = _components(photographs, same_picture + _of_one_patient(photographs))
@@ -159,10 +159,21 @@ def contradiction(
     return None
 
 
-def _official(
+def official(
     photographs: Sequence[photograph.Photograph], test_on: Sequence[str]
 ) -> dict[str, photograph.Split]:
-    """The publisher's split, "train" where there is none, "test" for `test_on`."""
+    """Id -> the publisher's split: "train" where there is none, "test" for `test_on`.
+
+    Args:
+        photographs: All of the experiment.
+        test_on: Names of datasets that only test.
+
+    Returns:
+        The split of every photograph, before anything is left out.
+
+    Raises:
+        ValueError: `test_on` names a dataset that is not there.
+    """
     origins = sorted({one.origin for one in photographs})
     for name in test_on:
         if name not in origins:

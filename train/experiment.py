@@ -7,6 +7,7 @@ photograph is opened.
 import collections
 import dataclasses
 import pathlib
+import re
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 
@@ -213,9 +214,7 @@ def _photographs(
 
 def _folders(preparation: prepare.Preparation, where: Where) -> list[pathlib.Path]:
     """The prepared folder of each dataset, there or not yet."""
-    return [
-        preparation.folder(one, where.prepared_dir) for one in preparation.datasets
-    ]
+    return [preparation.folder(one, where.prepared_dir) for one in preparation.datasets]
 
 
 def _prepared(folder: pathlib.Path) -> bool:
@@ -263,11 +262,12 @@ def _check_evaluator(run: run_dir.RunDir, evaluator: evaluate.Evaluator) -> None
 
 def _evaluation_name(evaluator: evaluate.Evaluator) -> str:
     """A folder for each setting, as in "valid-test" or "test-resamples-500"."""
-    parts = list(evaluator.splits)
+    parts, usual = list(evaluator.splits), evaluate.Evaluator()
     for field in dataclasses.fields(evaluator):
         value = getattr(evaluator, field.name)
-        if field.name != "splits" and value != field.default:
-            parts.append(f"{field.name}-{value}")
+        if field.name != "splits" and value != getattr(usual, field.name):
+            text = re.sub(r"[^\w.]+", "-", str(value)).strip("-")
+            parts.append(f"{field.name}-{text}")
     return "-".join(parts)
 
 
@@ -296,9 +296,7 @@ def _description(
 def _plan_preparation(preparation: prepare.Preparation, where: Where) -> str:
     """A line a dataset; raises if its folder is not as published."""
     data_dirs = preparation.name_folders(where.data_dirs)
-    counts = collections.Counter(
-        one.origin for one in _photographs(preparation, where)
-    )
+    counts = collections.Counter(one.origin for one in _photographs(preparation, where))
     lines = []
     for one, folder in zip(
         preparation.datasets, _folders(preparation, where), strict=True

@@ -47,7 +47,8 @@ def test_the_figures_are_scikit_learns_on_the_written_predictions(
         for row in rows
         for names in [[f"probability {one}" for one in evaluate_names()[2:]]]
     ]
-    written = json.loads((tmp_path / "metrics.json").read_text())["train"]["metrics"]
+    written = json.loads((tmp_path / "metrics.json").read_text())
+    written = written["results"]["train"]["metrics"]
     expected = {
         "accuracy": metrics.accuracy_score(labels, predicted),
         "balanced_accuracy": metrics.balanced_accuracy_score(labels, predicted),
@@ -87,7 +88,7 @@ def test_the_report_names_rule_splits_and_metrics(audited, split, model, tmp_pat
 
 
 def test_too_few_resamples_are_refused_before_anything_is_read():
-    with pytest.raises(ValueError, match=r"at least 100.*Received: 10\."):
+    with pytest.raises(ValueError, match=r"at least 100.*Received: resamples=10\."):
         evaluate.Evaluator(resamples=10)
 
 

@@ -1,5 +1,3 @@
-import csv
-
 import keras
 import numpy as np
 import pytest
@@ -40,38 +38,3 @@ def test_batches_do_not_change_a_prediction(prepared):
         predict.Forward(model, size)(photographs) for size in (1, 52)
     )
     np.testing.assert_allclose(one_by_one, together, rtol=1e-4)
-
-
-def test_the_csv_has_a_row_a_photograph_and_reads_back(tmp_path):
-    path = tmp_path / "predictions.csv"
-    predict.write_csv(
-        path,
-        [
-            predict.Predictions(
-                split,
-                [photograph_id],
-                np.array([label]),
-                np.array([logits], np.float32),
-                np.array([probabilities]),
-            )
-            for split, photograph_id, label, logits, probabilities in [
-                ("valid", "a", 1, [0.5, 1.5], [0.25, 0.75]),
-                ("test", "b", 0, [2.0, -1.0], [0.9, 0.1]),
-            ]
-        ],
-        class_names=("healthy, or nearly", "ill"),
-    )
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    assert rows[0] == {
-        "id": "a",
-        "split": "valid",
-        "label": "1",
-        "predicted": "1",
-        "probability healthy, or nearly": "0.25",
-        "probability ill": "0.75",
-        "logit 0": "0.5",
-        "logit 1": "1.5",
-    }
-    assert [row["predicted"] for row in rows] == ["1", "0"]
-    assert list(tmp_path.iterdir()) == [path]

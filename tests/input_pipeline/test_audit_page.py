@@ -18,6 +18,7 @@ POLICY = {
     "test_on": [],
     "copies": "keep_one",
     "conflicting_copies": "leave_out",
+    "must_agree": ["grade", "any_dr"],
     "near_identical": 2.5,
 }
 VOID = {"meta", "img", "br", "wbr", "link", "input"}
@@ -187,7 +188,7 @@ def rich():
                 "auc": 0.714,
                 "low": 0.6,
                 "high": 0.8,
-                "by_column": {"width": 0.71},
+                "by_column": {"width": 0.71, "format": 0.5},
                 "reason": None,
                 "photographs": 4,
             },
@@ -301,18 +302,31 @@ def test_copies_are_shown_gravest_first_with_what_became_of_them(rich):
         "Contradiction: grade 0 and 2. Near-identical, 1.26 grey levels apart.",
         "a/1 grade 0, edema 0 left out: contradicted by a copy",
         "a/2 grade 2, edema 1 left out: contradicted by a copy",
-        "On two sides of a split, with the same labels",
-        "On two sides of a split. Byte-identical.",
+        "On two sides of a split On two sides of a split. Byte-identical.",
         "a/4 grade 1 kept: valid",
         "b/2 grade 1 left out: would leak between splits",
-        "Within one split, with the same labels",
-        "Renamed.",
+        "Within one split Renamed.",
         "a/3 grade 4 kept: train",
         "b/1 any retinopathy kept: train",
         "What was left out",
     ]
     places = [copies.find(part) for part in parts]
     assert -1 not in places and places == sorted(places)
+
+
+def test_a_contradiction_across_splits_is_a_contradiction_first():
+    photographs = [one("few/1", grade=0, split="train")]
+    photographs += [one("few/2", grade=3, split="test"), one("few/3", grade=0)]
+    copies = [
+        ("few/1", "few/3", "renamed", None, None),
+        ("few/1", "few/2", "byte_identical", 0.0, "grade 0 and 3"),
+    ]
+    page = render([Shelf("few", photographs)], copies=copies)
+    order = "Labels contradict each other Contradiction: grade 0 and 3. On two sides"
+    assert order in page.text
+    assert "Within one split Renamed." in page.text
+    assert len(page.all("li", **{"class": "pair conflict"})) == 1
+    assert len(page.all("li", **{"class": "pair"})) == 1
 
 
 def test_a_pair_shows_the_two_photographs():
@@ -394,7 +408,7 @@ def test_metadata_are_told_as_sentences_and_as_shares(rich):
         "Grade >= 2: not estimated. Each label must be seen in two groups." in rich.text
     )
     alone = rich.tables["AUC of one property alone: any retinopathy"]
-    assert alone[1:] == [["width", "0.71"]]
+    assert alone[1:] == [["width", "0.71"], ["file type", "0.50"]]
     shares = rich.tables["Share of each grade by size"]
     # 400 x 300 has grades 0, 4, 1, 1, 1 and two without one.
     assert shares[1][1:] == ["20 %", "60 %", "0 %", "0 %", "20 %", "5", ""]
@@ -463,9 +477,10 @@ def test_unreadable_photographs_have_reasons_and_a_limit(rich, monkeypatch):
 def test_method_names_policy_comparison_and_fingerprints(rich):
     assert "which makes 28 pairs" in rich.text  # 8 * 7 / 2
     assert "differ by 2.5 grey levels or less" in rich.text
-    assert "Of copies with the same labels among those that train, one" in rich.text
+    assert "contradict each other where grade or any dr differs." in rich.text
+    assert "train and do not contradict each other: one is kept." in rich.text
+    assert "train and contradict each other: all are left out." in rich.text
     assert "a-fingerprint" in rich.text and "b-fingerprint" in rich.text
     other = POLICY | {"copies": "keep_all", "conflicting_copies": "keep_all"}
     page = render([plain(grade=0)], policy=other)
-    assert "All copies with the same labels" in page.text
-    assert "are kept although their labels contradict each other" in page.text
+    assert page.text.count("each other: all are kept, and stay together in fold") == 2

@@ -91,6 +91,7 @@ def test_a_run_leaves_what_the_design_promises(finished_once, prepared):
         "bindings.json",
         "checkpoints",
         "config.gin",
+        "decision.json",
         "environment.json",
         "figures",
         "history.json",
@@ -105,7 +106,7 @@ def test_a_run_leaves_what_the_design_promises(finished_once, prepared):
         "tensorboard",
     }
     assert said.startswith(
-        "Task: referable diabetic retinopathy: grade >= 2\n\nvalid\n"
+        "Task: referable diabetic retinopathy: grade >= 2\n\nThreshold 0.500 on the "
     )
     assert f"in this run: 1. Everything is in {folder}." in said
     task = json.loads((folder / "task.json").read_text())
