@@ -99,11 +99,11 @@ def ingest(
 def encode(image: np.ndarray, jpeg_quality: int | None) -> bytes:
     """Encodes a uint8 image of shape `(height, width, 3)`, RGB, 0-255; PNG if None."""
     if jpeg_quality is None:
-        # Differences to the neighbours and their repeats: on fundus photographs a tenth
-        # smaller than zlib level 6, in a tenth of its time, and quicker to read.
+        # Differences to the row above and their repeats: no larger on fundus
+        # photographs than zlib level 6, in a tenth of its time, and quicker to read.
         extension = ".png"
         options = [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
-        options += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_AVG]
+        options += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
     else:
         extension, options = ".jpg", [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality]
     _, encoded = cv2.imencode(
