@@ -161,11 +161,12 @@ def _run(where: Where, evaluator: evaluate.Evaluator | None) -> str:
     if not run.model.exists():
         training = trainer.Trainer(recipe, preparation.image_size)
     if where.dry_run:
+        split_of = auditor.decide(photographs).split
         return "\n".join(
             [
                 "Nothing is wrong with the config. The plan:",
                 _plan_preparation(preparation, where),
-                f"Validation: fold {splitter.fold} of {splitter.folds}.",
+                f"Validation: {splitter.validation(split_of)}.",
                 f"Task: {recipe.task.rule}.",
                 plan.training(training) if training else f"Trained: {run.model}.",
                 f"Results: {run.path}.",

@@ -398,6 +398,7 @@ def test_a_dry_run_writes_nothing_and_opens_no_photograph(
         data_dir = empty_photographs["data_dirs"][""]
         assert f"Photographs: 52 of drawn, {data_dir} -> {folder}" in said
         assert "Training: 2 epochs, batches of 8, Adam, on 1 device(s)." in said
+        assert "Validation: fold 0 of 5." in said
 
 
 def test_a_dry_run_of_a_finished_run_says_that_nothing_is_left(start, finished):
