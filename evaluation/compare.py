@@ -106,7 +106,10 @@ class Comparer:
             "photographs": len(aligned[0].predictions),
             "left_out": left_out,
             "notes": _notes(runs, self.split),
-            "folders": {run.name: str(run.folder) for run in runs},
+            "runs": {
+                run.name: {"folder": str(run.folder), "rule": run.task["rule"]}
+                for run in runs
+            },
             "questions": [self._compare(one, patients) for one in questions],
             "joint": [
                 dataclasses.asdict(

@@ -24,6 +24,8 @@ class Run:
     Attributes:
         name: What the comparison calls it.
         folder: Where it lies.
+        home: The directory of the run whose model spoke, which is another folder for
+            its further evaluations; None for other people's models.
         task: What it answers, as `tasks.Task.description` says it.
         threshold: Least probability of disease that it calls diseased, 0-1.
         predictions: What it said.
@@ -36,6 +38,7 @@ class Run:
 
     name: str
     folder: pathlib.Path
+    home: pathlib.Path | None
     task: Mapping[str, Any]
     threshold: float
     predictions: stored.Predictions
@@ -131,12 +134,18 @@ def read(run_dirs: Sequence[pathlib.Path], split: str) -> list[Run]:
             split, or damaged.
         FileNotFoundError: A folder holds no evaluated run.
     """
-    names = _names(run_dirs)
-    return [_read(*one, split) for one in zip(run_dirs, names, strict=True)]
+    _check_different(run_dirs)
+    runs = [_read(folder, split) for folder in run_dirs]
+    homes = [run.home or run.folder for run in runs]
+    # An evaluation is named as its run is, unless that is here twice.
+    named = homes if len(set(homes)) == len(homes) else [run.folder for run in runs]
+    return [
+        dataclasses.replace(run, name=name)
+        for run, name in zip(runs, _names(named), strict=True)
+    ]
 
 
-def _names(run_dirs: Sequence[pathlib.Path]) -> list[str]:
-    """The folders' paths without what all of them begin or end with."""
+def _check_different(run_dirs: Sequence[pathlib.Path]) -> None:
     if len(run_dirs) < 2:
         raise ValueError(
             "--mode=compare takes two or more runs, each with its own flag: "
@@ -149,7 +158,11 @@ def _names(run_dirs: Sequence[pathlib.Path]) -> list[str]:
                 "--run_dir must name different runs. Received: "
                 f"{first} and {second}, which are the same folder."
             )
-    parts = [one.resolve().parts for one in run_dirs]
+
+
+def _names(folders: Sequence[pathlib.Path]) -> list[str]:
+    """Their paths without what all of them begin or end with."""
+    parts = [one.resolve().parts for one in folders]
     while min(map(len, parts)) > 1 and len({one[0] for one in parts}) == 1:
         parts = [one[1:] for one in parts]
     while min(map(len, parts)) > 1 and len({one[-1] for one in parts}) == 1:
@@ -157,7 +170,7 @@ def _names(run_dirs: Sequence[pathlib.Path]) -> list[str]:
     return ["/".join(one) for one in parts]
 
 
-def _read(folder: pathlib.Path, name: str, split: str) -> Run:
+def _read(folder: pathlib.Path, split: str) -> Run:
     path = folder / "metrics.json"
     if not path.exists():
         raise FileNotFoundError(_why_missing(folder))
@@ -181,7 +194,17 @@ def _read(folder: pathlib.Path, name: str, split: str) -> Run:
     said = _predictions(folder / "predictions.csv", task, split)
     home = _home(folder, said)
     recipe, seed = _recipe(home, decided)
-    return Run(name, folder, task, threshold, said, _seen(home), recipe, seed)
+    return Run(
+        name=str(folder),
+        folder=folder,
+        home=home,
+        task=task,
+        threshold=threshold,
+        predictions=said,
+        seen=_seen(home),
+        recipe=recipe,
+        seed=seed,
+    )
 
 
 def _why_missing(folder: pathlib.Path) -> str:
@@ -232,9 +255,8 @@ def _home(folder: pathlib.Path, said: stored.Predictions) -> pathlib.Path | None
     """The directory of the run whose model spoke; None for other people's models."""
     if not said.logits.shape[1]:
         return None
-    above = folder.resolve().parents
     # `<run_dir>/<mode>/<name>/` is where other evaluations of a run lie.
-    for one in (folder, *above[1:2]):
+    for one in (folder.resolve(), *folder.resolve().parents[1:2]):
         if (one / "bindings.json").exists():
             return one
     return None

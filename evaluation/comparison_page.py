@@ -19,10 +19,9 @@ def render(result: Mapping[str, Any], drawn: Sequence[Mapping[str, Figure]]) -> 
     Returns:
         HTML in one file, figures included.
     """
-    names = list(result["folders"])
     return pages.render(
         "comparison.html",
-        names=names,
+        names=list(result["runs"]),
         result=result,
         metrics=result["settings"]["metrics"],
         pictures=[

@@ -115,7 +115,7 @@ def joint(entry: Mapping[str, Any]) -> str:
     if entry["low"] is None:
         interval = f"no interval: {entry['reason']}"
     return (
-        f"{first} ({entry['first_rule']}) and {second} ({entry['second_rule']}) both "
+        f"{first} ({entry['first_task']}) and {second} ({entry['second_task']}) both "
         f"right: {with_interval(entry)}, {entry['both_right']:,} of {n:,} photographs "
         f"({interval}). Only {first} right: {entry['only_first_right']:,}, only "
         f"{second}: {entry['only_second_right']:,}, neither: {entry['both_wrong']:,}."

@@ -19,8 +19,8 @@ class Joint:
     Attributes:
         first: Name of the first run.
         second: Name of the second.
-        first_rule: What the first was asked.
-        second_rule: What the second was asked.
+        first_task: Name of the task that the first answers.
+        second_task: Name of that of the second.
         both_right: On how many photographs both are right.
         only_first_right: On how many only the first is.
         only_second_right: On how many only the second is.
@@ -34,8 +34,8 @@ class Joint:
 
     first: str
     second: str
-    first_rule: str
-    second_rule: str
+    first_task: str
+    second_task: str
     both_right: int
     only_first_right: int
     only_second_right: int
@@ -91,8 +91,8 @@ def both_right(
     return Joint(
         first=first.name,
         second=second.name,
-        first_rule=first.task["rule"],
-        second_rule=second.task["rule"],
+        first_task=first.task["name"],
+        second_task=second.task["name"],
         both_right=int(both.sum()),
         only_first_right=int((one & ~other).sum()),
         only_second_right=int((~one & other).sum()),

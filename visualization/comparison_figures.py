@@ -19,7 +19,7 @@ _STYLES = ("-", (0, (5, 1.5)), (0, (1.5, 1)))
 
 # Inches.
 _WIDTH, _MARGIN = 3.7, 0.16
-_HEAD, _LINE, _BAR, _FOOT = 0.36, 0.15, 0.24, 0.42
+_HEAD, _LINE, _BAR, _FOOT = 0.42, 0.15, 0.24, 0.42
 
 _NAME = 24
 """Letters of a run's name that stand beside its numbers."""
@@ -99,8 +99,10 @@ def differences(
     for one, floor in zip(axes, noise.values(), strict=True):
         if floor is not None:
             limits = one.get_xlim()
-            band = np.clip([-floor["reach"], floor["reach"]], *limits)
-            one.axvspan(*band, color=figures.FAINT, alpha=0.55, lw=0, zorder=0)
+            one.axvspan(
+                -floor["reach"], floor["reach"], color=figures.FAINT, alpha=0.55
+            )
+            one.set_xlim(limits)
             one.set_xlabel("grey: what two seeds can differ by", size=8)
             one.xaxis.label.set_color(figures.INK)
     return figure
@@ -179,7 +181,7 @@ def _forest(
         title = table.label(name)
         if name in scoring.LOWER_IS_BETTER:
             title += " (less is better)"
-        axes.set_title(title, size=10, loc="left", color=figures.INK, pad=5)
+        axes.set_title(title, size=10, loc="left", color=figures.INK, pad=8)
         axes.set(ylim=(0, height), yticks=[])
         axes.grid(axis="x", color=figures.FAINT, lw=0.5)
         axes.locator_params(axis="x", nbins=5)
