@@ -43,9 +43,8 @@ def test_the_page_is_one_file_and_escapes_names(page):
 
 
 def test_each_difference_has_its_sentence_and_answer(read):
-    items = [text for text in read.text.split("Does it mean anything? ")[1:]]
     # Three pairs of the first question, two metrics each.
-    assert len(items) == 6
+    assert read.text.count("Does it mean anything?") == 6
     assert read.text.count("so this is noise. Does it mean anything? No.") == 2
     assert "Does it mean anything? Yes." in read.text
 

@@ -99,7 +99,7 @@ def test_without_two_groups_the_roc_figure_says_so():
     labels = 0 * LABELS
     scorer = scoring.Scorer(labels, probabilities(0), (1,), threshold=0.5)
     figure = comparison_figures.roc({"a": scorer}, scores(labels, a=0))
-    assert "undefined: no photograph with the\ndisease" in words(figure)
+    assert "undefined: no photograph with\nthe disease" in words(figure)
 
 
 def test_long_names_get_the_room_they_need():
