@@ -72,7 +72,8 @@ def assess(
         Name of a split or of a part of one ("test without conflicts", "test of idrid")
         -> what `intervals.score_with_intervals` returns, and with it
         `at_even_odds`, `uncalibrated`, `reliability`, `referral`, `subgroups`,
-        `per_patient` and `metadata_alone`; JSON-ready.
+        `per_patient` and `metadata_alone`, and `referral_by` where there were several
+        answers; JSON-ready.
     """
     return {
         name: _score(one.take(chosen), settings)
@@ -99,6 +100,7 @@ def parts(predictions: stored.Predictions) -> dict[str, np.ndarray]:
 
 
 def _score(predictions: stored.Predictions, settings: Settings) -> dict[str, Any]:
+    """The figures of predictions at one threshold."""
     labels, probabilities = predictions.labels, predictions.probabilities
     scorer = settings.scorer(labels, probabilities)
     disease = scorer.disease_probability
@@ -106,7 +108,7 @@ def _score(predictions: stored.Predictions, settings: Settings) -> dict[str, Any
         predictions.uncalibrated, settings.disease_classes
     )
     entropy = uncertainty.entropy(probabilities)
-    return intervals.score_with_intervals(
+    scores = intervals.score_with_intervals(
         labels,
         probabilities,
         settings.disease_classes,
@@ -133,6 +135,12 @@ def _score(predictions: stored.Predictions, settings: Settings) -> dict[str, Any
         if predictions.metadata is None
         else _values(settings, labels, predictions.metadata, _METADATA, argmax=True),
     }
+    if predictions.disagreement:
+        scores["referral_by"] = {
+            name: uncertainty.referral_curve(scorer, values, "balanced_accuracy")
+            for name, values in predictions.disagreement.items()
+        }
+    return scores
 
 
 def _values(
