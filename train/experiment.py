@@ -16,7 +16,7 @@ import keras
 from absl import logging
 
 from configs import statements
-from evaluation import evaluate
+from evaluation import decision, evaluate
 from input_pipeline import audit, doctor, photograph, prepare, records, splits
 from train import checkpoints, plan, run_dir, trainer
 from train import recipe as recipes
@@ -80,6 +80,7 @@ def evaluate_mode(where: Where) -> str:
     preparation = _configured(prepare.Preparation)
     auditor = _configured(audit.Auditor)
     recipe = _configured(recipes.Recipe)
+    decision.check_method(evaluator.calibrate, recipe.output)
     run = run_dir.RunDir(where.run_dir)
     run.check_config(where.bindings)
     if not run.model.exists():
@@ -147,6 +148,8 @@ def _run(where: Where, evaluator: evaluate.Evaluator | None) -> str:
     auditor = _configured(audit.Auditor)
     splitter = _configured(splits.Splitter)
     recipe = _configured(recipes.Recipe)
+    if evaluator is not None:
+        decision.check_method(evaluator.calibrate, recipe.output)
     run.check_config(where.bindings)
     if run.finished and evaluator is not None:
         _check_evaluator(run, evaluator)
