@@ -13,8 +13,8 @@ from scipy import optimize, special
 
 from models import outputs
 
-# 1 / sigma. Below the first, values say next to nothing about the grade.
-_SLOPES = (0.01, 1e3)
+_LEAST_SLOPE = 1e-6
+"""1 / sigma of values that say next to nothing about the grade."""
 
 _LEAST_GAP = 1e-6
 """Between neighbouring cut points, in sigmas: they rise strictly."""
@@ -68,10 +68,11 @@ def fit(
 ) -> CutPoints:
     """The cut points and sigma at which the labels are most likely.
 
-    Beside the photographs, one of each class counts that lies at its own number and has
-    the grades that the output gives that number before any fit. So a class without
-    photographs keeps its place between its neighbours, and faultless values do not
-    shrink sigma to 0; of hundreds of photographs it decides next to nothing.
+    A straight line through the photographs says where on the scale each class lies.
+    There one more photograph of each counts, with the grades that the output gives it
+    before any fit. So a class without photographs keeps its place between its
+    neighbours, and faultless values do not shrink sigma to 0; beside hundreds of
+    photographs that decides next to nothing.
 
     Args:
         labels: int array of shape `(n,)`, 0 to `num_classes - 1`.
@@ -92,9 +93,16 @@ def fit(
             "`labels` must have shape `(n,)` and `logits` `(n, 1)`, `n` at least 1. "
             f"Received: {labels.shape} and {logits.shape}."
         )
+    intercept, unit = _line(labels, logits[:, 0])
+    if unit <= 0:
+        raise ValueError(
+            f"No cut points fit these {len(labels)} photographs: the values do not "
+            "rise with the grades. Train longer, or leave calibration out."
+        )
     # The photographs, and then for each class as many more as there are grades.
     numbers = np.arange(num_classes)
-    values = np.concatenate([logits[:, 0], np.repeat(numbers, num_classes)])
+    values = (logits[:, 0] - intercept) / unit
+    values = np.concatenate([values, np.repeat(numbers, num_classes)])
     grades = np.concatenate([labels, np.tile(numbers, num_classes)])
     usual = probabilities(numbers[:, np.newaxis])
     weights = np.concatenate([np.ones(len(labels)), usual.ravel()])
@@ -108,16 +116,19 @@ def fit(
         args=(values, grades, weights),
         jac=True,
         method="L-BFGS-B",
-        bounds=[_SLOPES, (None, None), *[(_LEAST_GAP, None)] * gaps],
+        bounds=[(_LEAST_SLOPE, None), (None, None), *[(_LEAST_GAP, None)] * gaps],
         options={"ftol": 1e-14, "gtol": 1e-9, "maxiter": 10_000, "maxfun": 20_000},
     )
-    slope, thresholds = result.x[0], np.cumsum(result.x[1:])
-    if slope <= 1.01 * _SLOPES[0]:
-        raise ValueError(
-            f"No cut points fit these {len(labels)} photographs: the values do not "
-            "rise with the grades. Train longer, or leave calibration out."
-        )
-    return CutPoints(tuple((thresholds / slope).tolist()), float(1 / slope))
+    sigma = unit / result.x[0]
+    cuts = intercept + sigma * np.cumsum(result.x[1:])
+    return CutPoints(tuple(cuts.tolist()), float(sigma))
+
+
+def _line(labels: np.ndarray, values: np.ndarray) -> tuple[float, float]:
+    """Intercept and slope of a value in the grade; the slope is 1 of one grade."""
+    off = labels - labels.mean()
+    slope = off @ values / (off @ off) if off.any() else 1.0
+    return values.mean() - slope * labels.mean(), slope
 
 
 def _loss(

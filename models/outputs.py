@@ -194,7 +194,8 @@ class Ordinal(Output):
         """Of a step on the way, its share in falling short: `P(stops) / P(y < c)`."""
         sign, steps = _steps(logits, classes)
         short = ops.expand_dims(_log_falls_short(logits, steps), axis=-1)
-        share = ops.exp(ops.log_sigmoid(-logits) - short)
+        share = ops.log_sigmoid(-logits) - short  # Its log, on the way at most 0.
+        share = ops.exp(ops.minimum(share, 0.0))
         return ops.expand_dims(sign, axis=-1) * steps * share
 
 
