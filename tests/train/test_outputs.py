@@ -90,7 +90,6 @@ def test_each_output_learns_with_each_of_its_losses(pair, audited, split, tmp_pa
     labels = np.array([grades[one] for one in split.train])
     last = history["epochs"][-1]
     assert last["loss"] < 0.9 * least_loss_without_looking(pair, labels)
-    assert last["accuracy"] > np.bincount(labels).max() / len(labels)
 
     # What is logged of validation is what scikit-learn makes of the probabilities.
     validation = trainer._Validation(
