@@ -26,6 +26,7 @@ _OURS = (
     "input_pipeline.samplers",
     "input_pipeline.splits",
     "input_pipeline.tasks",
+    "models.losses",
     "models.outputs",
     "models.resnet_v2",
     "train.recipe",
@@ -42,7 +43,11 @@ _KERAS = {
         keras.optimizers.schedules.CosineDecay,
         keras.optimizers.schedules.PiecewiseConstantDecay,
     ),
-    "keras.losses": (keras.losses.SparseCategoricalCrossentropy,),
+    "keras.losses": (
+        keras.losses.Huber,
+        keras.losses.MeanSquaredError,
+        keras.losses.SparseCategoricalCrossentropy,
+    ),
     "keras.callbacks": (
         keras.callbacks.EarlyStopping,
         keras.callbacks.ReduceLROnPlateau,

@@ -39,7 +39,8 @@ class Evaluator:
     Attributes:
         splits: Which splits, in this order.
         operating_point: How the threshold is chosen, on the validation photographs.
-        calibrate: How probabilities are calibrated, on the same, or None.
+        calibrate: How probabilities are calibrated, on the same, or None: one of the
+            output's `calibrations`.
         prevalence: Share of the diseased for which PPV and NPV are given besides those
             of the photographs at hand, 0-1 exclusive.
         resamples: Bootstrap resamples behind an interval.

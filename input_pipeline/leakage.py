@@ -10,7 +10,8 @@ from typing import Literal
 
 from input_pipeline import photograph
 
-_LABELS = ("grade", "any_dr", "macular_edema")
+LABELS = {"grade": "grade", "any_dr": "any DR", "macular_edema": "macular edema"}
+"""The labels that copies can contradict each other in, and what a reader calls them."""
 
 KINDS = ("byte_identical", "near_identical", "renamed")
 Kind = Literal["byte_identical", "near_identical", "renamed"]
@@ -58,9 +59,9 @@ class Policy:
     must_agree: Sequence[str] = ("grade", "any_dr")
 
     def __post_init__(self):
-        if not set(self.must_agree) <= set(_LABELS):
+        if not set(self.must_agree) <= set(LABELS):
             raise ValueError(
-                f"`audit.must_agree` must name some of {', '.join(_LABELS)}. "
+                f"`audit.must_agree` must name some of {', '.join(LABELS)}. "
                 f"Received: {self.must_agree!r}."
             )
 
@@ -170,7 +171,7 @@ def known_to_model(
 def contradiction(
     one: photograph.Photograph,
     other: photograph.Photograph,
-    must_agree: Sequence[str] = _LABELS,
+    must_agree: Sequence[str] = tuple(LABELS),
 ) -> str | None:
     """How the labels of two copies contradict each other, in words.
 
@@ -185,7 +186,7 @@ def contradiction(
     for name in must_agree:
         first, second = getattr(one, name), getattr(other, name)
         if first is not None and second is not None and first != second:
-            return f"{name.replace('_', ' ')} {first} and {second}"
+            return f"{LABELS[name]} {first} and {second}"
     return None
 
 

@@ -82,6 +82,7 @@ def evaluate_mode(where: Where) -> str:
     preparation = _configured(prepare.Preparation)
     auditor = _configured(audit.Auditor)
     recipe = _configured(recipes.Recipe)
+    decision.check_method(evaluator.calibrate, recipe.output)
     others, where = _others(evaluator, preparation, where)
     run = run_dir.RunDir(where.run_dir)
     run.check_config(where.bindings)
@@ -175,6 +176,7 @@ def _run(where: Where, evaluator: evaluate.Evaluator | None) -> str:
     recipe = _configured(recipes.Recipe)
     others = None
     if evaluator is not None:
+        decision.check_method(evaluator.calibrate, recipe.output)
         others, where = _others(evaluator, preparation, where)
     run.check_config(where.bindings)
     if run.finished and evaluator is not None:

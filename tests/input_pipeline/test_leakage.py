@@ -112,7 +112,7 @@ def test_other_labels_than_the_grade_can_contradict_too():
     left_out = decide(photographs, pair, must_agree=["macular_edema"]).left_out
     assert left_out["a/1"].reason.endswith("a/1 and a/2, macular edema 0 and 1")
     left_out = decide(photographs, copy("a/1", "a/3")).left_out
-    assert left_out["a/3"].reason.endswith("a/1 and a/3, any dr False and True")
+    assert left_out["a/3"].reason.endswith("a/1 and a/3, any DR False and True")
 
 
 def test_what_only_one_of_two_copies_tells_is_no_contradiction():
