@@ -2,8 +2,7 @@
 
 import pathlib
 import textwrap
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -13,28 +12,20 @@ from matplotlib.backends import backend_agg
 from matplotlib.figure import Figure
 
 from evaluation import metrics
-from evaluation import table as metrics_table
 
 # Okabe and Ito (2008): told apart under every common colour blindness.
 HEALTHY_COLOR = "#0072B2"
 DISEASE_COLOR = "#D55E00"
 INK = "#1a1a1a"
 FAINT = "#d0d0d0"
-_DIM = "#5f5f5f"
+DIM = "#5f5f5f"
 
 # Blues runs evenly from light to dark in one hue; absent rows are grey.
 _SHARES = colormaps["Blues"]
 _ABSENT = (0.93, 0.93, 0.93, 1.0)
 
-# Validation's metrics that run from 0 (chance or worse) to 1.
-_LEARNT = {
-    "val_auc": HEALTHY_COLOR,
-    "val_balanced_accuracy": DISEASE_COLOR,
-    "val_quadratic_kappa": "#009E73",
-}
-
-_DOT = {"ls": "", "marker": "o", "ms": 7, "mec": "white", "clip_on": False}
-_DASHES = (0, (4, 3))
+DOT = {"ls": "", "marker": "o", "ms": 7, "mec": "white", "clip_on": False}
+DASHES = (0, (4, 3))
 _GAP = 6
 _TITLE_HEIGHT = 22
 _BACKGROUND = 16
@@ -98,263 +89,6 @@ def confusion_matrix(
     return figure
 
 
-def roc(
-    labels: np.ndarray,
-    disease_probability: np.ndarray,
-    title: str,
-    *,
-    interval: tuple[float, float] | None = None,
-    threshold: float | None = None,
-    width: float = 5.4,
-) -> Figure:
-    """Draws the ROC curve, with its area in the legend.
-
-    Where one of the two groups is absent there is no curve, and the figure says so.
-
-    Args:
-        labels: bool or int array of shape `(n,)`; true or 1 is diseased.
-        disease_probability: float array of shape `(n,)`, 0-1.
-        title: Shown above.
-        interval: Lower and upper end of the area's 95 % interval.
-        threshold: Probability from which a photograph counts as diseased; a dot marks
-            what it does.
-        width: Of the figure, in inches; 3.6 fits a phone.
-
-    Returns:
-        The figure.
-
-    Raises:
-        ValueError: If labels and probabilities differ in shape or are out of range.
-    """
-    levels, table = _score_table(labels, disease_probability)
-    figure, axes = _square_axes(width, title, "1 - specificity", "sensitivity")
-    try:
-        area = metrics.auc(table)
-    except metrics.UndefinedMetricError as reason:
-        axes.text(0.5, 0.5, f"undefined: {reason}", ha="center", color=INK)
-        return figure
-    # A threshold that falls past every score in turn, from the highest.
-    passed = np.cumsum(table[:, ::-1], axis=1) / table.sum(axis=1, keepdims=True)
-    rates = np.concatenate([np.zeros((2, 1)), passed], axis=1)
-    axes.fill_between(rates[0], rates[1], color=HEALTHY_COLOR, alpha=0.08, lw=0)
-    text = _with_interval("AUC", area, interval)
-    axes.plot(*rates, color=HEALTHY_COLOR, lw=2, label=text, solid_joinstyle="miter")
-    axes.plot([0, 1], [0, 1], color=_DIM, lw=1, ls=_DASHES, label="chance")
-    if threshold is not None:
-        point = rates[:, np.sum(levels >= threshold)]
-        axes.plot(
-            *point, color=DISEASE_COLOR, label=f"threshold {threshold:.3f}", **_DOT
-        )
-    _score_legend(axes, table, "lower right")
-    return figure
-
-
-def precision_recall(
-    labels: np.ndarray,
-    disease_probability: np.ndarray,
-    title: str,
-    *,
-    interval: tuple[float, float] | None = None,
-    threshold: float | None = None,
-    width: float = 5.4,
-) -> Figure:
-    """Draws positive predictive value against sensitivity, as the steps they are.
-
-    The area, average precision, is in the legend. Chance scores the share of the
-    diseased, so curves compare only where that share is the same. Where one of the two
-    groups is absent there is no curve, and the figure says so.
-
-    Args:
-        labels: bool or int array of shape `(n,)`; true or 1 is diseased.
-        disease_probability: float array of shape `(n,)`, 0-1.
-        title: Shown above.
-        interval: Lower and upper end of the area's 95 % interval.
-        threshold: Probability from which a photograph counts as diseased; a dot marks
-            what it does, unless nobody is called diseased.
-        width: Of the figure, in inches; 3.6 fits a phone.
-
-    Returns:
-        The figure.
-
-    Raises:
-        ValueError: If labels and probabilities differ in shape or are out of range.
-    """
-    levels, table = _score_table(labels, disease_probability)
-    figure, axes = _square_axes(width, title, "sensitivity", "PPV")
-    try:
-        area = metrics.average_precision(table)
-    except metrics.UndefinedMetricError as reason:
-        axes.text(0.5, 0.5, f"undefined: {reason}", ha="center", color=INK)
-        return figure
-    n_healthy, n_diseased = table.sum(axis=1)
-    # A threshold that falls past every score in turn, from the highest.
-    healthy, diseased = np.cumsum(table[:, ::-1], axis=1)
-    recall, precision = diseased / n_diseased, diseased / (healthy + diseased)
-    # The value of a step is reached at its end: no line joins two points.
-    x, y = np.repeat(np.append(0, recall), 2)[1:-1], np.repeat(precision, 2)
-    axes.fill_between(x, y, color=HEALTHY_COLOR, alpha=0.08, lw=0)
-    text = _with_interval("PR AUC", area, interval)
-    axes.plot(x, y, color=HEALTHY_COLOR, lw=2, label=text, solid_joinstyle="miter")
-    share = n_diseased / (n_healthy + n_diseased)
-    chance = f"chance, {share:.3f}"
-    axes.axhline(share, color=_DIM, lw=1, ls=_DASHES, label=chance)
-    called = np.sum(levels >= threshold) if threshold is not None else 0
-    if called:
-        point = [recall[called - 1]], [precision[called - 1]]
-        axes.plot(
-            *point, color=DISEASE_COLOR, label=f"threshold {threshold:.3f}", **_DOT
-        )
-    _score_legend(axes, table, "lower left")
-    return figure
-
-
-def reliability(
-    bins: Sequence[Mapping[str, Any]],
-    title: str,
-    *,
-    before: Sequence[Mapping[str, Any]] | None = None,
-    width: float = 5.4,
-) -> Figure:
-    """Draws the share of the diseased against the probability that was said.
-
-    On the diagonal a probability means what it says. Bars are intervals of the shares;
-    below stands how many photographs each bin has.
-
-    Args:
-        bins: As `calibration.reliability` returns them.
-        title: Shown above.
-        before: The same before a calibration, drawn behind.
-        width: Of the figure, in inches; 3.6 fits a phone.
-
-    Returns:
-        The figure.
-    """
-    figure, axes = _square_axes(width, title, "", "share with the disease")
-    figure.set_size_inches(width, 1.3 * width)
-    axes.plot([0, 1], [0, 1], color=_DIM, lw=1, ls=_DASHES, label="as it should be")
-    for some, label, look in (
-        (before or (), "before calibration", {"marker": "s", "mfc": "white"}),
-        (bins, "reported", {"marker": "o", "color": HEALTHY_COLOR, "mec": "white"}),
-    ):
-        filled = [one for one in some if one["n"]]
-        if not filled:
-            continue
-        x = [one["mean_probability"] for one in filled]
-        shares = [one["observed"] for one in filled]
-        style = {"color": _DIM, "ls": "", "ms": 6, "clip_on": False} | look
-        if some is bins:
-            ends = [one["low"] for one in filled], [one["high"] for one in filled]
-            axes.vlines(x, *ends, color=HEALTHY_COLOR, lw=1.4, alpha=0.5)
-        axes.plot(x, shares, label=label, **style)
-    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
-    axes.tick_params(labelbottom=False)
-    counts = _panel_below(figure, axes)
-    counts.bar(
-        [one["start"] for one in bins],
-        [one["n"] for one in bins],
-        width=[one["end"] - one["start"] for one in bins],
-        align="edge",
-        color=HEALTHY_COLOR,
-        alpha=0.45,
-    )
-    counts.set_xlabel("said probability of disease", color=INK)
-    counts.set_ylabel("photographs", color=INK)
-    counts.yaxis.set_major_locator(ticker.MaxNLocator(3, integer=True))
-    return figure
-
-
-def referral(
-    curve: Mapping[str, Any], name: str, title: str, *, width: float = 5.4
-) -> Figure:
-    """Draws what a metric becomes when the least certain photographs are referred.
-
-    Args:
-        curve: As `uncertainty.referral_curve` returns it.
-        name: The metric's name for a reader.
-        title: Shown above.
-        width: Of the figure, in inches; 3.6 fits a phone.
-
-    Returns:
-        The figure.
-    """
-    figure, axes = _plain_axes(width, 0.8 * width, title)
-    axes.xaxis.set_major_locator(ticker.MultipleLocator(0.1))
-    axes.xaxis.set_major_formatter(ticker.PercentFormatter(1, 0, symbol=" %"))
-    axes.set_xlabel("photographs referred, the least certain first", color=INK)
-    axes.set_ylabel(f"{name} of the others", color=INK)
-    axes.grid(axis="y", color=FAINT, lw=0.5)
-    axes.set_xlim(0, curve["referred"][-1])
-    values = np.array([np.nan if one is None else one for one in curve["value"]])
-    if np.isnan(values).all():
-        middle = 0.5 * curve["referred"][-1]
-        axes.text(middle, 0.5, f"{name} is undefined", ha="center", color=INK)
-        return figure
-    if not np.isnan(values[0]):
-        axes.axhline(values[0], color=_DIM, lw=1, ls=_DASHES, label="nobody referred")
-    axes.plot(curve["referred"], values, color=HEALTHY_COLOR, lw=2, label=name)
-    axes.plot([], [], ls="", label=f"{curve['n'][-1]:,} photographs left at the end")
-    low = min(np.nanmin(values), 0.9)
-    axes.set_ylim(low - 0.15 * (1 - low), 1 + 0.05 * (1 - low))
-    axes.legend(loc="lower right", frameon=False, fontsize=9)
-    return figure
-
-
-def learning_curves(
-    epochs: Sequence[Mapping[str, float]],
-    title: str,
-    *,
-    kept: int,
-    width: float = 6.4,
-) -> Figure:
-    """Draws the loss of training and validation and, below it, validation's metrics.
-
-    An epoch whose metric was undefined leaves a gap.
-
-    Args:
-        epochs: Names and values of each epoch; `val_` marks what is of validation.
-        title: Shown above.
-        kept: The epoch, from 1, whose weights the model has; a line marks it.
-        width: Of the figure, in inches; 3.6 fits a phone.
-
-    Returns:
-        The figure.
-    """
-    figure, axes = _plain_axes(width, max(4.6, 0.8 * width), title)
-    metric_axes = figure.add_subplot(2, 1, 2, sharex=axes)
-    axes.set_subplotspec(metric_axes.get_gridspec()[0])
-    numbers = np.arange(1, len(epochs) + 1)
-
-    def draw(where: Axes, name: str, color: str, label: str) -> None:
-        values = [one.get(name, np.nan) for one in epochs]
-        if np.isfinite(values).any():
-            marker = "o" if len(epochs) < 10 else None
-            style = {"lw": 1.2, "marker": marker, "ms": 4, "alpha": 0.9}
-            where.plot(numbers, values, color=color, label=label, **style)
-
-    draw(axes, "loss", HEALTHY_COLOR, "training")
-    draw(axes, "val_loss", DISEASE_COLOR, "validation")
-    for name, color in _LEARNT.items():
-        label = metrics_table.label(name.removeprefix("val_"))
-        draw(metric_axes, name, color, label)
-    for one in (axes, metric_axes):
-        _style(one)
-        one.grid(color=FAINT, lw=0.5)
-        one.axvline(kept, color=INK, lw=1, ls=_DASHES)
-        if one.get_legend_handles_labels()[0]:
-            one.legend(loc="best", edgecolor="none", framealpha=0.85, fontsize=8)
-    losses = [
-        one[name] for one in epochs for name in ("loss", "val_loss") if name in one
-    ]
-    if losses and min(losses) > 0 and max(losses) > 20 * min(losses):
-        axes.set_yscale("log")
-    axes.set_ylabel("loss", color=INK)
-    axes.tick_params(labelbottom=False)
-    metric_axes.set_ylabel("validation", color=INK)
-    metric_axes.set_xlabel(f"epoch; dashed: {kept:,}, which is kept", color=INK)
-    metric_axes.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True))
-    return figure
-
-
 def score_distribution(
     labels: np.ndarray,
     disease_probability: np.ndarray,
@@ -388,8 +122,8 @@ def score_distribution(
     """
     labels, disease_probability = np.asarray(labels), np.asarray(disease_probability)
     num_classes = len(class_names)
-    _check_scores(labels, disease_probability, num_classes)
-    figure, axes = _plain_axes(width, 1.7 + 0.62 * num_classes, title)
+    check_scores(labels, disease_probability, num_classes)
+    figure, axes = plain_axes(width, 1.7 + 0.62 * num_classes, title)
     axes.set_xlabel("predicted probability of disease")
     # Bins of 0.02 need thousands of photographs to be more than noise.
     edges = np.linspace(0, 1, 21 if len(labels) < 2000 else 51)
@@ -407,15 +141,15 @@ def score_distribution(
         heights = base + 0.82 * counts / counts.max()
         axes.stairs(heights, edges, baseline=base, fill=True, color=color, alpha=0.35)
         axes.stairs(heights, edges, baseline=base, color=color, lw=1.2)
-        axes.plot(np.median(values), base, color=color, **_DOT)
+        axes.plot(np.median(values), base, color=color, **DOT)
     keys = [
         patches.Patch(color=HEALTHY_COLOR, alpha=0.6, label="without the disease"),
         patches.Patch(color=DISEASE_COLOR, alpha=0.6, label="with the disease"),
-        lines.Line2D([], [], color=_DIM, label="median", **_DOT),
+        lines.Line2D([], [], color=DIM, label="median", **DOT),
     ]
     if threshold is not None:
         label = f"threshold {threshold:.2f}"
-        keys.append(axes.axvline(threshold, color=INK, lw=1, ls=_DASHES, label=label))
+        keys.append(axes.axvline(threshold, color=INK, lw=1, ls=DASHES, label=label))
     figure.legend(
         handles=keys,
         loc="outside lower center",
@@ -525,7 +259,7 @@ def _draw_cell(
     )
     style = {"ha": "center", "transform": inches}
     if count == 0:
-        figure.text(x, y, "0", va="center", size=13, color=_DIM, **style)
+        figure.text(x, y, "0", va="center", size=13, color=DIM, **style)
         return
     percent = 100 * count / total
     # Rounding must not turn a few mistakes into none, or one success into all.
@@ -546,7 +280,17 @@ def _legible(ground: np.ndarray) -> str:
     return "white" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.05 else "black"
 
 
-def _plain_axes(width: float, height: float, title: str) -> tuple[Figure, Axes]:
+def plain_axes(width: float, height: float, title: str) -> tuple[Figure, Axes]:
+    """A figure with one panel in this project's look.
+
+    Args:
+        width: Of the figure, in inches.
+        height: Of the figure, in inches.
+        title: Shown above, in as many lines as it needs.
+
+    Returns:
+        The figure and its panel.
+    """
     figure = Figure(figsize=(width, height), dpi=100, facecolor="white")
     figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.1)
     axes = figure.add_subplot()
@@ -554,68 +298,16 @@ def _plain_axes(width: float, height: float, title: str) -> tuple[Figure, Axes]:
     axes.set_title("\n".join(lines_of_title), size=12, color=INK, pad=8)
     axes.xaxis.set_major_locator(ticker.MultipleLocator(0.2))
     axes.grid(axis="x", color=FAINT, lw=0.5)
-    _style(axes)
+    style_axes(axes)
     return figure, axes
 
 
-def _square_axes(width: float, title: str, x: str, y: str) -> tuple[Figure, Axes]:
-    """Axes from 0 to 1 in both directions, with a margin for lines at their ends."""
-    figure, axes = _plain_axes(width, width, title)
-    axes.set_xlabel(x, color=INK)
-    axes.set_ylabel(y, color=INK)
-    axes.set(xlim=(-0.015, 1.015), ylim=(-0.015, 1.015), aspect="equal")
-    axes.grid(color=FAINT, lw=0.5)
-    return figure, axes
-
-
-def _panel_below(figure: Figure, axes: Axes) -> Axes:
-    """A low second panel with the same horizontal axis."""
-    grid = figure.add_gridspec(2, 1, height_ratios=(4, 1))
-    axes.set_subplotspec(grid[0])
-    axes.set_aspect("auto")
-    panel = figure.add_subplot(grid[1], sharex=axes)
-    _style(panel)
-    return panel
-
-
-def _style(axes: Axes) -> None:
+def style_axes(axes: Axes) -> None:
+    """Gives a panel this project's look."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[:].set_color(INK)
     axes.tick_params(colors=INK, labelsize=9)
     axes.set_axisbelow(True)
-
-
-def _score_table(
-    labels: np.ndarray, disease_probability: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """The different scores, rising, and how many healthy and diseased have each."""
-    diseased, disease_probability = np.asarray(labels), np.asarray(disease_probability)
-    _check_scores(diseased, disease_probability, 2)
-    levels, ranks = np.unique(disease_probability, return_inverse=True)
-    table = metrics.score_table(diseased, ranks, len(levels))
-    # Rounding may leave 0-1; whoever compares with a threshold clips.
-    return np.clip(levels, 0, 1), table
-
-
-def _score_legend(axes: Axes, table: np.ndarray, where: str) -> None:
-    n_healthy, n_diseased = table.sum(axis=1)
-    axes.legend(
-        loc=where,
-        frameon=False,
-        fontsize=9,
-        title=f"{n_diseased:,} diseased, {n_healthy:,} healthy",
-        title_fontsize=9,
-        alignment="left",
-    )
-
-
-def _with_interval(
-    name: str, value: float, interval: tuple[float, float] | None
-) -> str:
-    text = f"{name} {value:.3f}"
-    if interval is not None:
-        text += f" ({interval[0]:.3f} to {interval[1]:.3f})"
-    return text
 
 
 def _write(grid: np.ndarray, text: str, left: int, baseline: int, width: int) -> None:
@@ -632,9 +324,19 @@ def _write(grid: np.ndarray, text: str, left: int, baseline: int, width: int) ->
     cv2.putText(grid, line, (left, baseline), font, scale, color, 1, cv2.LINE_AA)
 
 
-def _check_scores(
+def check_scores(
     labels: np.ndarray, disease_probability: np.ndarray, num_classes: int
 ) -> None:
+    """Refuses what cannot be drawn.
+
+    Args:
+        labels: int or bool array of shape `(n,)`, 0 to `num_classes - 1`.
+        disease_probability: float array of shape `(n,)`, 0-1.
+        num_classes: How many classes there are.
+
+    Raises:
+        ValueError: If shapes differ, or a value is out of range.
+    """
     if labels.ndim != 1 or labels.shape != disease_probability.shape:
         raise ValueError(
             "`labels` and `disease_probability` must both have shape `(n,)`. Received: "
