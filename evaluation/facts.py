@@ -5,13 +5,13 @@ import functools
 import json
 import pathlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from evaluation import assessment, predictions, table
-from input_pipeline import audit, photograph, records
+from input_pipeline import audit, photograph, records, splits
 
 _SPLITS = ("test", "valid", "train")
 _HEADLINES = ("sensitivity", "specificity", "auc", "balanced_accuracy")
@@ -21,33 +21,36 @@ _HEADLINES = ("sensitivity", "specificity", "auc", "balanced_accuracy")
 class Facts:
     """An evaluated run, read from its files.
 
-    What a run does not have is empty: predictions of somebody else's model have neither
-    a history nor a config.
+    What there is not is None: predictions of somebody else's model have neither a
+    history nor a config, and perhaps nobody has the photographs.
 
     Attributes:
-        name: The run's name, that of its directory.
+        name: The run's name, that of its directory, and the evaluation's if it is one
+            of several.
         content: What `metrics.json` holds.
         said: Split -> its predictions.
         audited: The photographs, with their audit.
-        history: What `history.json` holds, or None.
-        config: The gin text of the run, or None.
-        environment: Where it was started, an entry a start.
+        split: Which photographs trained, validated and tested.
+        history: What `history.json` holds.
+        config: The gin text of the run.
+        operative_config: The same with all defaults that were used.
+        environment: Where it was started, an entry a start; empty where unknown.
         ledger: Readings of the test photographs, an entry each; None where nobody
             kept one.
-        trained: What the model was trained for (`task.json`), or None.
-        predictions_sha256: Checksum of `predictions.csv`, hexadecimal.
+        trained: What the model was trained for (`task.json`).
     """
 
     name: str
     content: Mapping[str, Any]
     said: Mapping[str, predictions.Predictions]
-    audited: audit.Audit
+    audited: audit.Audit | None
+    split: splits.Split | None
     history: Mapping[str, Any] | None
     config: str | None
+    operative_config: str | None
     environment: Sequence[Mapping[str, Any]]
     ledger: Sequence[Mapping[str, Any]] | None
     trained: Mapping[str, Any] | None
-    predictions_sha256: str
 
     @property
     def task(self) -> Mapping[str, Any]:
@@ -63,6 +66,16 @@ class Facts:
     def class_names(self) -> list[str]:
         """In the order of the labels."""
         return self.task["class_names"]
+
+    @property
+    def class_labels(self) -> list[str]:
+        """The class names; grades, whose names are bare adjectives, with numbers."""
+        return _numbered(self.class_names) if self.are_grades else self.class_names
+
+    @property
+    def are_grades(self) -> bool:
+        """Whether the classes are the five grades."""
+        return tuple(self.class_names) == photograph.GRADES
 
     @property
     def disease_classes(self) -> tuple[int, ...]:
@@ -122,6 +135,21 @@ class Facts:
         return [*_HEADLINES, *more]
 
     @property
+    def metric_groups(self) -> list[tuple[str, list[str]]]:
+        """Titles and names: metrics of the classes, then of the disease alone."""
+        names = list(self.scores["metrics"])
+        if len(self.class_names) == 2:
+            return [("", names)]
+        first = names.index("sensitivity")
+        return [("Of the classes", names[:first]), ("Of the disease", names[first:])]
+
+    @property
+    def methods(self) -> list[str]:
+        """The methods behind the headline's intervals."""
+        entries = self.scores["metrics"].values()
+        return sorted({one["method"] for one in entries if one.get("method")})
+
+    @property
     def test_readings(self) -> int | None:
         """How often the test photographs were read; None where nobody counted."""
         return None if self.ledger is None else len(self.ledger)
@@ -137,10 +165,18 @@ class Facts:
             The name.
         """
         if name.startswith("recall_"):
-            return f"recall of {self.class_names[int(name.removeprefix('recall_'))]}"
+            return f"recall of {self.class_labels[int(name.removeprefix('recall_'))]}"
         if name.endswith("_at_prevalence"):
             return f"{table.label(name[:3])} at prevalence {scores['prevalence']:g}"
         return table.label(name)
+
+    def photograph(self, photograph_id: str) -> photograph.Photograph | None:
+        """A photograph's published labels; None where nobody has the photograph."""
+        if self.audited is None:
+            return None
+        collection = self.audited.collection
+        known = photograph_id in collection.entries
+        return collection.photograph(photograph_id) if known else None
 
     def by_grade(
         self, part: str
@@ -158,29 +194,31 @@ class Facts:
             disease, and whether they are grades.
         """
         said = self.parts[part]
-        own = said.labels, self.class_names, self.disease_classes, False
-        if tuple(self.class_names) == photograph.GRADES:
-            names = [f"{number} {name}" for number, name in enumerate(self.class_names)]
-            return said.labels, names, self.disease_classes, True
-        collection = self.audited.collection
-        grades = [collection.photograph(one).grade for one in said.ids]
+        own = said.labels, self.class_labels, self.disease_classes, self.are_grades
+        if self.are_grades:
+            return own
+        photographs = [self.photograph(one) for one in said.ids]
+        grades = [one and one.grade for one in photographs]
         diseased = np.isin(said.labels, self.disease_classes)
         meaning: dict[int, bool] = {}
         for grade, ill in zip(grades, diseased.tolist(), strict=True):
             if grade is None or meaning.setdefault(grade, ill) != ill:
                 return own
-        names = [f"{number} {name}" for number, name in enumerate(photograph.GRADES)]
         ill = tuple(grade for grade, ill in sorted(meaning.items()) if ill)
-        return np.array(grades), names, ill, True
+        return np.array(grades), _numbered(photograph.GRADES), ill, True
 
 
-def read(folder: pathlib.Path, run: pathlib.Path, audited: audit.Audit) -> Facts:
+def read(
+    folder: pathlib.Path,
+    run: pathlib.Path | None = None,
+    audited: audit.Audit | None = None,
+) -> Facts:
     """Reads what an evaluation and its run left.
 
     Args:
         folder: Holds `metrics.json` and `predictions.csv`.
-        run: The run's directory; its files may be absent.
-        audited: The photographs.
+        run: The run's directory, or None where the predictions are of no run.
+        audited: The photographs, or None where nobody has them.
 
     Returns:
         The facts.
@@ -196,21 +234,19 @@ def read(folder: pathlib.Path, run: pathlib.Path, audited: audit.Audit) -> Facts
             "the same command without --mode."
         )
     content = records.read_json(metrics)
-    said = predictions.read_csv(
-        folder / "predictions.csv", content["task"]["class_names"]
-    )
-    config = run / "config.gin"
+    class_names = content["task"]["class_names"]
     return Facts(
-        name=run.resolve().name,
+        name=_name(folder.resolve(), run and run.resolve()),
         content=content,
-        said=said,
+        said=predictions.read_csv(folder / "predictions.csv", class_names),
         audited=audited,
-        history=_optional(run / "history.json"),
-        config=config.read_text(encoding="utf-8") if config.exists() else None,
-        environment=_optional(run / "environment.json") or [],
-        ledger=_ledger(run),
-        trained=_optional(run / "task.json"),
-        predictions_sha256=records.file_sha256(folder / "predictions.csv"),
+        split=_find(splits.Split.load, "split.json", folder, run),
+        history=_find(records.read_json, "history.json", run),
+        config=_find(_read_text, "config.gin", run),
+        operative_config=_find(_read_text, "operative_config.gin", run),
+        environment=_find(records.read_json, "environment.json", run) or [],
+        ledger=None if run is None else _find(_read_ledger, "ledger.jsonl", run) or [],
+        trained=_find(records.read_json, "task.json", run),
     )
 
 
@@ -232,17 +268,34 @@ def in_words(rule: str) -> str:
     return re.sub(r"grade >= ([0-4])( or\b)?", spell, rule)
 
 
-def _optional(path: pathlib.Path) -> Any:
-    return records.read_json(path) if path.exists() else None
+def _numbered(names: Sequence[str]) -> list[str]:
+    return [f"{number} {name}" for number, name in enumerate(names)]
 
 
-def _ledger(run: pathlib.Path) -> list[dict[str, Any]] | None:
-    """Readings of the test photographs; None if the folder is not one of a run."""
-    path = run / "ledger.jsonl"
-    if not path.exists():
-        return [] if (run / "history.json").exists() else None
+def _name(folder: pathlib.Path, run: pathlib.Path | None) -> str:
+    if run is None or folder == run:
+        return folder.name
+    inside = folder.is_relative_to(run)
+    return f"{run.name}, {folder.relative_to(run) if inside else folder.name}"
+
+
+def _find(
+    reader: Callable[[pathlib.Path], Any],
+    name: str,
+    *folders: pathlib.Path | None,
+) -> Any:
+    """What the first of some folders that has a file of this name has in it."""
+    paths = [folder / name for folder in folders if folder is not None]
+    return next((reader(path) for path in paths if path.exists()), None)
+
+
+def _read_text(path: pathlib.Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def _read_ledger(path: pathlib.Path) -> list[dict[str, Any]]:
     entries = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(_read_text(path).splitlines(), 1):
         try:
             entries.append(json.loads(line))
         except ValueError as error:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from evaluation import assessment
 from evaluation import facts as known
 
 
@@ -27,8 +28,8 @@ def limits(facts: known.Facts) -> list[str]:
         )
     elif said.split == "valid":
         texts.append(
-            "No test photograph was read. The validation photographs helped to choose "
-            "the model, so their figures are too good."
+            "The validation photographs helped to choose the model, so their figures "
+            "are too good."
         )
     elif facts.test_readings is None:
         texts.append(
@@ -72,6 +73,8 @@ def oddities(facts: known.Facts) -> list[str]:
     """
     texts = []
     for name, scores in facts.content["results"].items():
+        if name.endswith(assessment.WITHOUT_CONFLICTS):
+            continue  # Hardly another set of photographs than the one it is part of.
         texts += [f"In “{name}” {text}" for text in _of_part(facts, name, scores)]
     if facts.decision["note"]:
         texts.append(f"Probabilities are not calibrated: {facts.decision['note']}")
@@ -81,7 +84,7 @@ def oddities(facts: known.Facts) -> list[str]:
 
 
 def _of_part(facts: known.Facts, name: str, scores: Mapping[str, Any]) -> list[str]:
-    texts, names = [], facts.class_names
+    texts, names = [], facts.class_labels
     counts, matrix = scores["class_counts"], np.array(scores["confusion_matrix"])
     present = [names[number] for number, count in enumerate(counts) if count]
     if len(present) == 1:
