@@ -250,6 +250,19 @@ def read(
     )
 
 
+def bindings(config: str) -> str:
+    """The bindings of a gin text that gin wrote, without gin's comments.
+
+    Args:
+        config: The text.
+
+    Returns:
+        Its lines, what belongs together still in a block of its own.
+    """
+    lines = [line for line in config.splitlines() if not line.startswith("#")]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+
+
 def in_words(rule: str) -> str:
     """A task's rule with the grades that it names in words.
 

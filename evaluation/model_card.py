@@ -22,4 +22,5 @@ def render(facts: known.Facts) -> str:
         results=facts.content["results"],
         oddities=remarks.oddities(facts),
         limits=remarks.limits(facts),
+        bindings=known.bindings,
     )

@@ -118,7 +118,7 @@ def _of_part(facts: known.Facts, name: str, scores: Mapping[str, Any]) -> list[s
         if promised is not None and high is not None and promised > high:
             texts.append(
                 f"the {side} is {scores['metrics'][side]['value']:.3f} (at most "
-                f"{high:.3f} by its interval), where the threshold was chosen it was "
+                f"{high:.3f} by its interval); on {facts.decision['chosen_on']} it was "
                 f"{promised:.3f}."
             )
     disputed = sum(map(bool, facts.parts[name].known["disputed"]))

@@ -7,7 +7,7 @@ the photographs only those that are shown are read.
 import collections
 import pathlib
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -95,7 +95,8 @@ def render(facts: known.Facts, overlay: gallery.Overlay | None = None) -> str:
             for group in gallery.choose(facts)
         ],
         subgroup_metrics=_SUBGROUP_METRICS,
-        starts=_starts(facts),
+        environment=_environment(facts.environment),
+        bindings=known.bindings,
     )
 
 
@@ -124,8 +125,12 @@ def _audit(facts: known.Facts) -> dict[str, Any] | None:
     photographs = facts.audited.collection.photographs
     found = facts.audited.certificate["found"]
     left_out = facts.audited.certificate["left_out"]
+    named = {
+        name.replace("_", " ").replace(" identical", "-identical"): count
+        for name, count in found.items()
+    }
     return {
-        "found": {name.replace("_", " "): count for name, count in found.items()},
+        "found": named,
         "left_out": left_out,
         "page": f"{facts.audited.folder.name}/audit.html",
         "patients": len(
@@ -161,8 +166,24 @@ def _cells(row: list[int]) -> list[dict[str, Any]]:
     return cells
 
 
-def _starts(facts: known.Facts) -> list[dict[str, Any]]:
-    """Each start of the run, its command as it was typed."""
-    return [
-        start | {"command": shlex.join(start["command"])} for start in facts.environment
+def _environment(environment: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """The starts of a run; what is the same for all of them apart."""
+    starts = [
+        {name: _spell(name, value) for name, value in start.items()}
+        for start in environment
     ]
+    if not starts:
+        return None
+    names = [name for name in starts[-1] if name not in ("time", "command")]
+    values = {name: {start.get(name, "") for start in starts} for name in names}
+    return {
+        "starts": starts,
+        "same": {name: starts[-1][name] for name in names if len(values[name]) == 1},
+        "differing": [name for name in names if len(values[name]) > 1],
+    }
+
+
+def _spell(name: str, value: Any) -> str:
+    if isinstance(value, list):
+        return shlex.join(value) if name == "command" else ", ".join(map(str, value))
+    return "not known" if value is None else str(value)

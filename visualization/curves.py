@@ -194,8 +194,8 @@ def referral(
     figure, axes = figures.plain_axes(width, 0.8 * width, title)
     axes.xaxis.set_major_locator(ticker.MultipleLocator(0.1))
     axes.xaxis.set_major_formatter(ticker.PercentFormatter(1, 0, symbol=" %"))
-    axes.set_xlabel("photographs referred, the least certain first", color=figures.INK)
-    axes.set_ylabel(f"{name} of the others", color=figures.INK)
+    axes.set_xlabel("referred, the least certain first", color=figures.INK)
+    axes.set_ylabel(name, color=figures.INK)
     axes.grid(axis="y", color=figures.FAINT, lw=0.5)
     axes.set_xlim(0, curve["referred"][-1])
     values = np.array([np.nan if one is None else one for one in curve["value"]])
@@ -205,11 +205,11 @@ def referral(
         return figure
     if not np.isnan(values[0]):
         axes.axhline(values[0], label="nobody referred", **_REFERENCE)
-    axes.plot(curve["referred"], values, color=figures.HEALTHY_COLOR, lw=2, label=name)
-    axes.plot([], [], ls="", label=f"{curve['n'][-1]:,} photographs left at the end")
+    label = f"the others; {curve['n'][-1]:,} at the end"
+    axes.plot(curve["referred"], values, color=figures.HEALTHY_COLOR, lw=2, label=label)
     low = min(np.nanmin(values), 0.9)
     axes.set_ylim(low - 0.15 * (1 - low), 1 + 0.05 * (1 - low))
-    axes.legend(loc="lower right", frameon=False, fontsize=9)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     return figure
 
 
@@ -339,7 +339,8 @@ def _score_legend(axes: Axes, counts: np.ndarray, where: str) -> None:
     n_healthy, n_diseased = counts.sum(axis=1)
     axes.legend(
         loc=where,
-        frameon=False,
+        edgecolor="none",
+        framealpha=0.85,
         fontsize=9,
         title=f"{n_diseased:,} diseased, {n_healthy:,} healthy",
         title_fontsize=9,
