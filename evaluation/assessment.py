@@ -20,6 +20,9 @@ from evaluation import predictions as stored
 WITHOUT_CONFLICTS = "without conflicts"
 """How the part of a split is called whose labels no copy contradicts."""
 
+THIRDS = ("lowest third", "middle third", "highest third")
+"""What measures of quality divide the photographs into, in this order."""
+
 _CALIBRATION = ("brier", "log_loss", "calibration_error")
 _METADATA = ("auc", "balanced_accuracy")
 _AT_EVEN_ODDS = ("balanced_accuracy", "sensitivity", "specificity")
@@ -187,7 +190,7 @@ def _thirds(values: Sequence[str]) -> list[str]:
         return [""] * len(values)
     numbers = np.array(values, float)
     low, high = np.quantile(numbers, [1 / 3, 2 / 3])
-    names = np.array(["lowest third", "middle third", "highest third"])
+    names = np.array(THIRDS)
     return list(names[(numbers > low).astype(int) + (numbers > high)])
 
 

@@ -42,8 +42,8 @@ def limits(facts: known.Facts) -> list[str]:
             "chosen after the first reading makes the figures too good."
         )
     texts.append(
-        f"They hold for photographs like those of {datasets}: other cameras, clinics "
-        "and people can give other figures."
+        f"The figures hold for photographs like those of {datasets}: other cameras, "
+        "clinics and people can give other ones."
     )
     share = np.isin(said.labels, facts.disease_classes).mean()
     texts.append(
@@ -56,8 +56,8 @@ def limits(facts: known.Facts) -> list[str]:
             "independent, so that the intervals may be too narrow."
         )
     texts.append(
-        "They compare the model with the published labels, which are themselves "
-        "opinions, and tell nothing of what using it would do for a patient."
+        "The model is compared with the published labels, which are themselves "
+        "opinions. Nothing here tells what using it would do for a patient."
     )
     return texts
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from evaluation import charts, gallery, model_card, remarks, seal
+from evaluation import assessment, charts, gallery, model_card, remarks, seal
 from evaluation import facts as known
 from input_pipeline import photograph, records
 from visualization import figures, pages
@@ -94,6 +94,7 @@ def render(facts: known.Facts, overlay: gallery.Overlay | None = None) -> str:
             (group, gallery.cards(facts, group, overlay))
             for group in gallery.choose(facts)
         ],
+        subgroups=_subgroups(facts.scores["subgroups"]),
         subgroup_metrics=_SUBGROUP_METRICS,
         environment=_environment(facts.environment),
         bindings=known.bindings,
@@ -164,6 +165,18 @@ def _cells(row: list[int]) -> list[dict[str, Any]]:
         ground, ink = figures.share_colors(count / total if total else 0)
         cells.append({"count": count, "total": total, "ground": ground, "ink": ink})
     return cells
+
+
+def _subgroups(divisions: Mapping[str, Mapping]) -> dict[str, dict]:
+    """The same, thirds in their order."""
+    return {
+        name: dict(sorted(some.items(), key=lambda one: _rank(one[0])))
+        for name, some in divisions.items()
+    }
+
+
+def _rank(subgroup: str) -> int:
+    return assessment.THIRDS.index(subgroup) if subgroup in assessment.THIRDS else -1
 
 
 def _environment(environment: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:

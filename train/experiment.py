@@ -16,7 +16,7 @@ import keras
 from absl import logging
 
 from configs import statements
-from evaluation import evaluate
+from evaluation import evaluate, facts, report
 from input_pipeline import audit, doctor, photograph, prepare, records, splits
 from train import checkpoints, plan, run_dir, trainer
 from train import recipe as recipes
@@ -70,7 +70,7 @@ def train_mode(where: Where) -> str:
 
 
 def run_mode(where: Where) -> str:
-    """Prepares what is missing, trains and evaluates; returns the tables."""
+    """Prepares what is missing, trains, evaluates, reports; returns the tables."""
     return _run(where, evaluator=_configured(evaluate.Evaluator))
 
 
@@ -88,7 +88,8 @@ def evaluate_mode(where: Where) -> str:
             "the same command with --mode=train."
         )
     folder = run.path / "evaluate" / _evaluation_name(evaluator)
-    if (folder / "metrics.json").exists():
+    scored = (folder / "metrics.json").exists()
+    if scored and (folder / report.PAGE).exists():
         return _report(run, folder)
     if where.dry_run:
         return f"Would evaluate {run.model} on {', '.join(evaluator.splits)}: {folder}."
@@ -96,7 +97,11 @@ def evaluate_mode(where: Where) -> str:
     with run.hold():
         run.check_task(_description(recipe, preparation, audited))
         split = run.open_split(audited)
-        return _evaluate(run, "evaluate", evaluator, recipe, audited, split, folder)
+        if not scored:
+            _evaluate(run, "evaluate", evaluator, recipe, audited, split, folder)
+        if "test" in evaluator.splits and run.finished:
+            _write_report(run, run.path, audited)  # Its ledger is longer now.
+        return _write_report(run, folder, audited)
 
 
 MODES: Mapping[str, tuple[Callable[[Where], str], tuple[str, ...]]] = {
@@ -148,8 +153,9 @@ def _run(where: Where, evaluator: evaluate.Evaluator | None) -> str:
     splitter = _configured(splits.Splitter)
     recipe = _configured(recipes.Recipe)
     run.check_config(where.bindings)
-    if run.finished and evaluator is not None:
+    if run.evaluated and evaluator is not None:
         _check_evaluator(run, evaluator)
+    if run.finished and evaluator is not None:
         logging.info("%s is finished; no photograph is read. Its results:", run.path)
         return _report(run, run.path)
     if run.model.exists() and evaluator is None:
@@ -181,6 +187,7 @@ def _run(where: Where, evaluator: evaluate.Evaluator | None) -> str:
             logging.info("%s", prepare.sizes(audited.collection))
         logging.info("%s", audited.summary())
         description = _description(recipe, preparation, audited)
+        scored = run.evaluated  # Before a model that was lost is trained anew.
         run.begin(gin.config_str(), where.bindings, description)
         if not run.split.exists():
             run.store_split(splitter.split(audited), audited)
@@ -192,7 +199,9 @@ def _run(where: Where, evaluator: evaluate.Evaluator | None) -> str:
             run.note_operative_config(gin.operative_config_str())
         if evaluator is None:
             return f"Trained: {run.model}"
-        return _evaluate(run, "run", evaluator, recipe, audited, split, run.path)
+        if not scored:
+            _evaluate(run, "run", evaluator, recipe, audited, split, run.path)
+        return _write_report(run, run.path, audited)
 
 
 def _audit(
@@ -229,7 +238,7 @@ def _evaluate(
     audited: audit.Audit,
     split: splits.Split,
     folder: pathlib.Path,
-) -> str:
+) -> None:
     try:
         model = keras.models.load_model(run.model, compile=False)
     except (ValueError, OSError, zipfile.BadZipFile) as error:
@@ -243,10 +252,19 @@ def _evaluate(
                 f"{run.split} has no photographs in {name!r}. Take it out of "
                 "`evaluate.splits`."
             )
+    for name in ("metrics.json", report.PAGE):
+        (folder / name).unlink(missing_ok=True)
     if "test" in evaluator.splits:
         weights = checkpoints.digest(model.weights)
         run.note_test_reading(mode, len(split.test), weights)
     evaluator.evaluate(model, recipe.task, recipe.output, audited, split, folder)
+
+
+def _write_report(
+    run: run_dir.RunDir, folder: pathlib.Path, audited: audit.Audit
+) -> str:
+    """Writes the report of an evaluation; returns the tables."""
+    report.write(facts.read(folder, run.path, audited), folder)
     return _report(run, folder)
 
 
@@ -275,6 +293,7 @@ def _report(run: run_dir.RunDir, folder: pathlib.Path) -> str:
     results = records.read_json(folder / "metrics.json")
     return (
         f"{evaluate.report(results)}\n\n"
+        f"Report: {folder / report.PAGE}\n"
         f"Readings of the test photographs in this run: {run.test_readings}. "
         f"Everything is in {folder}."
     )
