@@ -33,7 +33,7 @@ def learning(facts: known.Facts) -> Chart | None:
     if facts.history is None or not facts.history["epochs"]:
         return None
     epochs, kept = facts.history["epochs"], kept_epoch(facts.history)
-    title = f"{', '.join(facts.datasets)}, training and validation"
+    title = f"{facts.where}, training and validation"
     losses = ", ".join(
         f"{words} loss {epochs[0][name]:.3f} in the first epoch, "
         f"{epochs[-1][name]:.3f} in the last"
@@ -54,9 +54,9 @@ def kept_epoch(history: Mapping[str, Any]) -> int:
 def discrimination(facts: known.Facts, split: str) -> list[Chart]:
     """The ROC curve and the precision-recall curve of a split."""
     scores = facts.content["results"][split]
-    settings, said = facts.settings, facts.said[split]
-    scorer = settings.scorer(said.labels, said.probabilities)
-    points = [settings.threshold, *([0.5] if settings.threshold != 0.5 else [])]
+    said, threshold = facts.said[split], scores["threshold"]
+    scorer = facts.settings.scorer(said.labels, said.probabilities)
+    points = [threshold, 0.5] if threshold != 0.5 else [threshold]
     charts = []
     for draw, name, words in (
         (curves.roc, "auc", "ROC curve"),
@@ -121,7 +121,7 @@ def scores(facts: known.Facts, split: str) -> Chart:
         names,
         _title(facts, split),
         disease_classes=disease_classes,
-        threshold=facts.settings.threshold,
+        threshold=facts.content["results"][split]["threshold"],
         width=_WIDTH,
     )
     medians = ", ".join(

@@ -13,7 +13,8 @@ import numpy as np
 from evaluation import assessment, predictions, table
 from input_pipeline import audit, photograph, records, splits
 
-_SPLITS = ("test", "valid", "train")
+# Between them stand other sets of photographs.
+_FIRST, _LAST = ("test",), ("valid", "train")
 _HEADLINES = ("sensitivity", "specificity", "auc", "balanced_accuracy")
 
 
@@ -89,11 +90,11 @@ class Facts:
 
     @property
     def settings(self) -> assessment.Settings:
-        """How the figures were computed."""
+        """How the headline's figures were computed."""
         evaluation = self.content["evaluation"]
         return assessment.Settings(
             disease_classes=self.disease_classes,
-            threshold=self.decision["operating_point"]["threshold"],
+            threshold=self.scores["threshold"],
             prevalence=evaluation["prevalence"],
             resamples=evaluation["resamples"],
             seed=evaluation["seed"],
@@ -101,15 +102,13 @@ class Facts:
 
     @functools.cached_property
     def parts(self) -> dict[str, predictions.Predictions]:
-        """A split or a part of one -> its predictions; those that test come first."""
-        order = sorted(
-            self.said.values(),
-            key=lambda one: _SPLITS.index(one.split) if one.split in _SPLITS else -1,
-        )
+        """A split or a part of one -> its predictions, in the order of a reader."""
+        others = [name for name in self.said if name not in (*_FIRST, *_LAST)]
         return {
-            name: one.take(chosen)
-            for one in order
-            for name, chosen in assessment.parts(one).items()
+            name: self.said[split].take(chosen)
+            for split in (*_FIRST, *others, *_LAST)
+            if split in self.said
+            for name, chosen in assessment.parts(self.said[split]).items()
         }
 
     @property
@@ -127,6 +126,12 @@ class Facts:
         """Where the evaluated photographs are from."""
         said = self.said.values()
         return sorted({name for one in said for name in one.known["dataset"]})
+
+    @property
+    def where(self) -> str:
+        """The datasets for a reader, as in "aptos, eyepacs and idrid"."""
+        *others, last = [one or "an unnamed dataset" for one in self.datasets]
+        return f"{', '.join(others)} and {last}" if others else last
 
     @property
     def headline_metrics(self) -> list[str]:
@@ -149,10 +154,11 @@ class Facts:
         entries = self.scores["metrics"].values()
         return sorted({one["method"] for one in entries if one.get("method")})
 
-    @property
-    def test_readings(self) -> int | None:
-        """How often the test photographs were read; None where nobody counted."""
-        return None if self.ledger is None else len(self.ledger)
+    def readings(self, split: str) -> int | None:
+        """How often the photographs of a split were read; None where nobody counted."""
+        if self.ledger is None:
+            return None
+        return sum(entry["split"] == split for entry in self.ledger)
 
     def label(self, name: str, scores: Mapping[str, Any]) -> str:
         """A metric's name for a reader, with what it depends on.

@@ -102,9 +102,10 @@ def cards(
         overlay: Gives the heat maps, if there are any.
 
     Returns:
-        For each photograph its `id`, its `truth`, the class `said` and the
-        `probability` of disease, whether its label is `disputed`, its `picture` and its
-        `heatmap` as data URIs, None where there is none.
+        For each photograph its `id`, its `truth`, the class `said` with its
+        `class_probability`, the `probability` of disease, whether its label is
+        `disputed`, its `picture` and its `heatmap` as data URIs, None where there is
+        none.
 
     Raises:
         ValueError: A photograph that is shown cannot be read.
@@ -121,7 +122,8 @@ def cards(
                 "id": one,
                 "truth": _truth(facts, published, int(said.labels[place])),
                 "said": facts.class_labels[scorer.predicted[place]],
-                "probability": float(scorer.disease_probability[place]),
+                "class_probability": said.probabilities[place, scorer.predicted[place]],
+                "probability": scorer.disease_probability[place],
                 "disputed": bool(said.known["disputed"][place]),
                 "picture": published
                 and pages.picture(

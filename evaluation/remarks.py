@@ -19,8 +19,7 @@ def limits(facts: known.Facts) -> list[str]:
         Sentences, the gravest first.
     """
     said = facts.parts[facts.headline]
-    datasets = ", ".join(sorted(set(said.known["dataset"])))
-    texts = []
+    texts, readings = [], facts.readings(said.split)
     if said.split == "train":
         texts.append(
             "These photographs trained the model: the figures say nothing of "
@@ -31,18 +30,18 @@ def limits(facts: known.Facts) -> list[str]:
             "The validation photographs helped to choose the model, so their figures "
             "are too good."
         )
-    elif facts.test_readings is None:
+    elif readings is None:
         texts.append(
             "Nobody counted how often these photographs were looked at while the model "
             "was made."
         )
-    elif facts.test_readings > 1:
+    elif readings > 1:
         texts.append(
-            f"The test photographs were read {facts.test_readings} times: whatever was "
+            f"These photographs were read {readings} times: whatever was "
             "chosen after the first reading makes the figures too good."
         )
     texts.append(
-        f"The figures hold for photographs like those of {datasets}: other cameras, "
+        f"The figures hold for photographs like those of {facts.where}: other cameras, "
         "clinics and people can give other ones."
     )
     share = np.isin(said.labels, facts.disease_classes).mean()
@@ -122,11 +121,12 @@ def _of_part(facts: known.Facts, name: str, scores: Mapping[str, Any]) -> list[s
                 f"{promised:.3f}."
             )
     disputed = sum(map(bool, facts.parts[name].known["disputed"]))
-    if disputed:
-        photographs = "1 photograph has" if disputed == 1 else f"{disputed} have"
-        texts.append(
-            f"{photographs} a copy with other labels, so that its label may be wrong."
+    if disputed and name in facts.said:
+        one = "1 photograph has a copy with other labels, so that its label"
+        several = (
+            f"{disputed} photographs have copies with other labels, so that theirs"
         )
+        texts.append(f"{one if disputed == 1 else several} may be wrong.")
     return texts
 
 

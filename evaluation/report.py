@@ -38,7 +38,7 @@ def write(
     Raises:
         ValueError: A photograph that is shown cannot be read.
     """
-    if facts.trained is not None:
+    if facts.history is not None:
         records.write_text(folder / model_card.FILE, model_card.render(facts))
     records.write_text(folder / PAGE, seal.seal(render(facts, overlay), folder))
 
@@ -115,6 +115,10 @@ def _counts(facts: known.Facts) -> dict[str, Any]:
             collection.photograph(one).grade for one in facts.split[split]
         )
         rows[split] = [some[grade] for grade in _GRADES]
+    for split in facts.said:
+        labels, _, _, are_grades = facts.by_grade(split)
+        if split not in rows and are_grades:  # Of another dataset.
+            rows[split] = [*np.bincount(labels, minlength=5).tolist(), 0]
     columns = [f"{number} {name}" for number, name in enumerate(photograph.GRADES)]
     return {"columns": [*columns, "no grade"], "rows": rows, "grades": True}
 
