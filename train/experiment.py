@@ -98,6 +98,7 @@ def evaluate_mode(where: Where) -> str:
         run.check_task(_description(recipe, preparation, audited))
         split = run.open_split(audited)
         if not scored:
+            _drop_figures(folder)
             _evaluate(run, "evaluate", evaluator, recipe, audited, split, folder)
         if "test" in evaluator.splits and run.finished:
             _write_report(run, run.path, audited)  # Its ledger is longer now.
@@ -187,8 +188,10 @@ def _run(where: Where, evaluator: evaluate.Evaluator | None) -> str:
             logging.info("%s", prepare.sizes(audited.collection))
         logging.info("%s", audited.summary())
         description = _description(recipe, preparation, audited)
-        scored = run.evaluated  # Before a model that was lost is trained anew.
         run.begin(gin.config_str(), where.bindings, description)
+        scored = run.evaluated
+        if not scored:  # Those of a model that was lost are not the next one's.
+            _drop_figures(run.path)
         if not run.split.exists():
             run.store_split(splitter.split(audited), audited)
         split = run.open_split(audited)
@@ -252,12 +255,15 @@ def _evaluate(
                 f"{run.split} has no photographs in {name!r}. Take it out of "
                 "`evaluate.splits`."
             )
-    for name in ("metrics.json", report.PAGE):
-        (folder / name).unlink(missing_ok=True)
     if "test" in evaluator.splits:
         weights = checkpoints.digest(model.weights)
         run.note_test_reading(mode, len(split.test), weights)
     evaluator.evaluate(model, recipe.task, recipe.output, audited, split, folder)
+
+
+def _drop_figures(folder: pathlib.Path) -> None:
+    for name in ("metrics.json", report.PAGE):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _write_report(
