@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 _OURS = (
+    "evaluation.compare",
     "evaluation.evaluate",
     "evaluation.operating_point",
     "input_pipeline.audit",

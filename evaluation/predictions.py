@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from evaluation import metrics
-from input_pipeline import records
+from input_pipeline import whole_files
 
 KNOWN = ("dataset", "patient", "eye", "size", "brightness", "sharpness", "disputed")
 """What is known of each photograph beside its label: text, "" where nothing is."""
@@ -115,7 +115,7 @@ def write_csv(
             row += [f"{value:.17g}" for value in numbers[place]]
             row += [one.known[column][place] for column in KNOWN]
             writer.writerow(row)
-    records.write_text(path, text.getvalue())
+    whole_files.write_text(path, text.getvalue())
 
 
 _ATTRIBUTES = {

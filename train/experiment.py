@@ -16,7 +16,7 @@ import keras
 from absl import logging
 
 from configs import statements
-from evaluation import evaluate, facts, report
+from evaluation import compare, evaluate, facts, report
 from input_pipeline import audit, doctor, photograph, prepare, records, splits
 from train import checkpoints, plan, run_dir, trainer
 from train import recipe as recipes
@@ -32,6 +32,7 @@ class Where:
         run_dir: The experiment's own directory.
         bindings: The bindings that decide training, binding -> value.
         dry_run: Whether to stop before any photograph is opened or file written.
+        compared: Directories of the runs that `compare` takes.
     """
 
     data_dirs: Mapping[str, pathlib.Path]
@@ -39,6 +40,7 @@ class Where:
     run_dir: pathlib.Path
     bindings: Mapping[str, str]
     dry_run: bool = False
+    compared: tuple[pathlib.Path, ...] = ()
 
 
 def prepare_mode(where: Where) -> str:
@@ -105,11 +107,17 @@ def evaluate_mode(where: Where) -> str:
         return _write_report(run, folder, audited)
 
 
+def compare_mode(where: Where) -> str:
+    """Compares evaluated runs; returns tables and sentences."""
+    return _configured(compare.Comparer).run(where.compared, where.dry_run)
+
+
 MODES: Mapping[str, tuple[Callable[[Where], str], tuple[str, ...]]] = {
     "run": (run_mode, ("prepare", "audit", "split", "train", "evaluate")),
     "prepare": (prepare_mode, ("prepare", "audit")),
     "train": (train_mode, ("prepare", "audit", "split", "train")),
     "evaluate": (evaluate_mode, ("prepare", "audit", "split", "train", "evaluate")),
+    "compare": (compare_mode, ("compare",)),
     "doctor": (doctor_mode, ("prepare", "doctor")),
 }
 """Mode -> (function, the configurables that it needs)."""
@@ -168,11 +176,12 @@ def _run(where: Where, evaluator: evaluate.Evaluator | None) -> str:
     if not run.model.exists():
         training = trainer.Trainer(recipe, preparation.image_size)
     if where.dry_run:
+        split_of = auditor.decide(photographs).split
         return "\n".join(
             [
                 "Nothing is wrong with the config. The plan:",
                 _plan_preparation(preparation, where),
-                f"Validation: fold {splitter.fold} of {splitter.folds}.",
+                f"Validation: {splitter.validation(split_of)}.",
                 f"Task: {recipe.task.rule}.",
                 plan.training(training) if training else f"Trained: {run.model}.",
                 f"Results: {run.path}.",

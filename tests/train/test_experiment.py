@@ -483,6 +483,7 @@ def test_a_dry_run_writes_nothing_and_opens_no_photograph(
         data_dir = empty_photographs["data_dirs"][""]
         assert f"Photographs: 52 of drawn, {data_dir} -> {folder}" in said
         assert "Training: 2 epochs, batches of 8, Adam, on 1 device(s)." in said
+        assert "Validation: fold 0 of 5." in said
 
 
 def test_a_dry_run_of_a_finished_run_says_that_nothing_is_left(start, finished):
@@ -511,3 +512,29 @@ def test_a_mode_needs_only_what_it_uses(tmp_path, start, prepared):
     with pytest.raises(statements.ConfigError, match=r"train\.\w+ has no value\. Bind"):
         start("train", tmp_path / "run", gin_file=file)
     assert not (tmp_path / "run").exists()
+
+
+def test_two_runs_of_one_recipe_are_compared_and_their_seeds_told(start, tmp_path):
+    """From training to comparison, without a reading of the test photographs."""
+    folders = [tmp_path / name for name in ("seed_0", "seed_1")]
+    for number, folder in enumerate(folders):
+        line = f"train.seed = {number}"
+        start("train", folder, line)
+        start("evaluate", folder, line, "evaluate.splits = ('valid',)")
+    evaluated = [next(folder.glob("evaluate/*")) for folder in folders]
+    before = {one: state(one) for one in folders}
+    said = start(
+        "compare",
+        evaluated[0],
+        "compare.split = 'valid'",
+        "compare.resamples = 200",
+        compared=tuple(evaluated),
+    )
+    assert said.startswith("8 photographs of 'valid'. These are validation photographs")
+    flat = " ".join(said.split())
+    assert "Nothing but train.seed differs between seed_0, seed_1." in flat
+    assert "seed differs, so this is noise" in flat or "cannot be compared" in flat
+    for folder, files in before.items():
+        after = state(folder)
+        assert {path: after[path] for path in files} == files
+    assert not list(tmp_path.glob("*/ledger.jsonl"))
