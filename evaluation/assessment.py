@@ -17,6 +17,12 @@ from evaluation import (
 )
 from evaluation import predictions as stored
 
+WITHOUT_CONFLICTS = "without conflicts"
+"""How the part of a split is called whose labels no copy contradicts."""
+
+THIRDS = ("lowest third", "middle third", "highest third")
+"""What measures of quality divide the photographs into, in this order."""
+
 _CALIBRATION = ("brier", "log_loss", "calibration_error")
 _METADATA = ("auc", "balanced_accuracy")
 _AT_EVEN_ODDS = ("balanced_accuracy", "sensitivity", "specificity")
@@ -92,7 +98,7 @@ def parts(predictions: stored.Predictions) -> dict[str, np.ndarray]:
     found = {name: np.ones(len(predictions), bool)}
     disputed = np.array([bool(one) for one in predictions.known["disputed"]])
     if disputed.any() and not disputed.all():
-        found[f"{name} without conflicts"] = ~disputed
+        found[f"{name} {WITHOUT_CONFLICTS}"] = ~disputed
     origins = np.array(predictions.known["dataset"])
     if len(set(origins)) > 1:
         found |= {f"{name} of {one}": origins == one for one in np.unique(origins)}
@@ -192,7 +198,7 @@ def _thirds(values: Sequence[str]) -> list[str]:
         return [""] * len(values)
     numbers = np.array(values, float)
     low, high = np.quantile(numbers, [1 / 3, 2 / 3])
-    names = np.array(["lowest third", "middle third", "highest third"])
+    names = np.array(THIRDS)
     return list(names[(numbers > low).astype(int) + (numbers > high)])
 
 

@@ -28,7 +28,7 @@ from input_pipeline import audit, images, photograph, records, shortcut, tasks
 from input_pipeline import splits as stored_splits
 from input_pipeline.datasets import dataset
 from models import outputs
-from visualization import figures
+from visualization import curves, figures
 
 
 @gin.register("evaluate")
@@ -372,7 +372,8 @@ def _draw(
     task: tasks.Task,
     folder: pathlib.Path,
 ) -> None:
-    title = f"{said.split}: {task.rule}"
+    names = ", ".join(sorted(set(said.known["dataset"])))
+    title = f"{names}, {said.split}: {task.rule}"
     disease = metrics.disease_probability(said.probabilities, task.disease_classes)
     auc = scores["metrics"]["auc"]
     interval = (auc["low"], auc["high"]) if auc.get("low") is not None else None
@@ -380,7 +381,7 @@ def _draw(
         "confusion_matrix": figures.confusion_matrix(
             np.array(scores["confusion_matrix"]), task.class_names, title
         ),
-        "roc": figures.roc(
+        "roc": curves.roc(
             np.isin(said.labels, task.disease_classes),
             disease,
             title,

@@ -16,7 +16,15 @@ import keras
 from absl import logging
 
 from configs import statements
-from evaluation import compare, decision, evaluate, external, predictions
+from evaluation import (
+    compare,
+    decision,
+    evaluate,
+    external,
+    facts,
+    predictions,
+    report,
+)
 from input_pipeline import audit, doctor, photograph, prepare, records, splits
 from train import checkpoints, plan, run_dir, trainer
 from train import recipe as recipes
@@ -72,7 +80,7 @@ def train_mode(where: Where) -> str:
 
 
 def run_mode(where: Where) -> str:
-    """Prepares what is missing, trains and evaluates; returns the tables."""
+    """Prepares what is missing, trains, evaluates, reports; returns the tables."""
     return _run(where, evaluator=_configured(evaluate.Evaluator))
 
 
@@ -92,8 +100,10 @@ def evaluate_mode(where: Where) -> str:
             "the same command with --mode=train."
         )
     folder = run.path / "evaluate" / _evaluation_name(evaluator)
-    if (folder / "metrics.json").exists():
+    scored = (folder / "metrics.json").exists()
+    if scored:
         others.check_same(folder)
+    if scored and (folder / report.PAGE).exists():
         return _report(run, folder)
     frozen = _frozen(run, evaluator) if evaluator.on else None
     planned = others.check(recipe.task)
@@ -106,18 +116,23 @@ def evaluate_mode(where: Where) -> str:
     with run.hold():
         run.check_task(_description(recipe, preparation, audited))
         split = run.open_split(audited)
-        externals = others.read(recipe.task, audited, auditor, split)
-        return _evaluate(
-            run,
-            "evaluate",
-            evaluator,
-            recipe,
-            audited,
-            split,
-            folder,
-            externals,
-            frozen,
-        )
+        if not scored:
+            _drop_figures(folder)
+            externals = others.read(recipe.task, audited, auditor, split)
+            _evaluate(
+                run,
+                "evaluate",
+                evaluator,
+                recipe,
+                audited,
+                split,
+                folder,
+                externals,
+                frozen,
+            )
+        if "test" in evaluator.splits and run.finished:
+            _write_report(run, run.path, audited)  # Its ledger is longer now.
+        return _write_report(run, folder, audited)
 
 
 def compare_mode(where: Where) -> str:
@@ -179,8 +194,9 @@ def _run(where: Where, evaluator: evaluate.Evaluator | None) -> str:
         decision.check_method(evaluator.calibrate, recipe.output)
         others, where = _others(evaluator, preparation, where)
     run.check_config(where.bindings)
-    if run.finished and evaluator is not None:
+    if run.evaluated and evaluator is not None:
         _check_evaluator(run, evaluator)
+    if run.finished and evaluator is not None:
         logging.info("%s is finished; no photograph is read. Its results:", run.path)
         return _report(run, run.path)
     if run.model.exists() and evaluator is None:
@@ -216,11 +232,16 @@ def _run(where: Where, evaluator: evaluate.Evaluator | None) -> str:
         logging.info("%s", audited.summary())
         description = _description(recipe, preparation, audited)
         run.begin(gin.config_str(), where.bindings, description)
+        scored = run.evaluated
+        if not scored:  # Those of a model that was lost are not the next one's.
+            _drop_figures(run.path)
         if not run.split.exists():
             run.store_split(splitter.split(audited), audited)
         split = run.open_split(audited)
         # Before training: what is wrong with them shows now, not after hours.
-        externals = others.read(recipe.task, audited, auditor, split) if others else []
+        externals = []
+        if others and not scored:
+            externals = others.read(recipe.task, audited, auditor, split)
         if training is not None and not run.model.exists():
             # Before and after: a killed run has it, and a finished one has all of it.
             run.note_operative_config(gin.operative_config_str())
@@ -228,9 +249,11 @@ def _run(where: Where, evaluator: evaluate.Evaluator | None) -> str:
             run.note_operative_config(gin.operative_config_str())
         if evaluator is None:
             return f"Trained: {run.model}"
-        return _evaluate(
-            run, "run", evaluator, recipe, audited, split, run.path, externals
-        )
+        if not scored:
+            _evaluate(
+                run, "run", evaluator, recipe, audited, split, run.path, externals
+            )
+        return _write_report(run, run.path, audited)
 
 
 def _audit(
@@ -269,7 +292,7 @@ def _evaluate(
     folder: pathlib.Path,
     others: Sequence[external.External] = (),
     frozen: evaluate.Frozen | None = None,
-) -> str:
+) -> None:
     try:
         model = keras.models.load_model(run.model, compile=False)
     except (ValueError, OSError, zipfile.BadZipFile) as error:
@@ -294,6 +317,18 @@ def _evaluate(
     evaluator.evaluate(
         model, recipe.task, recipe.output, audited, split, folder, others, frozen
     )
+
+
+def _drop_figures(folder: pathlib.Path) -> None:
+    for name in ("metrics.json", report.PAGE):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _write_report(
+    run: run_dir.RunDir, folder: pathlib.Path, audited: audit.Audit
+) -> str:
+    """Writes the report of an evaluation; returns the tables."""
+    report.write(facts.read(folder, run.path, audited), folder)
     return _report(run, folder)
 
 
@@ -377,6 +412,7 @@ def _report(run: run_dir.RunDir, folder: pathlib.Path) -> str:
     )
     return (
         f"{evaluate.report(results)}\n\n"
+        f"Report: {folder / report.PAGE}\n"
         f"Readings of the test photographs in this run: {readings['test']}{of_others}. "
         f"Everything is in {folder}."
     )

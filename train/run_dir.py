@@ -9,6 +9,7 @@ import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from evaluation import report
 from input_pipeline import audit, folder_lock, records, splits
 from train import environment
 
@@ -23,7 +24,8 @@ class RunDir:
         path: The directory.
         model: The trained model; where it lies, training is finished.
         split: The stored split.
-        metrics: The figures, the last file that a run writes.
+        metrics: The figures.
+        report: The report of all that, the last file that a run writes.
     """
 
     def __init__(self, path: pathlib.Path):
@@ -31,6 +33,7 @@ class RunDir:
         self.model = path / "model.keras"
         self.split = path / "split.json"
         self.metrics = path / "metrics.json"
+        self.report = path / report.PAGE
         self._config = path / "config.gin"
         self._bindings = path / "bindings.json"
         self._task = path / "task.json"
@@ -40,7 +43,12 @@ class RunDir:
 
     @property
     def finished(self) -> bool:
-        """Whether all is done, so that there is nothing left but to report it."""
+        """Whether all is done, so that there is nothing left but to show it."""
+        return self.evaluated and self.report.exists()
+
+    @property
+    def evaluated(self) -> bool:
+        """Whether no photograph has to go through the model any more."""
         return self.model.exists() and self.metrics.exists()
 
     @contextlib.contextmanager
