@@ -135,13 +135,25 @@ class Evaluator:
                 probabilities=decided.probabilities(output, logits),
                 uncalibrated=output.probabilities(logits),
                 logits=logits,
-                metadata=_from_metadata_alone(task, collection, split, name),
+                metadata=from_metadata_alone(task, collection, split, name),
                 known=describe(collection, split, split[name]),
             )
             said.append(one)
         decided.save(folder)
         predictions.write_csv(folder / "predictions.csv", said, task.class_names)
         return self.write(said, task, decided, folder)
+
+    def settings(
+        self, task: tasks.Task, decided: decision.Decision
+    ) -> assessment.Settings:
+        """How figures are computed of a task at a decided threshold."""
+        return assessment.Settings(
+            disease_classes=task.disease_classes,
+            threshold=decided.threshold,
+            prevalence=self.prevalence,
+            resamples=self.resamples,
+            seed=self.seed,
+        )
 
     def write(
         self,
@@ -156,22 +168,17 @@ class Evaluator:
             said: Those of each split.
             task: What they answer.
             decided: The threshold.
-            folder: Where the results go.
+            folder: Where the results go, and where `predictions.csv` lies.
 
         Returns:
             The content of `metrics.json`.
         """
-        settings = assessment.Settings(
-            disease_classes=task.disease_classes,
-            threshold=decided.threshold,
-            prevalence=self.prevalence,
-            resamples=self.resamples,
-            seed=self.seed,
-        )
+        settings = self.settings(task, decided)
         content = {
             "task": task.description(),
             "evaluation": self.description(),
             "decision": decided.description(),
+            "predictions_sha256": records.file_sha256(folder / "predictions.csv"),
             "results": assessment.assess(said, settings),
         }
         for one in said:
@@ -198,7 +205,7 @@ def describe(
     }
 
 
-def _from_metadata_alone(
+def from_metadata_alone(
     task: tasks.Task,
     collection: records.Collection,
     split: stored_splits.Split,
@@ -260,6 +267,8 @@ def report(content: dict[str, Any]) -> str:
         f"Threshold {point['threshold']:.3f} on the probability of disease: "
         f"{point['rule']}, chosen on {content['decision']['chosen_on']}.",
     ]
+    if note := content["decision"]["note"]:
+        texts.append(f"Probabilities are uncalibrated. {note}")
     for part, scores in content["results"].items():
         texts.append(f"{part}\n{table.render(scores, names)}")
         alone = scores["metadata_alone"]

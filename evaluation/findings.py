@@ -11,10 +11,20 @@ import numpy as np
 TOLERANCE = 1e-9
 """Relative difference of equal numbers: other machines and libraries round otherwise."""
 
-NOTHING = "nothing"
-"""Stands for a value that is not there."""
+# A zero that is reached by rounding may be 1e-17.
+_NEAR_ZERO = 1e-12
 
-_SHOWN = 10
+_SHOWN = 20
+
+
+class _Nothing:
+    """Stands for a value that is not there."""
+
+    def __repr__(self):
+        return "nothing"
+
+
+NOTHING = _Nothing()
 
 
 class Findings:
@@ -27,13 +37,8 @@ class Findings:
         self._numbers = 0
         self._to_the_last_bit = 0
 
-    @property
-    def differences(self) -> int:
-        """How many there are so far."""
-        return len(self._differences)
-
     def note(self, path: pathlib.Path, text: str) -> None:
-        """Says what was done with a file."""
+        """Says what was done with a file; told only where nothing differs."""
         self._lines.append(f"{self._name(path)}: {text}.")
 
     def differ(self, path: pathlib.Path, key: str, stored: Any, again: Any) -> None:
@@ -42,7 +47,7 @@ class Findings:
         Args:
             path: The file with the stored value.
             key: Where in the file.
-            stored: What is there.
+            stored: What is there; text as words of ours, all else as a value.
             again: What should be there.
         """
         stored, again = (
@@ -65,15 +70,16 @@ class Findings:
 
         Args:
             path: The file with the stored value.
-            key: Where in the file.
+            key: Where in the file; "" for all of it.
             stored: What is there.
             again: What should be there.
-            tolerance: Relative difference up to which numbers agree; 0 for none.
+            tolerance: Relative difference up to which numbers agree.
         """
         if isinstance(stored, dict) and isinstance(again, dict):
             for name in dict.fromkeys([*stored, *again]):
                 pair = stored.get(name, NOTHING), again.get(name, NOTHING)
-                self.compare(path, f"{key}.{name}", *pair, tolerance)
+                inner = f"{key}.{name}" if key else name
+                self.compare(path, inner, *pair, tolerance)
         elif isinstance(stored, list) and isinstance(again, list):
             if len(stored) != len(again):
                 self.differ(path, f"{key}, its length", len(stored), len(again))
@@ -82,9 +88,8 @@ class Findings:
         elif type(stored) in (int, float) and type(again) in (int, float):
             self._numbers += 1
             self._to_the_last_bit += stored == again
-            # A zero that is reached by rounding may be 1e-17.
-            near_zero = min(tolerance, 1e-12)
-            if not math.isclose(stored, again, rel_tol=tolerance, abs_tol=near_zero):
+            near = math.isclose(stored, again, rel_tol=tolerance, abs_tol=_NEAR_ZERO)
+            if not near:
                 self.differ(path, key, stored, again)
         elif type(stored) is not type(again) or stored != again:
             self.differ(path, key, stored, again)
@@ -108,17 +113,17 @@ class Findings:
         """
         self._numbers += stored.size
         self._to_the_last_bit += int((stored == again).sum())
-        close = np.isclose(stored, again, rtol=TOLERANCE, atol=1e-12)
+        close = np.isclose(stored, again, rtol=TOLERANCE, atol=_NEAR_ZERO)
         for row, column in np.argwhere(~close):
             key = f"{rows[row]}, {columns[column]}"
             pair = float(stored[row, column]), float(again[row, column])
             self.differ(path, key, *pair)
 
     def conclude(self) -> str:
-        """What was compared, a line each.
+        """What was compared, a line each, and last how many numbers agree.
 
         Raises:
-            ValueError: Something differs; names the first ten.
+            ValueError: Something differs; names the first twenty.
         """
         if self._differences:
             lines = self._differences[:_SHOWN]
@@ -128,8 +133,8 @@ class Findings:
             raise ValueError(
                 f"{self._run} does not agree with itself. Differences: "
                 f"{len(self._differences)}.\n{listing}\nSomething was changed after "
-                "the run had written it. Restore it from a copy, or make the figures "
-                "anew: --mode=evaluate, or all of it in another --run_dir."
+                "the run had written it. Restore it from a copy, or make it anew in "
+                "another --run_dir."
             )
         lines = list(self._lines)
         rounded = self._numbers - self._to_the_last_bit

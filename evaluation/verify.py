@@ -1,281 +1,228 @@
-"""Whether the figures of a run follow from its predictions, and these from its model.
+"""Whether a run agrees with itself: figures, predictions, model, split and report.
 
-All of `metrics.json` is computed again from `predictions.csv`, the probabilities from
-logits and decision, the decision from the validation photographs; the model's weights,
-the split and the report are compared with what the run noted of them.
-
-So a run shows that it was changed in some place. One that was written anew as a whole
-agrees with itself: against that helps the checksum of `metrics.json`, published beside
-the figures, or evaluating the model again.
+All of `metrics.json` is computed again from `predictions.csv`; the model's weights, the
+checkpoints, the ledger, the split and the report are compared with what the run noted
+of them. So a run shows that it was changed in some place. One that was written anew as
+a whole agrees with itself: against that helps a checksum of `metrics.json` kept
+elsewhere, or evaluating the model again.
 """
 
-import ast
-import csv
-import itertools
 import json
 import pathlib
-import zipfile
+from collections.abc import Mapping
+from typing import Any
 
 import keras
-import numpy as np
 from absl import logging
 
-from evaluation import (
-    assessment,
-    decision,
-    findings,
-    metrics,
-    other_models,
-    predictions,
-    seal,
-)
-from evaluation import operating_point as operating_points
+from evaluation import findings, other_models, recompute, seal
 from input_pipeline import audit, records, splits, tasks
 from models import outputs
 from train import checkpoints
 
-# A search for a temperature ends anywhere on the flat floor of its valley.
-_SEARCHED = 1e-6
+REPORT = "report.html"
 
-_CHECKED = {"task", "evaluation", "decision", "results", "predictions_sha256"}
-_OUTPUTS = {one.name: one for one in (outputs.Softmax(),)}
-_RULES = {
-    one.__name__: one
-    for one in (
-        operating_points.Fixed,
-        operating_points.Youden,
-        operating_points.SensitivityAtLeast,
-        operating_points.SpecificityAtLeast,
-        operating_points.SensitivityAssured,
-    )
-}
+_UNKNOWN = (
+    "Not to be known from a run alone: whether labels and predictions are those of the "
+    "photographs (--mode=evaluate in a copy tells), whether the pictures in figures/ "
+    "and the curves of training are as drawn, and whether all of it was written anew."
+)
 
 
-def verify(run: pathlib.Path) -> str:
+def verify(run: pathlib.Path, task: tasks.Task, output: outputs.Output) -> str:
     """Computes again what a run states, and compares.
 
     Args:
         run: The run's directory; the folders under its `evaluate/` are verified too.
+        task: What the run's config trains for.
+        output: How the logits of its model become probabilities.
 
     Returns:
-        What was compared, a line each, and last how many numbers agree.
+        What was compared, a line each, how many numbers agree, and what such a
+        comparison cannot know.
 
     Raises:
         ValueError: Something differs: file, key and both values. Or a file is damaged.
         FileNotFoundError: The run is not evaluated, or lacks a file.
     """
-    folders = [run, *sorted(run.glob("evaluate/*"))]
-    folders = [one for one in folders if (one / "metrics.json").exists()]
+    folders = [
+        one
+        for one in (run, *sorted(run.glob("evaluate/*")))
+        if (one / "metrics.json").exists()
+    ]
     if not folders:
         raise FileNotFoundError(
             f"{run} has no metrics.json: there is nothing to verify. Evaluate the run "
             "first: the same command without --mode."
         )
     found = findings.Findings(run)
-    parts = [_Part(one, run, found) for one in folders]
-    own = [one for one in parts if not one.is_given]
+    own = [one for one in folders if not other_models.is_given(one)]
     if own:
+        _verify_task(run, task, output, found)
         _verify_model(run, found)
-        _verify_ledger(run, sum("test" in one.splits for one in own), found)
-    _verify_split(run, found)
-    for one in parts:
-        logging.info("Computing the figures of %s again.", one.folder)
-        one.verify()
-    return found.conclude()
+    for holder in dict.fromkeys(_holder(one, run) for one in folders):
+        _verify_split(holder, found)
+    parts = {}
+    for folder in folders:
+        logging.info("Computing the figures of %s again.", folder)
+        parts[folder] = recompute.Recomputed(folder, _holder(folder, run), found)
+        validation = parts[run].validation if run in parts else None
+        parts[folder].verify(output, validation)
+        _verify_report(folder, found)
+    _verify_ledgers(run, parts, found)
+    return f"{found.conclude()}\n{_UNKNOWN}"
+
+
+def _read(path: pathlib.Path) -> dict[str, Any]:
+    content = records.read_json(path)
+    if not isinstance(content, dict):
+        raise ValueError(
+            f"{path} is damaged: it must hold names and values. Restore it from a copy."
+        )
+    return content
+
+
+def _holder(folder: pathlib.Path, run: pathlib.Path) -> pathlib.Path:
+    """Where the split and the task of a folder of results are noted."""
+    return folder if (folder / "split.json").exists() else run
+
+
+def _verify_task(
+    run: pathlib.Path,
+    task: tasks.Task,
+    output: outputs.Output,
+    found: findings.Findings,
+) -> None:
+    """Compares what the model is for with the config."""
+    path = run / "task.json"
+    noted = _read(path)
+    found.compare(path, "task", noted.get("task"), task.description())
+    found.compare(path, "output", noted.get("output"), output.name)
+    found.note(path, f"{task.rule}, as config.gin asks")
 
 
 def _verify_model(run: pathlib.Path, found: findings.Findings) -> None:
-    """Compares the model with the checksum of the weights that training ended with."""
+    """Compares model and checkpoints with the checksums that training ended with."""
+    history = _read(run / "history.json")
+    noted = history.get("weights_sha256", findings.NOTHING)
     path = run / "model.keras"
-    history = records.read_json(run / "history.json")
-    if "model_sha256" in history:
+    if "model_sha256" in history and path.exists():
         again = records.file_sha256(path)
-        found.compare(path, "file's sha256", again, history["model_sha256"])
+        found.compare(path, "sha256", again, history["model_sha256"])
     try:
         model = keras.models.load_model(path, compile=False)
-    except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
-        reason = str(error).splitlines()[0]
-        found.differ(path, "weights", f"what cannot be read ({reason})", "a model")
+    except Exception as error:  # Keras, zip and HDF5 share none for damaged files.
+        found.differ(path, "weights", _unreadable(error), noted)
         return
-    noted = history["weights_sha256"]
-    found.compare(path, "weights' sha256", checkpoints.digest(model.weights), noted)
+    found.compare(path, "weights_sha256", checkpoints.digest(model.weights), noted)
     found.note(path, f"its weights have the checksum {noted} of history.json")
-    best = run / "checkpoints" / "best.weights.h5"
-    if history["kept"] != "best" or not best.exists():
+
+    folder = run / "checkpoints"
+    checksums = history.get("checkpoints_sha256", {})
+    there = {name: one for name, one in checksums.items() if (folder / name).exists()}
+    for name, checksum in there.items():
+        again = records.file_sha256(folder / name)
+        found.compare(folder / name, "sha256", again, checksum)
+    text = f"{len(there)} of {len(checksums)} files are there, as training left them"
+    found.note(folder, text if checksums else "history.json has no checksums of it")
+    best = folder / "best.weights.h5"
+    if history.get("kept") != "best" or not best.exists():
         return
     try:
         model.load_weights(best)
         again = checkpoints.digest(model.weights)
-    except (ValueError, KeyError, OSError) as error:
-        again = f"what cannot be read ({str(error).splitlines()[0]})"
-    found.compare(best, "weights' sha256", again, noted)
+    except Exception as error:
+        again = _unreadable(error)
+    found.compare(best, "weights_sha256", again, noted)
     found.note(best, "the weights of the model")
 
 
-def _verify_ledger(run: pathlib.Path, tested: int, found: findings.Findings) -> None:
-    """Compares each reading of the test photographs with the model."""
-    path = run / "ledger.jsonl"
-    noted = records.read_json(run / "history.json")["weights_sha256"]
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    for number, line in enumerate(lines, start=1):
-        try:
-            entry = dict(json.loads(line))
-        except (ValueError, TypeError):
-            found.differ(path, f"line {number}", repr(line), "an entry in JSON")
-            continue
-        # Predictions of other people's models come without weights.
-        weights = entry.get("weights_sha256", noted)
-        found.compare(path, f"line {number}, weights_sha256", weights, noted)
-    if len(lines) < tested:
-        found.differ(path, "readings", len(lines), f"at least {tested}")
-    found.note(path, f"readings of the test photographs: {len(lines)}")
+def _unreadable(error: Exception) -> str:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return f"what cannot be read ({reason})"
 
 
-def _verify_split(run: pathlib.Path, found: findings.Findings) -> None:
+def _verify_split(holder: pathlib.Path, found: findings.Findings) -> None:
     """Compares the split with itself and with the certificate that it does not leak."""
-    path = run / "split.json"
+    path = holder / "split.json"
     split = splits.Split.load(path)
     names = ("train", "valid", "test")
     everything = [one for name in names for one in split[name]]
     found.compare(path, "photographs, each once", len(everything), len({*everything}))
-    certificate = records.read_json(run / audit.CERTIFICATE)
-    kept = certificate["kept"]
+    certificate = audit.read_certificate(holder / audit.CERTIFICATE)
+    kept, left_out = certificate.get("kept", {}), certificate.get("left_out", {})
     found.compare(path, "all photographs", len(everything), sum(kept.values()))
     found.compare(path, "test photographs", len(split.test), kept.get("test", 0))
-    disputed = certificate["disputed_test_photographs"]
+    counted = len(split.left_out), sum(left_out.values())
+    found.compare(path, "photographs left out", *counted)
+    disputed = certificate.get("disputed_test_photographs", findings.NOTHING)
     found.compare(path, "disputed", list(split.disputed), disputed)
     counts = ", ".join(f"{len(split[name])} {name}" for name in names)
     found.note(path, f"{counts}; as many as {audit.CERTIFICATE} certifies")
 
 
-class _Part:
-    """A folder of results: `predictions.csv`, `decision.json` and `metrics.json`.
+def _verify_report(folder: pathlib.Path, found: findings.Findings) -> None:
+    """Compares a report with its own checksum, and with those of what it shows."""
+    path = folder / REPORT
+    if not path.exists():
+        found.note(path, "there is none")
+        return
+    page = path.read_text(encoding="utf-8", errors="replace")
+    sealed = seal.read(page)
+    again = {
+        name: records.file_sha256(folder / file) for name, file in seal.SHOWN.items()
+    }
+    again["report"] = seal.text_sha256(page)
+    what = {name: f"sha256 of the {name} it shows" for name in seal.SHOWN}
+    what["report"] = "sha256 of its text"
+    for name, checksum in again.items():
+        stored = sealed.get(name, findings.NOTHING)
+        found.compare(path, what[name], stored, checksum)
+    found.note(path, "its text is as sealed, and shows these figures and predictions")
 
-    Attributes:
-        folder: The folder.
-        splits: The splits that `metrics.json` names.
-        is_given: Whether the predictions are of somebody else's model.
-    """
 
-    def __init__(self, folder: pathlib.Path, run: pathlib.Path, found):
-        self.folder = folder
-        self.is_given = (folder / other_models.SOURCE).exists()
-        self._run, self._found = run, found
-        self._metrics = folder / "metrics.json"
-        self._csv = folder / "predictions.csv"
-        self._content = records.read_json(self._metrics)
-        try:
-            task, evaluation = self._content["task"], self._content["evaluation"]
-            self._task = tasks.Task(
-                name=task["name"],
-                rule=task["rule"],
-                class_names=tuple(task["class_names"]),
-                disease_classes=tuple(task["disease_classes"]),
-                label=lambda one: None,  # Labels are those of the CSV.
-            )
-            self.splits = list(evaluation["splits"])
-            self._rule = _rule(evaluation["operating_point"])
-            self._method = evaluation["calibrate"]
-            self._decided = decision.from_description(self._content["decision"])
-            self._settings = assessment.Settings(
-                disease_classes=self._task.disease_classes,
-                threshold=self._decided.threshold,
-                prevalence=evaluation["prevalence"],
-                resamples=evaluation["resamples"],
-                seed=evaluation["seed"],
-            )
-        except (KeyError, TypeError, AttributeError, ValueError, SyntaxError) as error:
-            raise ValueError(
-                f"{self._metrics} is damaged: {type(error).__name__}, {error}. Restore "
-                "it from a copy, or evaluate the run again."
-            ) from error
-        self._said = predictions.read_csv(self._csv, self._task.class_names)
+def _verify_ledgers(
+    run: pathlib.Path,
+    parts: Mapping[pathlib.Path, recompute.Recomputed],
+    found: findings.Findings,
+) -> None:
+    """Compares each reading of test photographs with what read them."""
+    for holder in dict.fromkeys([run, *parts]):
+        path = holder / "ledger.jsonl"
+        read_here = [
+            one
+            for one, part in parts.items()
+            if "test" in part.splits and _ledger_of(one, run) == path
+        ]
+        if not read_here and not path.exists():
+            continue
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        for number, line in enumerate(lines, start=1):
+            _verify_reading(path, f"line {number}", line, found)
+        if len(lines) < len(read_here):
+            at_least = f"at least {len(read_here)}"
+            found.differ(path, "readings of test photographs", len(lines), at_least)
+        found.note(path, f"readings of the test photographs: {len(lines)}")
 
-    def verify(self) -> None:
-        """Compares everything in the folder."""
-        output = other_models.Given() if self.is_given else self._trained_output()
-        self._verify_checksum()
-        self._verify_rows()
-        if self._verify_probabilities(output):
-            self._verify_decision(output)
-        self._verify_figures()
-        self._verify_report()
 
-    def _trained_output(self) -> outputs.Output:
-        """What the model was trained with, according to `task.json`."""
-        path = self._run / "task.json"
-        described = records.read_json(path)
-        self._found.compare(
-            self._metrics, "task", self._content["task"], described["task"]
-        )
-        if described["output"] not in _OUTPUTS:
-            raise ValueError(
-                f"{path}: `output` must be one of {sorted(_OUTPUTS)}. Received: "
-                f"{described['output']!r}. Verify with the version that trained."
-            )
-        return _OUTPUTS[described["output"]]
+def _ledger_of(folder: pathlib.Path, run: pathlib.Path) -> pathlib.Path:
+    own = folder / "ledger.jsonl"
+    return own if own.exists() else run / "ledger.jsonl"
 
-    def _verify_checksum(self) -> None:
-        noted = self._content.get("predictions_sha256")
-        if noted is None:
-            text = "metrics.json has no checksum of it; nine digits of each number count"
-        else:
-            again = records.file_sha256(self._csv)
-            self._found.compare(self._csv, "file's sha256", again, noted)
-            text = "the file that metrics.json was computed from"
-        self._found.note(self._csv, text)
 
-    def _verify_rows(self) -> None:
-        """Compares the photographs with the split, and classes with probabilities."""
-        stored = self.folder / "split.json"  # Of photographs other than the run's.
-        if not stored.exists():
-            stored = self._run / "split.json"
-        split = splits.Split.load(stored)
-        self._found.compare(self._csv, "splits", list(self._said), self.splits)
-        with open(self._csv, newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        for name, one in self._said.items():
-            if name not in ("train", "valid", "test"):
-                continue  # The names of the splits differ already.
-            pairs = itertools.zip_longest(one.ids, split[name], fillvalue="nothing")
-            for place, (listed, expected) in enumerate(pairs, start=1):
-                if listed != expected:  # After a missing one all of them differ.
-                    key = f"photograph {place} of {name!r}"
-                    self._found.differ(self._csv, key, listed, expected)
-                    break
-            some = [row for row in rows if row["split"] == name]
-            predicted = one.probabilities.argmax(axis=1)
-            for place, row in enumerate(some):
-                for column, number in (("label", one.labels), ("predicted", predicted)):
-                    pair = row.get(column), str(number[place])
-                    self._found.compare(self._csv, f"{row['id']}, {column}", *pair)
-        counts = ", ".join(f"{len(one)} {name}" for name, one in self._said.items())
-        self._found.note(self._csv, f"{counts}; the photographs of split.json, in order")
-
-    def _verify_probabilities(self, output: outputs.Output) -> bool:
-        """Compares probabilities with logits; False where there are no logits."""
-        names = self._task.class_names
-        for one in self._said.values():
-            logits = self._logits(one)
-            if not self.is_given:
-                count, expected = logits.shape[1], output.num_outputs(len(names))
-                if count != expected:
-                    self._found.differ(self._csv, "columns of logits", count, expected)
-                    return False
-            again = {
-                "probability": decision_probabilities(self._decided, output, logits),
-                "uncalibrated": output.probabilities(logits),
-            }
-            stored = {
-                "probability": one.probabilities,
-                "uncalibrated": one.uncalibrated,
-            }
-            for block, values in stored.items():
-                columns = [f"{block} {name}" for name in names]
-                self._found.compare_arrays(
-                    self._csv, one.ids, columns, values, again[block]
-                )
-        origin = "those given" if self.is_given else "the logits"
-        text = f"its probabilities follow from {origin} and the decision"
-        self._found.note(self._csv, text)
-        return True
+def _verify_reading(
+    path: pathlib.Path, key: str, line: str, found: findings.Findings
+) -> None:
+    """Compares a line of a ledger with the checksum of the model or the file."""
+    try:
+        entry = dict(json.loads(line))
+    except (ValueError, TypeError):
+        found.differ(path, key, repr(line), "an entry in JSON")
+        return
+    if other_models.is_given(path.parent):
+        noted = _read(path.parent / other_models.SOURCE).get("sha256")
+        name = "predictions_sha256"
+    else:
+        noted = _read(path.parent / "history.json").get("weights_sha256")
+        name = "weights_sha256"
+    found.compare(path, f"{key}, {name}", entry.get(name, findings.NOTHING), noted)

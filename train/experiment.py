@@ -16,7 +16,7 @@ import keras
 from absl import logging
 
 from configs import statements
-from evaluation import evaluate
+from evaluation import evaluate, other_models, verify
 from input_pipeline import audit, doctor, photograph, prepare, records, splits
 from train import checkpoints, plan, run_dir, trainer
 from train import recipe as recipes
@@ -32,6 +32,8 @@ class Where:
         run_dir: The experiment's own directory.
         bindings: The bindings that decide training, binding -> value.
         dry_run: Whether to stop before any photograph is opened or file written.
+        predictions: A CSV of another model's predictions, to be evaluated in place of
+            the run's own model; or None.
     """
 
     data_dirs: Mapping[str, pathlib.Path]
@@ -39,6 +41,7 @@ class Where:
     run_dir: pathlib.Path
     bindings: Mapping[str, str]
     dry_run: bool = False
+    predictions: pathlib.Path | None = None
 
 
 def prepare_mode(where: Where) -> str:
@@ -76,6 +79,8 @@ def run_mode(where: Where) -> str:
 
 def evaluate_mode(where: Where) -> str:
     """Evaluates a trained run with other settings than its own; returns the tables."""
+    if where.predictions is not None:
+        return _evaluate_predictions(where.predictions, where)
     evaluator = _configured(evaluate.Evaluator)
     preparation = _configured(prepare.Preparation)
     auditor = _configured(audit.Auditor)
@@ -87,7 +92,7 @@ def evaluate_mode(where: Where) -> str:
             f"{run.model} does not exist: there is no trained model. Train it first: "
             "the same command with --mode=train."
         )
-    folder = run.path / "evaluate" / _evaluation_name(evaluator)
+    folder = run.path / run_dir.EVALUATE / _evaluation_name(evaluator)
     if (folder / "metrics.json").exists():
         return _report(run, folder)
     if where.dry_run:
@@ -99,12 +104,23 @@ def evaluate_mode(where: Where) -> str:
         return _evaluate(run, "evaluate", evaluator, recipe, audited, split, folder)
 
 
+def verify_mode(where: Where) -> str:
+    """Computes again what a run states; returns what was compared."""
+    recipe = _configured(recipes.Recipe)
+    run = run_dir.RunDir(where.run_dir)
+    run.check_config(where.bindings)
+    if where.dry_run:
+        return f"Would verify {run.path} and what is in {run.path / run_dir.EVALUATE}."
+    return verify.verify(run.path, recipe.task, recipe.output)
+
+
 MODES: Mapping[str, tuple[Callable[[Where], str], tuple[str, ...]]] = {
     "run": (run_mode, ("prepare", "audit", "split", "train", "evaluate")),
     "prepare": (prepare_mode, ("prepare", "audit")),
     "train": (train_mode, ("prepare", "audit", "split", "train")),
     "evaluate": (evaluate_mode, ("prepare", "audit", "split", "train", "evaluate")),
     "doctor": (doctor_mode, ("prepare", "doctor")),
+    "verify": (verify_mode, ("train",)),
 }
 """Mode -> (function, the configurables that it needs)."""
 
@@ -193,6 +209,56 @@ def _run(where: Where, evaluator: evaluate.Evaluator | None) -> str:
         if evaluator is None:
             return f"Trained: {run.model}"
         return _evaluate(run, "run", evaluator, recipe, audited, split, run.path)
+
+
+def _evaluate_predictions(path: pathlib.Path, where: Where) -> str:
+    """Evaluates a CSV of predictions; returns the tables.
+
+    Its folder is a run directory without a model: it has a config, a split and a ledger
+    of its own, so that no training is needed.
+    """
+    evaluator = _configured(evaluate.Evaluator)
+    preparation = _configured(prepare.Preparation)
+    auditor = _configured(audit.Auditor)
+    splitter = _configured(splits.Splitter)
+    recipe = _configured(recipes.Recipe)
+    begun = run_dir.RunDir(where.run_dir)
+    begun.check_config(where.bindings)
+    name = f"predictions-{path.stem}"
+    run = run_dir.RunDir(begun.path / run_dir.EVALUATE / name)
+    run.check_config(where.bindings)
+    table = other_models.read(path, recipe.task)
+    if run.metrics.exists():
+        _check_evaluator(run, evaluator)
+        other_models.check_source(table, run.path)
+        return _report(run, run.path)
+    other_models.check_known(table, _photographs(preparation, where))
+    if where.dry_run:
+        named = ", ".join(evaluator.splits)
+        return (
+            f"Would evaluate {len(table.names)} rows of {path} on {named}: {run.path}."
+        )
+    audited = _audit(preparation, auditor, where)
+    # The split of the run that these predictions are compared with, if there is one.
+    if begun.split.exists():
+        split = begun.open_split(audited)
+    else:
+        split = splitter.split(audited)
+    photographs = audited.collection.photographs
+    other_models.identify(table, photographs, split, evaluator.splits)
+    with run.hold():
+        description = _description(recipe, preparation, audited) | {"output": "given"}
+        run.begin(gin.config_str(), where.bindings, description)
+        if not run.split.exists():
+            run.store_split(split, audited)
+        split = run.open_split(audited)
+        if "test" in evaluator.splits:
+            checksum = table.source()["sha256"]
+            run.note_test_reading(
+                "evaluate", len(split.test), checksum, of="predictions"
+            )
+        other_models.evaluate(table, evaluator, recipe.task, audited, split, run.path)
+        return _report(run, run.path)
 
 
 def _audit(

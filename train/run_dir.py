@@ -5,10 +5,14 @@ import json
 import os
 import pathlib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from input_pipeline import audit, folder_lock, records, splits
 from train import environment
+
+
+EVALUATE = "evaluate"
+"""The folder of a run in which further evaluations lie."""
 
 
 class RunDir:
@@ -108,20 +112,27 @@ class RunDir:
         """
         records.write_text(self.path / "operative_config.gin", text)
 
-    def note_test_reading(self, mode: str, count: int, weights: str) -> None:
+    def note_test_reading(
+        self,
+        mode: str,
+        count: int,
+        checksum: str,
+        of: Literal["weights", "predictions"] = "weights",
+    ) -> None:
         """Writes into the ledger that the test photographs are about to be read.
 
         Args:
             mode: What reads them.
             count: How many they are.
-            weights: Checksum of the model's weights, hexadecimal.
+            checksum: Of the model's weights or the file of predictions, hexadecimal.
+            of: Which of the two it is of.
         """
         entry = {
             "time": environment.now(),
             "mode": mode,
             "split": "test",
             "photographs": count,
-            "weights_sha256": weights,
+            f"{of}_sha256": checksum,
         }
         with open(self._ledger, "a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
@@ -183,7 +194,9 @@ class RunDir:
         foreign = [
             name
             for name in names
-            if not name.startswith(".") and not name.endswith(".partial")
+            if not name.startswith(".")
+            and not name.endswith(".partial")
+            and name != EVALUATE  # Perhaps other people's predictions.
         ]
         if foreign and self._config.name not in foreign:
             raise ValueError(
