@@ -84,9 +84,11 @@ def _run() -> str:
             )
         gin_files = [str(stored)]
     data_dirs = _data_dirs(DATA_DIR.value)
-    predictions = PREDICTIONS.value and pathlib.Path(PREDICTIONS.value)
-    if predictions and not predictions.is_file():
-        raise FileNotFoundError(f"--predictions: there is no file {predictions}.")
+    predictions = None
+    if PREDICTIONS.value is not None:
+        predictions = pathlib.Path(PREDICTIONS.value)
+        if not predictions.is_file():
+            raise FileNotFoundError(f"--predictions: there is no file {predictions}.")
     syntax.parse(gin_files, GIN_BINDINGS.value)
 
     with terminal.quiet_import():  # Seconds: so only once all of the above is right.

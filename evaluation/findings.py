@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 TOLERANCE = 1e-9
-"""Relative difference of equal numbers: other machines and libraries round otherwise."""
+"""Relative difference of equal numbers: other machines round otherwise."""
 
 # A zero that is reached by rounding may be 1e-17.
 _NEAR_ZERO = 1e-12

@@ -2,8 +2,8 @@
 
 The file has a row a photograph: `id` and `prob_0` to `prob_4` (as many as the task has
 classes), or of two classes `id` and `prob`, the probability of disease. It says nothing
-about how it was made, so nothing in it is repaired: what is not as described is an error
-with its line.
+about how it was made, so nothing in it is repaired: what is not as described is an
+error with its line.
 """
 
 import csv
@@ -58,18 +58,14 @@ def is_given(folder: pathlib.Path) -> bool:
     return (folder / SOURCE).exists()
 
 
-def evaluate(
+def decide(
     table: Table,
     evaluator: evaluators.Evaluator,
     task: tasks.Task,
     audited: audit.Audit,
     split: stored_splits.Split,
-    folder: pathlib.Path,
-) -> dict[str, Any]:
-    """Decides and scores as for a model of our own.
-
-    Writes `source.json`, `decision.json`, `predictions.csv`, `figures/` and last
-    `metrics.json`.
+) -> tuple[list[predictions.Predictions], decision.Decision]:
+    """Brings predictions together with the photographs, and decides; scores nothing.
 
     Args:
         table: The predictions, of every photograph of `evaluator.splits`. If the
@@ -78,10 +74,9 @@ def evaluate(
         task: What they answer.
         audited: The photographs.
         split: Which photographs are in which split.
-        folder: Where the results go; it exists.
 
     Returns:
-        The content of `metrics.json`.
+        The predictions of each split of `evaluator.splits`, and the decision.
 
     Raises:
         ValueError: Photographs are missing, repeated or not to be evaluated, or the
@@ -98,21 +93,49 @@ def evaluate(
     if "valid" in given:
         validated = labels_of("valid"), given["valid"]
     decided = choose(evaluator.operating_point, evaluator.calibrate, task, validated)
-    said = [
-        predictions.Predictions(
+    said = []
+    for name in evaluator.splits:
+        metadata = None
+        if split.train:
+            metadata = evaluators.from_metadata_alone(task, collection, split, name)
+        one = predictions.Predictions(
             split=name,
             ids=split[name],
             labels=labels_of(name),
             probabilities=reported(decided, given[name]),
             uncalibrated=given[name],
             logits=np.zeros((len(split[name]), 0), np.float32),
-            metadata=evaluators.from_metadata_alone(task, collection, split, name)
-            if split.train
-            else None,
+            metadata=metadata,
             known=evaluators.describe(collection, split, split[name]),
         )
-        for name in evaluator.splits
-    ]
+        said.append(one)
+    return said, decided
+
+
+def write(
+    table: Table,
+    evaluator: evaluators.Evaluator,
+    task: tasks.Task,
+    said: Sequence[predictions.Predictions],
+    decided: decision.Decision,
+    folder: pathlib.Path,
+) -> dict[str, Any]:
+    """Scores predictions as those of a model of our own.
+
+    Writes `source.json`, `decision.json`, `predictions.csv`, `figures/` and last
+    `metrics.json`.
+
+    Args:
+        table: Where the predictions are from.
+        evaluator: How they are evaluated.
+        task: What they answer.
+        said: Those of each split.
+        decided: Calibration and threshold.
+        folder: Where the results go; it exists.
+
+    Returns:
+        The content of `metrics.json`.
+    """
     records.write_json(folder / SOURCE, table.source())
     decided.save(folder)
     predictions.write_csv(folder / "predictions.csv", said, task.class_names)

@@ -244,20 +244,18 @@ def _evaluate_predictions(path: pathlib.Path, where: Where) -> str:
         split = begun.open_split(audited)
     else:
         split = splitter.split(audited)
-    photographs = audited.collection.photographs
-    other_models.identify(table, photographs, split, evaluator.splits)
+    task = recipe.task
+    said, decided = other_models.decide(table, evaluator, task, audited, split)
     with run.hold():
         description = _description(recipe, preparation, audited) | {"output": "given"}
         run.begin(gin.config_str(), where.bindings, description)
-        if not run.split.exists():
-            run.store_split(split, audited)
-        split = run.open_split(audited)
+        run.store_split(split, audited)
         if "test" in evaluator.splits:
             checksum = table.source()["sha256"]
             run.note_test_reading(
                 "evaluate", len(split.test), checksum, of="predictions"
             )
-        other_models.evaluate(table, evaluator, recipe.task, audited, split, run.path)
+        other_models.write(table, evaluator, task, said, decided, run.path)
         return _report(run, run.path)
 
 

@@ -10,7 +10,6 @@ from typing import Any, Literal
 from input_pipeline import audit, folder_lock, records, splits
 from train import environment
 
-
 EVALUATE = "evaluate"
 """The folder of a run in which further evaluations lie."""
 
