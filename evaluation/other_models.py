@@ -143,11 +143,13 @@ def write(
 
 
 def check_source(table: Table, folder: pathlib.Path) -> None:
-    """Refuses a folder that holds the results of other predictions.
+    """Refuses a folder that was begun with other predictions.
 
     Raises:
         ValueError: The file is another one, or was changed since.
     """
+    if not is_given(folder):
+        return
     evaluated, now = records.read_json(folder / SOURCE), table.source()
     if evaluated != now:
         raise ValueError(
@@ -334,7 +336,8 @@ def identify(
         where = f"{table.path}, line {line}"
         if len(meant) > 1:
             raise ValueError(
-                f"{where}: {name!r} may be {' or '.join(meant[:2])}. Write the id."
+                f"{where}: {name!r} may be {' or '.join(meant[:2])}. Write the id, or "
+                "evaluate one split alone: evaluate.splits = ('test',)."
             )
         if not meant:
             others.append((where, name))

@@ -224,13 +224,12 @@ def _evaluate_predictions(path: pathlib.Path, where: Where) -> str:
     recipe = _configured(recipes.Recipe)
     begun = run_dir.RunDir(where.run_dir)
     begun.check_config(where.bindings)
-    name = f"predictions-{path.stem}"
+    name = f"predictions-{path.stem}-{_evaluation_name(evaluator)}"
     run = run_dir.RunDir(begun.path / run_dir.EVALUATE / name)
     run.check_config(where.bindings)
     table = other_models.read(path, recipe.task)
+    other_models.check_source(table, run.path)
     if run.metrics.exists():
-        _check_evaluator(run, evaluator)
-        other_models.check_source(table, run.path)
         return _report(run, run.path)
     other_models.check_known(table, _photographs(preparation, where))
     if where.dry_run:
