@@ -1,5 +1,6 @@
 """Comparison of stored values with recomputed ones, and what came of it in words."""
 
+import collections
 import math
 import pathlib
 import reprlib
@@ -14,7 +15,8 @@ TOLERANCE = 1e-9
 # A zero that is reached by rounding may be 1e-17.
 _NEAR_ZERO = 1e-12
 
-_SHOWN = 20
+# Of each file: a changed prediction moves hundreds of figures.
+_SHOWN = 8
 
 
 class _Nothing:
@@ -33,7 +35,7 @@ class Findings:
     def __init__(self, run: pathlib.Path):
         self._run = run
         self._lines: list[str] = []
-        self._differences: list[str] = []
+        self._differences: dict[str, list[str]] = collections.defaultdict(list)
         self._numbers = 0
         self._to_the_last_bit = 0
 
@@ -54,8 +56,8 @@ class Findings:
             one if isinstance(one, str) else reprlib.repr(one)
             for one in (stored, again)
         )
-        self._differences.append(
-            f"{self._name(path)}, {key}: stored {stored}, recomputed {again}"
+        self._differences[self._name(path)].append(
+            f"{key}: stored {stored}, recomputed {again}"
         )
 
     def compare(
@@ -123,18 +125,25 @@ class Findings:
         """What was compared, a line each, and last how many numbers agree.
 
         Raises:
-            ValueError: Something differs; names the first twenty.
+            ValueError: Something differs; names the first eight of each file.
         """
         if self._differences:
-            lines = self._differences[:_SHOWN]
-            if len(self._differences) > _SHOWN:
-                lines.append(f"and {len(self._differences) - _SHOWN} more")
-            listing = "\n".join(f"  {one}" for one in lines)
+            lines = []
+            for name, some in self._differences.items():
+                lines += [f"  {name}, {one}" for one in some[:_SHOWN]]
+                if len(some) > _SHOWN:
+                    lines.append(f"  {name}: {len(some) - _SHOWN} more")
+            count = sum(len(some) for some in self._differences.values())
             raise ValueError(
-                f"{self._run} does not agree with itself. Differences: "
-                f"{len(self._differences)}.\n{listing}\nSomething was changed after "
-                "the run had written it. Restore it from a copy, or make it anew in "
-                "another --run_dir."
+                "\n".join(
+                    [
+                        f"{self._run} does not agree with itself. Differences: "
+                        f"{count:,}.",
+                        *lines,
+                        "Something was changed after the run had written it. Restore "
+                        "it from a copy, or make it anew in another --run_dir.",
+                    ]
+                )
             )
         lines = list(self._lines)
         rounded = self._numbers - self._to_the_last_bit

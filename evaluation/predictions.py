@@ -8,7 +8,7 @@ import dataclasses
 import io
 import math
 import pathlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -189,7 +189,7 @@ def _block(path, rows, block: str, class_names: Sequence[str]) -> np.ndarray:
 
 def _numbers(
     path: pathlib.Path,
-    rows: Iterable[tuple[int, Mapping[str, str]]],
+    rows: Sequence[tuple[int, Mapping[str, str]]],
     columns: Sequence[str],
 ) -> np.ndarray:
     """float64 of shape `(rows, columns)`; raises, with the line, for anything else."""
@@ -206,7 +206,7 @@ def _numbers(
                     f"Received: {row[name]!r}. Evaluate the run again."
                 )
             numbers.append(number)
-    return np.array(numbers, np.float64).reshape(-1, len(columns))
+    return np.array(numbers, np.float64).reshape(len(rows), len(columns))
 
 
 def check(predictions: Predictions, disease_classes: Sequence[int]) -> None:

@@ -24,8 +24,8 @@ REPORT = "report.html"
 
 _UNKNOWN = (
     "Not to be known from a run alone: whether labels and predictions are those of the "
-    "photographs (--mode=evaluate in a copy tells), whether the pictures in figures/ "
-    "and the curves of training are as drawn, and whether all of it was written anew."
+    "photographs (evaluating anew tells), whether the pictures in figures/ and the "
+    "curves of training are as drawn, and whether all of it was written anew."
 )
 
 
