@@ -7,7 +7,6 @@ import shutil
 import zipfile
 
 import keras
-import numpy as np
 import pytest
 
 from configs import loader, registry  # noqa: F401
@@ -71,11 +70,11 @@ def evaluated_once(start, audited, split, tmp_path_factory):
         "fixed_threshold.threshold = 0.3",
     )
     theirs = folder.parent / "theirs.csv"
-    rng = np.random.default_rng(0)
     lines = ["id,prob"]
-    for key in (*split.valid, *split.test):
+    for number, key in enumerate((*split.valid, *split.test)):
         ill = audited.collection.photograph(key).grade >= 2
-        lines.append(f"{key},{rng.uniform(0.3, 0.9) if ill else rng.uniform(0, 0.6)}")
+        right = number % 4 > 0  # Too sure of itself, so that it is calibrated.
+        lines.append(f"{key},{0.9 if ill == right else 0.1:g}{number}")
     theirs.write_text("\n".join(lines))
     line = "evaluate.calibrate = 'temperature'"
     start("evaluate", folder, line, predictions=theirs)
