@@ -251,3 +251,10 @@ def test_a_damaged_split_is_an_error_that_names_the_file(tmp_path, content):
     path.write_text(content)
     with pytest.raises(ValueError, match=r"split\.json is damaged: .* Restore it: no"):
         splits.Split.load(path)
+
+
+def test_photographs_that_all_test_need_no_folds():
+    photographs = [make(f"set/{n}", grade=0, split="test") for n in range(3)]
+    split = make_split(splits.Splitter(folds=5), photographs)
+    assert (split.train, split.valid) == ((), ())
+    assert split.test == ("set/0", "set/1", "set/2")
