@@ -22,8 +22,10 @@ from evaluation import (
     evaluate,
     external,
     facts,
+    other_models,
     predictions,
     report,
+    verify,
 )
 from input_pipeline import audit, doctor, photograph, prepare, records, splits
 from train import checkpoints, plan, run_dir, trainer
@@ -41,6 +43,8 @@ class Where:
         bindings: The bindings that decide training, binding -> value.
         dry_run: Whether to stop before any photograph is opened or file written.
         compared: Directories of the runs that `compare` takes.
+        predictions: A CSV of another model's predictions, to be evaluated in place of
+            the run's own model; or None.
     """
 
     data_dirs: Mapping[str, pathlib.Path]
@@ -49,6 +53,7 @@ class Where:
     bindings: Mapping[str, str]
     dry_run: bool = False
     compared: tuple[pathlib.Path, ...] = ()
+    predictions: pathlib.Path | None = None
 
 
 def prepare_mode(where: Where) -> str:
@@ -86,6 +91,8 @@ def run_mode(where: Where) -> str:
 
 def evaluate_mode(where: Where) -> str:
     """Evaluates a trained run with other settings than its own; returns the tables."""
+    if where.predictions is not None:
+        return _evaluate_predictions(where.predictions, where)
     evaluator = _configured(evaluate.Evaluator)
     preparation = _configured(prepare.Preparation)
     auditor = _configured(audit.Auditor)
@@ -99,7 +106,7 @@ def evaluate_mode(where: Where) -> str:
             f"{run.model} does not exist: there is no trained model. Train it first: "
             "the same command with --mode=train."
         )
-    folder = run.path / "evaluate" / _evaluation_name(evaluator)
+    folder = run.path / run_dir.EVALUATE / _evaluation_name(evaluator)
     scored = (folder / "metrics.json").exists()
     if scored:
         others.check_same(folder)
@@ -140,6 +147,16 @@ def compare_mode(where: Where) -> str:
     return _configured(compare.Comparer).run(where.compared, where.dry_run)
 
 
+def verify_mode(where: Where) -> str:
+    """Computes again what a run states; returns what was compared."""
+    recipe = _configured(recipes.Recipe)
+    run = run_dir.RunDir(where.run_dir)
+    run.check_config(where.bindings)
+    if where.dry_run:
+        return f"Would verify {run.path} and what is in {run.path / run_dir.EVALUATE}."
+    return verify.verify(run.path, recipe.task, recipe.output)
+
+
 MODES: Mapping[str, tuple[Callable[[Where], str], tuple[str, ...]]] = {
     "run": (run_mode, ("prepare", "audit", "split", "train", "evaluate")),
     "prepare": (prepare_mode, ("prepare", "audit")),
@@ -147,6 +164,7 @@ MODES: Mapping[str, tuple[Callable[[Where], str], tuple[str, ...]]] = {
     "evaluate": (evaluate_mode, ("prepare", "audit", "split", "train", "evaluate")),
     "compare": (compare_mode, ("compare",)),
     "doctor": (doctor_mode, ("prepare", "doctor")),
+    "verify": (verify_mode, ("train",)),
 }
 """Mode -> (function, the configurables that it needs)."""
 
@@ -253,6 +271,53 @@ def _run(where: Where, evaluator: evaluate.Evaluator | None) -> str:
             _evaluate(
                 run, "run", evaluator, recipe, audited, split, run.path, externals
             )
+        return _write_report(run, run.path, audited)
+
+
+def _evaluate_predictions(path: pathlib.Path, where: Where) -> str:
+    """Evaluates a CSV of predictions; returns the tables.
+
+    Its folder is a run directory without a model: it has a config, a split and a ledger
+    of its own, so that no training is needed.
+    """
+    evaluator = _configured(evaluate.Evaluator)
+    preparation = _configured(prepare.Preparation)
+    auditor = _configured(audit.Auditor)
+    splitter = _configured(splits.Splitter)
+    recipe = _configured(recipes.Recipe)
+    begun = run_dir.RunDir(where.run_dir)
+    begun.check_config(where.bindings)
+    name = f"predictions-{path.stem}-{_evaluation_name(evaluator)}"
+    run = run_dir.RunDir(begun.path / run_dir.EVALUATE / name)
+    run.check_config(where.bindings)
+    table = other_models.read(path, recipe.task)
+    other_models.check_source(table, run.path)
+    if run.metrics.exists():
+        return _report(run, run.path)
+    other_models.check_known(table, _photographs(preparation, where))
+    if where.dry_run:
+        named = ", ".join(evaluator.splits)
+        return (
+            f"Would evaluate {len(table.names)} rows of {path} on {named}: {run.path}."
+        )
+    audited = _audit(preparation, auditor, where)
+    # The split of the run that these predictions are compared with, if there is one.
+    if begun.split.exists():
+        split = begun.open_split(audited)
+    else:
+        split = splitter.split(audited)
+    task = recipe.task
+    said, decided = other_models.decide(table, evaluator, task, audited, split)
+    with run.hold():
+        description = _description(recipe, preparation, audited) | {"output": "given"}
+        run.begin(gin.config_str(), where.bindings, description)
+        run.store_split(split, audited)
+        if "test" in evaluator.splits:
+            checksum = table.source()["sha256"]
+            run.note_test_reading(
+                "evaluate", len(split.test), checksum, of="predictions"
+            )
+        other_models.write(table, evaluator, task, said, decided, run.path)
         return _write_report(run, run.path, audited)
 
 

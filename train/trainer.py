@@ -289,18 +289,20 @@ class Trainer:
         """Gives the model its final weights and writes it down."""
         if self.recipe.keep == "best":
             saved.load_best()
+        self.model.optimizer = None  # The file holds the model alone.
+        partial = run_dir / "partial.keras"
+        with records.as_os_error(partial):
+            self.model.save(partial)
         history = {
             "epochs": progress.history,
             "monitor": self.recipe.monitor,
             "best_epoch": progress.best_epoch,
             "kept": self.recipe.keep,
             "weights_sha256": checkpoints.digest(self.model.weights),
+            "model_sha256": records.file_sha256(partial),
+            "checkpoints_sha256": saved.checksums(),
         }
         records.write_json(run_dir / "history.json", history)
-        self.model.optimizer = None  # The file holds the model alone.
-        partial = run_dir / "partial.keras"
-        with records.as_os_error(partial):
-            self.model.save(partial)
         os.replace(partial, run_dir / "model.keras")
 
 
