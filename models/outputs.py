@@ -5,6 +5,7 @@ import dataclasses
 import gin
 import keras
 import numpy as np
+from keras import ops
 from scipy import special
 
 
@@ -22,6 +23,14 @@ class Softmax:
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Logits `(batch, num_outputs)` -> float64 `(batch, num_classes)`, 0-1."""
         return special.softmax(logits.astype(np.float64), axis=-1)
+
+    def explained(self, logits, classes):
+        """The scalar that explains a class, `(batch,)`: its logit."""
+        return ops.sum(logits * self.explained_gradient(logits, classes), axis=-1)
+
+    def explained_gradient(self, logits, classes):
+        """Its gradient with respect to the logits, `(batch, num_outputs)`."""
+        return ops.one_hot(classes, logits.shape[-1], dtype=logits.dtype)
 
     def check_loss(self, loss: keras.losses.Loss) -> None:
         """Raises ValueError for a loss that does not fit these logits."""
