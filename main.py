@@ -13,7 +13,7 @@ from absl import app, flags, logging
 from configs import statements, syntax
 from train import terminal
 
-MODES = ("run", "prepare", "train", "evaluate", "doctor")
+MODES = ("run", "prepare", "train", "evaluate", "explain", "doctor")
 """The keys of `train.experiment.MODES`, which takes seconds to import."""
 
 GIN_FILE = flags.DEFINE_multi_string(
@@ -27,7 +27,8 @@ MODE = flags.DEFINE_enum(
     "run",
     MODES,
     "run: prepare what is missing, train or resume, evaluate. prepare, train, "
-    "evaluate: that step alone. doctor: examine the data folder and the records.",
+    "evaluate, explain: that step alone. doctor: examine the data folder and the "
+    "records.",
 )
 DATA_DIR = flags.DEFINE_multi_string(
     "data_dir",

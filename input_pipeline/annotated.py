@@ -9,7 +9,6 @@ anew. So the pictures are compared, as the audit does.
 import concurrent.futures
 import dataclasses
 import os
-import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -22,7 +21,6 @@ from input_pipeline import (
     lesion_masks,
     progress,
     quality,
-    records,
     splits,
 )
 
@@ -60,26 +58,23 @@ class Photograph:
 
 
 def read(
-    source: lesion_masks.Source,
-    data_dir: pathlib.Path,
+    found: Sequence[lesion_masks.Annotated],
     audited: audit.Audit,
     split: splits.Split,
 ) -> list[Photograph]:
-    """Prepares all photographs of a source and looks each one up in the split.
+    """Prepares photographs with masks and looks each one up in the split.
 
     Args:
-        source: Where the masks are.
-        data_dir: The folder of the source's dataset.
+        found: The photographs.
         audited: The photographs that the model was made with.
         split: What part they had in it.
 
     Returns:
-        The photographs, in the source's order; none where the folder has no masks.
+        The same photographs, prepared, in their order.
 
     Raises:
         ValueError: A photograph or a mask cannot be read; names it.
     """
-    found = source.read(data_dir)
     if not found:
         return []
     size = audited.collection.image_size
@@ -90,11 +85,14 @@ def read(
     ids = _copies([image for image, _, _ in pictures], audited)
     return [
         Photograph(
-            one.name, image, crop, shares, _part(copies, audited, split), next(iter(copies), None)
+            one.name,
+            image,
+            crop,
+            shares,
+            _part(copies, audited, split),
+            next(iter(copies), None),
         )
-        for one, (image, crop, shares), copies in zip(
-            found, pictures, ids, strict=True
-        )
+        for one, (image, crop, shares), copies in zip(found, pictures, ids, strict=True)
     ]
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 from collections.abc import Callable, Mapping
 
+import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 from scipy import ndimage
@@ -34,15 +35,15 @@ class Annotated:
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A set of photographs with lesion masks.
+    """A layout of photographs with lesion masks.
 
     Attributes:
-        dataset: The dataset in whose folder it lies.
-        read: The dataset's folder -> its annotated photographs; none if the folder has
-            no masks.
+        name: Of the layout.
+        read: A dataset's folder -> its annotated photographs; none if the folder has no
+            masks in this layout.
     """
 
-    dataset: str
+    name: str
     read: Callable[[pathlib.Path], list[Annotated]]
 
 
@@ -77,7 +78,7 @@ def read(path: pathlib.Path, crop: fundus.Crop, size: int) -> np.ndarray:
             f"pixels. Received: {width} x {height}. Take the mask of the same "
             "photograph, in its own size."
         )
-    shares = fundus.apply(lesion.astype(np.uint8) * 255, crop, size)
+    shares = fundus.apply(lesion, crop, size)
     return shares.astype(np.float32) / 255
 
 
@@ -103,19 +104,23 @@ def binary(shares: np.ndarray) -> np.ndarray:
 
 
 def _lesion(file: Image.Image, path: pathlib.Path) -> np.ndarray:
-    """bool of shape `(height, width)`; raises ValueError unless there are two values."""
-    if file.mode == "P":
-        # Its numbers are no brightness; the palette says which of them are black.
-        numbers = np.asarray(file)
-        colors = np.array(file.getpalette("RGB")).reshape(-1, 3).any(axis=1)
-        used = np.unique(numbers)
-        lesion, values = colors[numbers], used
+    """uint8 `(height, width)`, 0 or 255; raises unless there are two values."""
+    if file.mode in ("1", "L", "P"):
+        grey = file.convert("L") if file.mode == "1" else file
+        values = np.flatnonzero(grey.histogram())
+        lit = np.arange(256) > 0
+        if file.mode == "P":
+            # Its numbers are no brightness: the palette says which of them are black.
+            palette = np.array(file.getpalette("RGB")).reshape(-1, 3)
+            lit = np.resize(palette.any(axis=1), 256)
+        lesion = cv2.LUT(np.asarray(grey), lit * np.uint8(255))
     else:
         pixels = np.asarray(file)
         pixels = pixels.reshape(*pixels.shape[:2], -1)
         if file.mode in ("RGBA", "LA"):
             pixels = pixels[..., :-1] * (pixels[..., -1:] > 0)
-        lesion, values = pixels.any(axis=-1), np.unique(pixels)
+        values = np.unique(pixels)
+        lesion = pixels.any(axis=-1) * np.uint8(255)
     if len(values) > 2:
         raise ValueError(
             f"{path} must have two values, lesion and background. Received: "

@@ -1,4 +1,4 @@
-"""What stands for a photograph that shows nothing, and where a photograph shows a retina.
+"""What stands for a photograph that shows nothing, and where one shows a retina.
 
 Methods that take something away need to put something in its place. A black patch is
 itself a sight that no network was trained on, and dark lesions hardly differ from it; a

@@ -183,7 +183,9 @@ class Explanation(abc.ABC):
         kept = [results[layer.name] for layer in tapped]
         zero = tf.UnconnectedGradients.ZERO
         gradients = tape.gradient(scores, kept, unconnected_gradients=zero)
-        return ([tf.cast(one, tf.float32) for one in some] for some in (kept, gradients))
+        return (
+            [tf.cast(one, tf.float32) for one in some] for some in (kept, gradients)
+        )
 
 
 def has_evidence(heatmaps: np.ndarray) -> np.ndarray:

@@ -1,8 +1,10 @@
 """Pictures of explanations: a photograph beside its heatmaps, and galleries."""
 
+import pathlib
 import textwrap
 from collections.abc import Mapping, Sequence
 
+import cv2
 import numpy as np
 from matplotlib import cm, colors, lines
 from matplotlib.axes import Axes
@@ -120,6 +122,17 @@ def gallery(
         for image, heatmap in zip(images, heatmaps, strict=True)
     ]
     return figures.photograph_grid(np.stack(pairs), titles, columns)
+
+
+def save(image: np.ndarray, path: pathlib.Path) -> None:
+    """Writes a gallery as a PNG file.
+
+    Args:
+        image: uint8 array of shape `(height, width, 3)`, RGB, 0-255.
+        path: Where to; missing folders are made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(cv2.imencode(".png", image[..., ::-1])[1].tobytes())
 
 
 def _outline(axes: Axes, lesions: Mapping[str, np.ndarray]) -> None:

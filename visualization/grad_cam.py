@@ -36,9 +36,7 @@ class GradCam(explainer.Explainer):
 
     layer: str = layers.FEATURE_MAP
 
-    def bind(
-        self, model: keras.Model, output: outputs.Output
-    ) -> explainer.Explanation:
+    def bind(self, model: keras.Model, output: outputs.Output) -> explainer.Explanation:
         """Binds the method to a model, as `Explainer.bind` says."""
         layer = layers.find(model, self.layer)
         head, reason = find_head(model, layer)
@@ -118,9 +116,10 @@ def find_head(model: keras.Model, layer: keras.Layer) -> tuple[Head | None, str]
     if not _is_average_pooling(pooling):
         return None, f"{layer.name!r} is not pooled by a global average"
     for one in rest:
-        if not (isinstance(one, keras.layers.Dropout) or _is_linear(one)):
-            if not _is_relu(one):
-                return None, f"{one.name!r} is neither dense, nor ReLU, nor dropout"
+        if not (
+            isinstance(one, keras.layers.Dropout) or _is_dense(one) or _is_relu(one)
+        ):
+            return None, f"{one.name!r} is neither dense, nor ReLU, nor dropout"
     return Head(rest), ""
 
 
@@ -154,9 +153,9 @@ def with_heatmaps(
     head, reason = find_head(model, found)
     if head is None:
         raise ValueError(
-            f"The model {model.name!r} must have a closed form behind {layer!r}: global "
-            f"average pooling, then dense layers, ReLU and dropout. Received: {reason}. "
-            "Without it, a heatmap cannot be part of an exported model."
+            f"The model {model.name!r} must have a closed form behind {layer!r}: "
+            "global average pooling, then dense layers, ReLU and dropout. Received: "
+            f"{reason}. Without it, a heatmap cannot be part of an exported model."
         )
     photograph = keras.Input(model.input_shape[1:], name="photograph")
     graph = _WithHeatmaps(model, output, found, head, normalize)
@@ -260,7 +259,7 @@ def _is_average_pooling(layer: keras.Layer | None) -> bool:
     )
 
 
-def _is_linear(layer: keras.Layer) -> bool:
+def _is_dense(layer: keras.Layer) -> bool:
     """Whether it is a dense layer, of a linear or ReLU activation."""
     known = keras.activations.linear, keras.activations.relu
     return isinstance(layer, keras.layers.Dense) and layer.activation in known

@@ -27,9 +27,7 @@ class GuidedBackprop(explainer.Explainer):
 
     name: ClassVar[str] = "guided_backprop"
 
-    def bind(
-        self, model: keras.Model, output: outputs.Output
-    ) -> explainer.Explanation:
+    def bind(self, model: keras.Model, output: outputs.Output) -> explainer.Explanation:
         """Binds the method to a model, as `Explainer.bind` says."""
         return _Guided(model, output)
 
@@ -47,9 +45,7 @@ class GuidedGradCam(explainer.Explainer):
 
     layer: str = layers.FEATURE_MAP
 
-    def bind(
-        self, model: keras.Model, output: outputs.Output
-    ) -> explainer.Explanation:
+    def bind(self, model: keras.Model, output: outputs.Output) -> explainer.Explanation:
         """Binds the method to a model, as `Explainer.bind` says."""
         coarse = grad_cam.GradCam(layer=self.layer).bind(model, output)
         return _Product(model, output, coarse, _Guided(model, output))

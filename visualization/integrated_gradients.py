@@ -120,7 +120,9 @@ class Bound(explainer.Explanation):
             some = tf.gather(images, open_ones), tf.gather(base, open_ones)
             found = self._sum(*some, classes[open_ones], steps) * (some[0] - some[1])
             attributions[open_ones] = found.numpy()
-            missed = np.abs(attributions[open_ones].sum(axis=(1, 2, 3)) - rise[open_ones])
+            missed = np.abs(
+                attributions[open_ones].sum(axis=(1, 2, 3)) - rise[open_ones]
+            )
             # Of a photograph that changes nothing, a hundredth of a logit is much.
             gaps[open_ones] = missed / np.maximum(np.abs(rise[open_ones]), 0.01)
             done = gaps.max() <= self._settings.tolerance

@@ -45,9 +45,7 @@ class LayerCam(explainer.Explainer):
                 "`layer_cam.layers` must name a layer, or be None. Received: none."
             )
 
-    def bind(
-        self, model: keras.Model, output: outputs.Output
-    ) -> explainer.Explanation:
+    def bind(self, model: keras.Model, output: outputs.Output) -> explainer.Explanation:
         """Binds the method to a model, as `Explainer.bind` says."""
         if self.layers is None:
             tapped = last_of_each_resolution(model)[-self.resolutions :]

@@ -44,9 +44,7 @@ class Occlusion(explainer.Explainer):
                 f"stride={self.stride}, patch={self.patch}."
             )
 
-    def bind(
-        self, model: keras.Model, output: outputs.Output
-    ) -> explainer.Explanation:
+    def bind(self, model: keras.Model, output: outputs.Output) -> explainer.Explanation:
         """Binds the method to a model, as `Explainer.bind` says."""
         return _Bound(model, output, self)
 

@@ -6,16 +6,14 @@ from matplotlib import colormaps
 
 from input_pipeline import fundus
 
-# From dark violet to yellow, evenly; it keeps its order in grey and to the colour-blind.
-_COLORS = (colormaps["plasma"](np.arange(256))[:, :3] * 255).round().astype(np.uint8)
+# Blue to red, as the field is used to; on an orange retina plasma hardly shows.
+_COLORS = (colormaps["turbo"](np.arange(256))[:, :3] * 255).round().astype(np.uint8)
 
-COLOR_MAP = "plasma"
+COLOR_MAP = "turbo"
 """What the colours are called in matplotlib, for a colour bar."""
 
 
-def overlay(
-    image: np.ndarray, heatmap: np.ndarray, opacity: float = 0.6
-) -> np.ndarray:
+def overlay(image: np.ndarray, heatmap: np.ndarray, opacity: float = 0.6) -> np.ndarray:
     """Lays a heatmap over a photograph.
 
     The more a place speaks for the class, the less of the photograph shines through:
@@ -50,7 +48,8 @@ def overlay(
     if not 0 <= opacity <= 1:
         raise ValueError(f"`opacity` must be 0-1. Received: opacity={opacity}.")
     level = np.round(heatmap * 255).astype(np.uint8)
-    cover = (heatmap * opacity).astype(np.float32)[..., None]
+    # The root lets what is faint be seen.
+    cover = (np.sqrt(heatmap) * opacity).astype(np.float32)[..., None]
     mixed = image + cover * (_COLORS[level] - image.astype(np.float32))
     return np.round(mixed).astype(np.uint8)
 

@@ -32,18 +32,15 @@ TREE = f"""{idrid.SEGMENTATION_TREE}  {MASKS}/
 
 
 @gin.register
-def idrid_masks(*, name: str = "idrid") -> lesion_masks.Source:
+def idrid_masks() -> lesion_masks.Source:
     """The photographs of IDRiD's segmentation part with their masks.
 
     A lesion without a file was not outlined in that photograph.
 
-    Args:
-        name: Name of the dataset in whose folder they lie.
-
     Returns:
         The source.
     """
-    return lesion_masks.Source(dataset=name, read=_read)
+    return lesion_masks.Source("IDRiD", _read)
 
 
 def _read(data_dir: pathlib.Path) -> list[lesion_masks.Annotated]:
