@@ -8,7 +8,10 @@ from visualization import explainer
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (np.full((1, 8, 8, 3), np.nan), r"must be finite, from 0 to 255\. Received: im"),
+        (
+            np.full((1, 8, 8, 3), np.nan),
+            r"must be finite, from 0 to 255\. Received: im",
+        ),
         (np.full((2, 8, 8, 3), -1.0), "image 0 with values from -1.0 to -1.0"),
         (np.full((1, 8, 8, 3), 256.0), "image 0 with values from 256.0 to 256.0"),
         (np.zeros((8, 8, 3)), r"shape `\(batch, 8, 8, 3\)`, as the model takes them"),

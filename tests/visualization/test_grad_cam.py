@@ -114,7 +114,9 @@ def test_another_head_is_differentiated_and_says_so(pool, reason, softmax):
     expected = by_differentiation(model, photographs(size=16), classes)
     found = bound.evidence(photographs(size=16), classes)
     assert relative(found, expected) < 1e-5
-    with pytest.raises(ValueError, match="must have a closed form behind 'feature_map'"):
+    with pytest.raises(
+        ValueError, match="must have a closed form behind 'feature_map'"
+    ):
         grad_cam.with_heatmaps(model, softmax)
 
 
@@ -191,11 +193,15 @@ def test_later_weights_are_seen(linear, softmax):
 
 
 def test_a_layer_that_is_not_there_is_an_error_that_lists_those_that_are(linear):
-    message = r"must have one layer 'last_conv'\. Received: 0 of them\. Its layers are: "
+    message = (
+        r"must have one layer 'last_conv'\. Received: 0 of them\. Its layers are: "
+    )
     with pytest.raises(ValueError, match=message + "feature_map, global_average"):
         grad_cam.GradCam(layer="last_conv")(linear, photographs(size=8))
 
 
 def test_a_layer_without_height_and_width_is_refused(linear):
-    with pytest.raises(ValueError, match=r"'logits' must give one feature map of shape"):
+    with pytest.raises(
+        ValueError, match=r"'logits' must give one feature map of shape"
+    ):
         grad_cam.GradCam(layer="logits")(linear, photographs(size=8))

@@ -9,13 +9,15 @@ def two_layers(activation):
     """1 x 1 convolutions, so that the hand can follow: 3 -> 2 -> 1 channels."""
     inputs = keras.Input((4, 4, 3))
     if activation == "fused":
-        x = keras.layers.Conv2D(2, 1, use_bias=False, activation="relu", name="a")(inputs)
+        x = keras.layers.Conv2D(2, 1, use_bias=False, activation="relu", name="a")(
+            inputs
+        )
     else:
         x = keras.layers.Conv2D(2, 1, use_bias=False, name="a")(inputs)
         x = keras.layers.ReLU()(x)
-    x = keras.layers.Conv2D(1, 1, use_bias=False, activation="relu", name="feature_map")(
-        x
-    )
+    x = keras.layers.Conv2D(
+        1, 1, use_bias=False, activation="relu", name="feature_map"
+    )(x)
     x = keras.layers.GlobalAveragePooling2D()(x)
     model = keras.Model(inputs, keras.layers.Dense(2, use_bias=False, name="logits")(x))
     model.get_layer("a").set_weights([A[None, None]])
@@ -39,7 +41,9 @@ def test_only_what_is_positive_passes_each_relu(activation, softmax):
     expected = np.abs(gradient @ A.T).max(axis=-1)
     method = guided_backprop.GuidedBackprop()
     bound = method.bind(two_layers(activation), softmax)
-    np.testing.assert_allclose(bound.evidence(image, np.array([0])), expected, rtol=1e-5)
+    np.testing.assert_allclose(
+        bound.evidence(image, np.array([0])), expected, rtol=1e-5
+    )
     # Of class 1 the gradient is negative, and stops at the first ReLU on its way.
     assert not bound.evidence(image, np.array([1])).any()
 

@@ -40,7 +40,9 @@ def test_attributions_add_up_to_the_difference_of_the_scores(kind, softmax):
 def test_a_path_that_may_have_no_more_steps_says_how_far_it_came(softmax):
     model = resnet_v2.resnet_v2(image_size=32, num_outputs=2, widths=(8,), depths=(1,))
     images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
-    method = IntegratedGradients(baseline="black", steps=1, most_steps=2, tolerance=1e-9)
+    method = IntegratedGradients(
+        baseline="black", steps=1, most_steps=2, tolerance=1e-9
+    )
     bound = method.bind(model, softmax)
     _, gaps = bound.integrate(images)
     assert bound.facts["most_steps_taken"] == 2
@@ -48,7 +50,9 @@ def test_a_path_that_may_have_no_more_steps_says_how_far_it_came(softmax):
 
 
 def test_settings_out_of_range_are_refused():
-    with pytest.raises(ValueError, match=r"`integrated_gradients\.steps` must be from 1"):
+    with pytest.raises(
+        ValueError, match=r"`integrated_gradients\.steps` must be from 1"
+    ):
         IntegratedGradients(steps=0)
     with pytest.raises(ValueError, match=r"Received: steps=300, most_steps=256"):
         IntegratedGradients(steps=300)

@@ -57,7 +57,9 @@ def test_by_default_it_takes_the_last_activation_of_each_resolution(model, softm
 
 
 def test_settings_that_name_no_layer_are_refused(model):
-    with pytest.raises(ValueError, match=r"`layer_cam\.resolutions` must be at least 1"):
+    with pytest.raises(
+        ValueError, match=r"`layer_cam\.resolutions` must be at least 1"
+    ):
         layer_cam.LayerCam(resolutions=0)
     with pytest.raises(ValueError, match=r"`layer_cam\.layers` must name a layer, or"):
         layer_cam.LayerCam(layers=())
