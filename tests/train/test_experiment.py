@@ -426,3 +426,35 @@ def test_a_mode_needs_only_what_it_uses(tmp_path, start, prepared):
     with pytest.raises(statements.ConfigError, match=r"train\.\w+ has no value\. Bind"):
         start("train", tmp_path / "run", gin_file=file)
     assert not (tmp_path / "run").exists()
+
+
+EXPLAIN = ("explain.methods = [@grad_cam()]", "explain.photographs = 1")
+
+
+def test_explain_writes_beside_the_results_and_changes_none(start, finished):
+    before = state(finished)
+    said = start("explain", finished, *EXPLAIN)
+    after = state(finished)
+    assert "Agreement with lesions, photographs not trained on" in said
+    assert said.endswith(f"Pictures are in {finished / 'explanations'}.")
+    assert {path: after[path] for path in before} == before
+    assert readings(finished) == 1
+    assert start("explain", finished, *EXPLAIN) == said
+    assert state(finished) == after
+
+
+def test_explain_with_other_settings_needs_another_name(start, finished):
+    start("explain", finished, *EXPLAIN)
+    other = (*EXPLAIN, "explain.splits = ('test',)")
+    with pytest.raises(
+        ValueError, match=r"was made with .* Keep both: --gin_bindings="
+    ):
+        start("explain", finished, *other)
+    start("explain", finished, *other, "explain.name = 'test'")
+    assert (finished / "explanations/test/scores.json").exists()
+    assert readings(finished) == 2
+
+
+def test_explain_needs_a_model(start, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"there is no trained model\. Train it"):
+        start("explain", tmp_path / "none", *EXPLAIN)
