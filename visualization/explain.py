@@ -47,6 +47,7 @@ OUTCOMES = ("hits", "misses_by_one", "misses_by_more")
 """Galleries: by how many classes a prediction is off."""
 
 _BATCH = 16
+_ORDER = ("any_lesion", *lesion_masks.LESIONS, lesion_masks.CONTROL)
 _POOLED = {"not trained on": ("valid", "unseen")}
 
 
@@ -336,7 +337,10 @@ class Explanations:
                 by_method = summary.setdefault(group, {}).setdefault(row["method"], {})
                 by_method.setdefault(row["lesion"], []).append(row)
         for by_method in summary.values():
-            for by_lesion in by_method.values():
+            for method, unordered in by_method.items():
+                # In one order, whichever lesions the first photograph has.
+                by_lesion = {one: unordered[one] for one in _ORDER if one in unordered}
+                by_method[method] = by_lesion
                 for lesion, some in by_lesion.items():
                     plain = [
                         {
@@ -460,9 +464,11 @@ class _Methods:
 
 def _with_any(shares: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The lesions of a photograph, and all of them as one."""
-    lesions = [shares[one] for one in lesion_masks.LESIONS if one in shares]
-    every = {"any_lesion": np.max(lesions, axis=0)} if lesions else {}
-    return every | dict(shares)
+    found = [one for one in lesion_masks.LESIONS if one in shares]
+    if not found:
+        return dict(shares)
+    every = np.max([shares[one] for one in found], axis=0)
+    return {"any_lesion": every} | dict(shares)
 
 
 def _evenly(places: np.ndarray, most: int) -> np.ndarray:

@@ -21,6 +21,8 @@ _OUTLINES = {
     "optic_disc": "#b0b0b0",
 }
 _CONTOUR = 0.5
+_SPARSE = 0.001  # Of a map's values at the contour or above: single pixels.
+_SMOOTHING = 0.01  # Standard deviation in sides.
 _COLUMNS = 4
 _SIDE = 2.7  # Inches.
 
@@ -68,10 +70,11 @@ def side_by_side(
     axes.set_title("photograph", size=9, color=figures.INK)
     _outline(axes, lesions)
     for axes, (name, heatmap) in zip(grid.flat[1:], heatmaps.items(), strict=False):
-        axes.imshow(overlay.overlay(image, heatmap, opacity))
-        label = name.replace("_", " ")
+        shown, smoothed = visible(heatmap)
+        axes.imshow(overlay.overlay(image, shown, opacity))
+        label = name.replace("_", " ") + (" (smoothed)" if smoothed else "")
         if explainer.has_evidence(heatmap[None])[0]:
-            axes.contour(heatmap, [_CONTOUR], colors="black", linewidths=0.7)
+            axes.contour(shown, [_CONTOUR], colors="black", linewidths=0.7)
         else:
             label += ": no evidence"
         axes.set_title(label, size=9, color=figures.INK)
@@ -118,10 +121,27 @@ def gallery(
         uint8 array of shape `(grid_height, grid_width, 3)`, RGB, 0-255.
     """
     pairs = [
-        np.concatenate([image, overlay.overlay(image, heatmap, opacity)])
+        np.concatenate([image, overlay.overlay(image, visible(heatmap)[0], opacity)])
         for image, heatmap in zip(images, heatmaps, strict=True)
     ]
     return figures.photograph_grid(np.stack(pairs), titles, columns)
+
+
+def visible(heatmap: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Lets a map of single pixels be seen; for pictures, never for scores.
+
+    Args:
+        heatmap: float array of shape `(height, width)`, 0-1.
+
+    Returns:
+        The map, and whether it was smoothed: where fewer than a thousandth of its
+        values reach half of the maximum.
+    """
+    if not 0 < (heatmap >= _CONTOUR).mean() < _SPARSE:
+        return heatmap, False
+    sigma = _SMOOTHING * max(heatmap.shape)
+    smooth = cv2.GaussianBlur(np.float32(heatmap), (0, 0), sigma)
+    return smooth / smooth.max(), True
 
 
 def save(image: np.ndarray, path: pathlib.Path) -> None:

@@ -456,5 +456,5 @@ def test_explain_with_other_settings_needs_another_name(start, finished):
 
 
 def test_explain_needs_a_model(start, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"there is no trained model\. Train it"):
+    with pytest.raises(FileNotFoundError, match=r"there is no trained model\. Tr"):
         start("explain", tmp_path / "none", *EXPLAIN)
