@@ -39,6 +39,7 @@ from visualization import (
     layer_cam,
     lesion_agreement,
     occlusion,
+    sanity,
 )
 
 FILE = "scores.json"
@@ -47,6 +48,7 @@ OUTCOMES = ("hits", "misses_by_one", "misses_by_more")
 """Galleries: by how many classes a prediction is off."""
 
 _BATCH = 16
+_CHECKED = 8  # Photographs behind the sanity check.
 _ORDER = ("any_lesion", *lesion_masks.LESIONS, lesion_masks.CONTROL)
 _POOLED = {"not trained on": ("valid", "unseen")}
 
@@ -174,9 +176,15 @@ class Explanations:
             The content of `scores.json`.
 
         Raises:
-            ValueError: None of the methods can explain this model, or a photograph or a
-                mask cannot be read.
+            ValueError: None of the methods can explain this model, a split is empty, or
+                a photograph or a mask cannot be read.
         """
+        for name in self.splits:
+            if not split[name]:
+                raise ValueError(
+                    f"The split has no photographs in {name!r}. Take it out of "
+                    "`explain.splits`."
+                )
         folder.mkdir(parents=True, exist_ok=True)
         said = _Said(model, task, output, decided, self.explained)
         methods = _Methods(self.methods, model, output)
@@ -185,6 +193,7 @@ class Explanations:
             "task": task.description(),
             "pictures": {},
             "lesions": None,
+            "sanity": {},
         }
         writer = tf.summary.create_file_writer(str(board))
         with writer.as_default(step=0):
@@ -203,6 +212,12 @@ class Explanations:
         if found:
             photographs = annotated.read(found, audited, split)
             content["lesions"] = self._lesions(photographs, said, methods, folder)
+        if self.splits:
+            images_of = images.open(audited.collection, split[self.splits[0]])
+            chosen = _evenly(np.arange(len(images_of)), _CHECKED)
+            pictures = images_of.take(chosen)
+            classes = said.explained(said.of(pictures))
+            content["sanity"] = methods.check(pictures, classes, self.seed)
         content["methods"] = methods.description()
         records.write_json(folder / FILE, content)
         return content
@@ -448,6 +463,16 @@ class _Methods:
             self._seconds[name] = self._seconds.get(name, 0) + spent
             self._maps[name] = self._maps.get(name, 0) + len(maps[name][-1])
         return {name: np.concatenate(parts) for name, parts in maps.items()}
+
+    def check(
+        self, pictures: np.ndarray, classes: np.ndarray, seed: int
+    ) -> dict[str, Any]:
+        """Method -> what `sanity.check` says of it."""
+        bar = progress.bar(self._bound.items(), "sanity", delay=5, leave=False)
+        return {
+            name: sanity.check(bound.model, bound, pictures, classes, seed=seed)
+            for name, bound in bar
+        }
 
     def description(self) -> dict[str, Any]:
         """Facts and time of each method, JSON-ready."""

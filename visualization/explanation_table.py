@@ -34,6 +34,8 @@ def report(content: Mapping[str, Any]) -> str:
         if "refused" in facts:
             texts.append(f"{method} is left out: {facts['refused']}")
     texts += [_curves(split, some) for split, some in content["pictures"].items()]
+    if content["sanity"]:
+        texts.append(_sanity(content["sanity"]))
     texts += _lesions(content["lesions"])
     return "\n\n".join(texts)
 
@@ -46,6 +48,19 @@ def _curves(split: str, pictures: Mapping[str, Any]) -> str:
     return (
         f"Areas under the curves of {count} photographs of {split!r}: insertion is to "
         f"be high, deletion low\n{_aligned(rows)}"
+    )
+
+
+def _sanity(checked: Mapping[str, Any]) -> str:
+    rows = [("", "correlation", "SSIM", "")]
+    for method, result in checked.items():
+        last = result["stages"][-1]
+        verdict = "" if result["passes"] else "FAILS: do not believe its maps"
+        cells = (f"{last['correlation']:.2f}", f"{last['ssim']:.2f}", verdict)
+        rows.append((method, *cells))
+    return (
+        "Likeness of maps to those of a network with all weights in random order: is "
+        f"to be low\n{_aligned(rows)}"
     )
 
 
@@ -90,7 +105,7 @@ def _cells(scores: Mapping[str, Any]) -> list[str]:
 def _aligned(rows: list[tuple[str, ...]]) -> str:
     """Columns of one width, text to the left and figures to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    left = len([one for one in rows[0] if not one])
+    left = 2 if rows[0][:2] == ("", "") else 1
     return "\n".join(
         "  ".join(
             cell.ljust(width) if place < left else cell.rjust(width)
