@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import json
 
 import cv2
@@ -34,7 +35,7 @@ def model():
 def start(model, audited, split, tmp_path_factory):
     """Explains the drawn photographs: `start([folders], photographs=1, ...)`."""
 
-    def run(data_dirs, model=model, **settings):
+    def run(data_dirs, model=model, split=split, **settings):
         folder = tmp_path_factory.mktemp("run")
         settings = {"methods": METHODS, "photographs": 2, "resamples": 100} | settings
         content = explain.Explanations(**settings).explain(
@@ -142,6 +143,10 @@ def test_the_table_names_every_method_and_lesion(done):
     for word in ("grad_cam", "occlusion", "hard_exudates", "never seen", "chance"):
         assert word in text
     assert "Agreement with lesions, photographs not trained on\n" in text
+    assert "Likeness of maps to those of a network with all weights in random" in text
+    failed = {name: {**one, "passes": False} for name, one in done[0]["sanity"].items()}
+    marked = explanation_table.report(done[0] | {"sanity": failed})
+    assert marked.count("FAILS") == len(METHODS) > text.count("FAILS")
 
 
 def test_without_masks_there_are_pictures_and_no_agreement(start, tmp_path):
@@ -149,6 +154,13 @@ def test_without_masks_there_are_pictures_and_no_agreement(start, tmp_path):
     assert content["lesions"] is None
     assert "No lesion masks were found" in explanation_table.report(content)
     assert not (folder / "lesion_scores.csv").exists()
+
+
+def test_a_split_without_photographs_is_refused(start, tmp_path, split):
+    assert split.test  # The drawn photographs have all three.
+    nothing = dataclasses.replace(split, test=())
+    with pytest.raises(ValueError, match=r"has no photographs in 'test'\. Take it out"):
+        start([tmp_path], split=nothing, splits=("test",))
 
 
 def test_a_method_that_cannot_explain_a_model_is_left_out_and_named(start, tmp_path):

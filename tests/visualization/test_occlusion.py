@@ -10,14 +10,14 @@ Occlusion = occlusion.Occlusion
 def test_it_is_the_mean_fall_of_the_score_over_the_patches_of_a_pixel(softmax):
     model = resnet_v2.resnet_v2(image_size=32, num_outputs=2, widths=(8,), depths=(1,))
     images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
-    method = Occlusion(patch=0.25, stride=0.25, baseline="black")
+    method = Occlusion(patch=0.5, stride=0.25, baseline="black")
     found = method.bind(model, softmax).evidence(images, np.array([0, 1]))
 
     whole = model.predict(images.astype(np.float32), verbose=0)
     total, times = np.zeros((2, 32, 32)), np.zeros((32, 32))
     for y in range(0, 33, 8):
         for x in range(0, 33, 8):
-            box = slice(max(y - 4, 0), y + 4), slice(max(x - 4, 0), x + 4)
+            box = slice(max(y - 8, 0), y + 8), slice(max(x - 8, 0), x + 8)
             hidden = images.astype(np.float32)
             hidden[:, *box] = 0
             fall = whole - model.predict(hidden, verbose=0)
