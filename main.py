@@ -13,7 +13,16 @@ from absl import app, flags, logging
 from configs import statements, syntax
 from train import terminal
 
-MODES = ("run", "prepare", "train", "evaluate", "compare", "doctor", "verify")
+MODES = (
+    "run",
+    "prepare",
+    "train",
+    "evaluate",
+    "explain",
+    "compare",
+    "doctor",
+    "verify",
+)
 """The keys of `train.experiment.MODES`, which takes seconds to import."""
 
 GIN_FILE = flags.DEFINE_multi_string(
@@ -27,9 +36,9 @@ MODE = flags.DEFINE_enum(
     "run",
     MODES,
     "run: prepare what is missing, train or resume, evaluate. prepare, train, "
-    "evaluate: that step alone. compare: evaluated runs, each with its --run_dir. "
-    "doctor: examine the data folder and the records. verify: compute a run's figures "
-    "again and say whether they agree.",
+    "evaluate, explain: that step alone. compare: evaluated runs, each with its "
+    "--run_dir. doctor: examine the data folder and the records. verify: compute a "
+    "run's figures again and say whether they agree.",
 )
 DATA_DIR = flags.DEFINE_multi_string(
     "data_dir",

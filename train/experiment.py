@@ -30,6 +30,7 @@ from evaluation import (
 from input_pipeline import audit, doctor, photograph, prepare, records, splits
 from train import checkpoints, plan, run_dir, trainer
 from train import recipe as recipes
+from visualization import explain, explanation_table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,11 +158,55 @@ def verify_mode(where: Where) -> str:
     return verify.verify(run.path, recipe.task, recipe.output)
 
 
+def explain_mode(where: Where) -> str:
+    """Explains a trained run; returns how far its heatmaps can be believed."""
+    explanations = _configured(explain.Explanations)
+    preparation = _configured(prepare.Preparation)
+    auditor = _configured(audit.Auditor)
+    recipe = _configured(recipes.Recipe)
+    run = run_dir.RunDir(where.run_dir)
+    run.check_config(where.bindings)
+    if not run.model.exists():
+        raise FileNotFoundError(
+            f"{run.model} does not exist: there is no trained model. Train it first: "
+            "the same command with --mode=train."
+        )
+    folder = run.path / "explanations" / explanations.name
+    if (folder / explain.FILE).exists():
+        return _explained(explanations, folder)
+    if where.dry_run:
+        return f"Would explain {run.model} by {len(explanations.methods)} methods."
+    audited = _audit(preparation, auditor, where)
+    with run.hold():
+        run.check_task(_description(recipe, preparation, audited))
+        split = run.open_split(audited)
+        model = _load(run)
+        if "test" in explanations.splits:
+            weights = checkpoints.digest(model.weights)
+            run.note_test_reading("explain", len(split.test), weights)
+        decided = None
+        if (run.path / decision.FILE).exists():
+            decided = decision.load(run.path)
+        explanations.explain(
+            model,
+            recipe.task,
+            recipe.output,
+            decided,
+            audited,
+            split,
+            list(preparation.name_folders(where.data_dirs).values()),
+            folder,
+            run.path / "tensorboard" / "explanations",
+        )
+    return _explained(explanations, folder)
+
+
 MODES: Mapping[str, tuple[Callable[[Where], str], tuple[str, ...]]] = {
     "run": (run_mode, ("prepare", "audit", "split", "train", "evaluate")),
     "prepare": (prepare_mode, ("prepare", "audit")),
     "train": (train_mode, ("prepare", "audit", "split", "train")),
     "evaluate": (evaluate_mode, ("prepare", "audit", "split", "train", "evaluate")),
+    "explain": (explain_mode, ("prepare", "audit", "split", "train", "explain")),
     "compare": (compare_mode, ("compare",)),
     "doctor": (doctor_mode, ("prepare", "doctor")),
     "verify": (verify_mode, ("train",)),
@@ -358,13 +403,7 @@ def _evaluate(
     others: Sequence[external.External] = (),
     frozen: evaluate.Frozen | None = None,
 ) -> None:
-    try:
-        model = keras.models.load_model(run.model, compile=False)
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"{run.model} cannot be read: {error} Remove it: the same command then "
-            "makes it again from the last checkpoint."
-        ) from error
+    model = _load(run)
     for name in evaluator.splits:
         if not split[name]:
             raise ValueError(
@@ -442,6 +481,28 @@ def _frozen(run: run_dir.RunDir, evaluator: evaluate.Evaluator) -> evaluate.Froz
         names = content["task"]["class_names"]
         said = predictions.read_csv(run.path / "predictions.csv", names)
     return evaluate.Frozen(decision.load(run.path), said)
+
+
+def _load(run: run_dir.RunDir) -> keras.Model:
+    try:
+        return keras.models.load_model(run.model, compile=False)
+    except (ValueError, OSError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{run.model} cannot be read: {error} Remove it: the same command then "
+            "makes it again from the last checkpoint."
+        ) from error
+
+
+def _explained(explanations: explain.Explanations, folder: pathlib.Path) -> str:
+    """What was found; raises if it was found with other settings."""
+    content = records.read_json(folder / explain.FILE)
+    if content["settings"] != explanations.description():
+        raise ValueError(
+            f"{folder} was made with {content['settings']}. Received: "
+            f"{explanations.description()}. Keep both: "
+            "--gin_bindings=\"explain.name = 'other'\"."
+        )
+    return f"{explanation_table.report(content)}\n\nPictures are in {folder}."
 
 
 def _check_evaluator(run: run_dir.RunDir, evaluator: evaluate.Evaluator) -> None:

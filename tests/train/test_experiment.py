@@ -647,3 +647,35 @@ def test_predictions_of_a_dataset_that_only_tests_need_no_training_photographs(
     assert "numbers agree" in start("verify", results, *lines)
     with pytest.raises(ValueError, match=r"no photographs in the split 'train'"):
         start("run", tmp_path / "other", *lines)
+
+
+EXPLAIN = ("explain.methods = [@grad_cam()]", "explain.photographs = 1")
+
+
+def test_explain_writes_beside_the_results_and_changes_none(start, finished):
+    before = state(finished)
+    said = start("explain", finished, *EXPLAIN)
+    after = state(finished)
+    assert "Agreement with lesions, photographs not trained on" in said
+    assert said.endswith(f"Pictures are in {finished / 'explanations'}.")
+    assert {path: after[path] for path in before} == before
+    assert readings(finished) == 1
+    assert start("explain", finished, *EXPLAIN) == said
+    assert state(finished) == after
+
+
+def test_explain_with_other_settings_needs_another_name(start, finished):
+    start("explain", finished, *EXPLAIN)
+    other = (*EXPLAIN, "explain.splits = ('test',)")
+    with pytest.raises(
+        ValueError, match=r"was made with .* Keep both: --gin_bindings="
+    ):
+        start("explain", finished, *other)
+    start("explain", finished, *other, "explain.name = 'test'")
+    assert (finished / "explanations/test/scores.json").exists()
+    assert readings(finished) == 2
+
+
+def test_explain_needs_a_model(start, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"there is no trained model\. Tr"):
+        start("explain", tmp_path / "none", *EXPLAIN)
