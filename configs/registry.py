@@ -27,7 +27,9 @@ _OURS = (
     "input_pipeline.tasks",
     "models.outputs",
     "models.resnet_v2",
+    "train.phases",
     "train.recipe",
+    "train.schedules",
 )
 """Modules that register something when they are imported."""
 
@@ -36,10 +38,6 @@ _KERAS = {
         keras.optimizers.Adam,
         keras.optimizers.AdamW,
         keras.optimizers.SGD,
-    ),
-    "keras.optimizers.schedules": (
-        keras.optimizers.schedules.CosineDecay,
-        keras.optimizers.schedules.PiecewiseConstantDecay,
     ),
     "keras.losses": (keras.losses.SparseCategoricalCrossentropy,),
     "keras.callbacks": (

@@ -50,6 +50,12 @@ def test_a_whole_recipe_is_accepted():
             r"Bind it: EarlyStopping.mode = 'max'",
         ),
         (
+            {"callbacks": [keras.callbacks.ReduceLROnPlateau("val_auc")]},
+            r"Bind it: ReduceLROnPlateau.mode = 'max'",
+        ),
+        ({"first_phases": [keras.optimizers.Adam]}, r"first_phases. is of the wrong"),
+        ({"dtype_policy": "float16"}, r"`train.dtype_policy` is of the wrong type"),
+        (
             {"callbacks": [keras.callbacks.LambdaCallback(), EveryBatch()]},
             r"Received: EveryBatch, which has on_train_batch_end\(\)",
         ),
