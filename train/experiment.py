@@ -118,6 +118,7 @@ _NEUTRAL = (
     "train.checkpoint_every_epochs",
     "train.checkpoint_every_minutes",
     "train.keep_checkpoints",
+    "train.require_gpu",
     "training_stream.cache_gigabytes",
 )
 """Parameters that change the way to the weights, but not the weights."""
@@ -181,9 +182,14 @@ def _run(where: Where, evaluator: evaluate.Evaluator | None) -> str:
             logging.info("%s", prepare.sizes(audited.collection))
         logging.info("%s", audited.summary())
         description = _description(recipe, preparation, audited)
-        run.begin(gin.config_str(), where.bindings, description)
+        devices = training.devices if training else ()
+        run.begin(gin.config_str(), where.bindings, description, devices)
+        earlier = training and training.earlier
         if not run.split.exists():
-            run.store_split(splitter.split(audited), audited)
+            split = splitter.split(audited)
+            run.store_split(split, audited, earlier, where.prepared_dir)
+        if earlier:
+            run.check_earlier(earlier)
         split = run.open_split(audited)
         if training is not None and not run.model.exists():
             # Before and after: a killed run has it, and a finished one has all of it.

@@ -5,7 +5,9 @@ Clipping, accumulation and moving averages are Keras' own, bound as in
 """
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -91,11 +93,41 @@ def steps_done(optimizer: keras.optimizers.Optimizer) -> int:
     return int(inner(optimizer)._iterations)
 
 
+def rate_in_words(optimizer: keras.optimizers.Optimizer) -> str:
+    """Its learning rate, or the schedule that sets it."""
+    follows = schedule(optimizer)
+    return f"{float(optimizer.learning_rate):g}" if follows is None else repr(follows)
+
+
 def learning_rate(optimizer: keras.optimizers.Optimizer) -> float:
     """The learning rate of the last step."""
     if (follows := schedule(optimizer)) is None:
         return float(tf.convert_to_tensor(optimizer.learning_rate))
     return float(follows(tf.constant(steps_done(optimizer) - 1, tf.int64)))
+
+
+def describe(optimizer: keras.optimizers.Optimizer) -> dict[str, Any]:
+    """What an optimizer is and remembers, JSON-ready.
+
+    Args:
+        optimizer: What `build` made.
+
+    Returns:
+        Its name; what it remembers of each variable, such as momentum and velocity; how
+        many parameters it trains.
+    """
+    variables = inner(optimizer)._trainable_variables
+    # Keras names what it remembers of a variable by the variable.
+    prefix = variables[0].path.replace("/", "_") + "_"
+    names = [one.name for one in inner(optimizer).variables]
+    return {
+        "optimizer": type(inner(optimizer)).__name__,
+        "loss_scale": optimizer is not inner(optimizer),
+        "remembers": [
+            one.removeprefix(prefix) for one in names if one.startswith(prefix)
+        ],
+        "trainable_parameters": sum(math.prod(one.shape) for one in variables),
+    }
 
 
 def state(optimizer: keras.optimizers.Optimizer) -> dict[str, list[tf.Variable]]:

@@ -69,9 +69,19 @@ class Switch:
                 f"`phase.trains` must be {HEAD!r}, {ALL!r} or the name of a layer: "
                 f"{names}. Received: {trains!r}."
             )
-        layer = self._model.get_layer(name)
-        before = keras.Model(self._model.inputs, layer.output).layers
-        return [one for one in before if one is not layer or trains == HEAD]
+        if trains == HEAD:
+            return trunk(self._model)
+        return [one for one in _up_to(self._model, name) if one.name != name]
+
+
+def trunk(model: keras.Model) -> list[keras.Layer]:
+    """The layers up to `feature_map`; the others are the head."""
+    return _up_to(model, "feature_map")
+
+
+def _up_to(model: keras.Model, name: str) -> list[keras.Layer]:
+    """A layer, and all that it is computed from."""
+    return keras.Model(model.inputs, model.get_layer(name).output).layers
 
 
 def _layers(model: keras.Model) -> Iterator[keras.Layer]:

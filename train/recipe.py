@@ -49,10 +49,14 @@ class Recipe:
         loss: A loss of integer labels and logits.
         stream: How photographs become batches.
         epochs: How many epochs the whole model trains, as far as its builder froze
-            nothing.
+            nothing; with `extend_from`, those of the earlier run count.
         output: How logits become probabilities.
         first_phases: What trains before, such as the head alone, each phase for epochs
             of its own.
+        init_from: Directory of a finished run whose weights the model begins with; the
+            head is made anew if the task or the output is another.
+        extend_from: Directory of a finished run to train further: from its last epoch's
+            weights, with the state of its optimizer.
         dtype_policy: Keras' name of the precision in which the model computes; its
             weights and logits are float32 in any case.
         monitor: The validation metric that says which epoch is the best.
@@ -76,6 +80,8 @@ class Recipe:
     epochs: int
     output: outputs.Output = dataclasses.field(default_factory=outputs.Softmax)
     first_phases: Sequence[training_phases.Phase] = ()
+    init_from: str | None = None
+    extend_from: str | None = None
     dtype_policy: typing.Literal["float32", "mixed_bfloat16", "mixed_float16"] = (
         "float32"
     )
@@ -112,6 +118,11 @@ class Recipe:
                 )
         if self.seed < 0:
             raise ValueError(f"`train.seed` must be at least 0. Received: {self.seed}.")
+        if self.extend_from and (self.init_from or self.first_phases):
+            raise ValueError(
+                "`train.extend_from` goes on with a run's last phase. Take out "
+                f"`train.{'init_from' if self.init_from else 'first_phases'}`."
+            )
         self.output.check_loss(self.loss)
         for one in self.callbacks:
             _check_callback(one)

@@ -4,11 +4,11 @@ import contextlib
 import json
 import os
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from input_pipeline import audit, folder_lock, records, splits
-from train import environment
+from train import earlier_run, environment, lineage
 
 
 class RunDir:
@@ -78,7 +78,11 @@ class RunDir:
             self._compare(self._task, description)
 
     def begin(
-        self, config: str, bindings: Mapping[str, str], description: Mapping[str, Any]
+        self,
+        config: str,
+        bindings: Mapping[str, str],
+        description: Mapping[str, Any],
+        devices: Sequence[str] = (),
     ) -> None:
         """Notes what was asked and where it runs; the caller holds the directory.
 
@@ -86,6 +90,7 @@ class RunDir:
             config: The whole config, as gin text.
             bindings: Those bindings that decide training, binding -> value.
             description: What a model of this run is trained for, JSON-ready.
+            devices: Those that train, if there is anything left to train.
 
         Raises:
             ValueError: The run was begun for something else.
@@ -98,7 +103,8 @@ class RunDir:
             records.write_json(self._environment, [])
             records.write_json(self._bindings, dict(bindings))
         starts = records.read_json(self._environment)
-        records.write_json(self._environment, [*starts, environment.describe()])
+        start = environment.describe() | {"training_devices": list(devices)}
+        records.write_json(self._environment, [*starts, start])
 
     def note_operative_config(self, text: str) -> None:
         """Notes what was used, defaults included.
@@ -128,11 +134,49 @@ class RunDir:
             file.flush()
             os.fsync(file.fileno())
 
-    def store_split(self, split: splits.Split, audited: audit.Audit) -> None:
-        """Stores the split for good, with the certificate that it does not leak."""
+    def store_split(
+        self,
+        split: splits.Split,
+        audited: audit.Audit,
+        earlier: earlier_run.EarlierRun | None = None,
+        prepared_dir: pathlib.Path = pathlib.Path("prepared"),
+    ) -> None:
+        """Stores the split for good, with the certificate that it does not leak.
+
+        Args:
+            split: The split.
+            audited: The photographs.
+            earlier: The run that this one begins with, if any.
+            prepared_dir: Where records of that run may lie.
+
+        Raises:
+            ValueError: The split leaks, within itself or from the earlier run.
+        """
         split.check(audited)
-        records.write_json(self._certificate, audited.certificate)
+        certificate = dict(audited.certificate)
+        seen = lineage.Seen.of(split, audited.collection)
+        if earlier is not None:
+            found = lineage.check(
+                earlier.seen, earlier.path, split, audited, prepared_dir
+            )
+            certificate["earlier_run"] = earlier.description() | found
+            seen = seen.after(earlier.seen)
+        seen.save(self.path)
+        records.write_json(self._certificate, certificate)
         split.save(self.split)
+
+    def check_earlier(self, earlier: earlier_run.EarlierRun) -> None:
+        """Refuses an earlier run that was trained anew since this one was begun.
+
+        Raises:
+            ValueError: It has other weights.
+        """
+        noted = audit.read_certificate(self._certificate).get("earlier_run", {})
+        if noted.get("weights_sha256") != earlier.weights_sha256:
+            raise ValueError(
+                f"{earlier.path} has other weights than when {self.path} was begun "
+                "with it. Bring them back, or train in another --run_dir."
+            )
 
     def open_split(self, audited: audit.Audit) -> splits.Split:
         """The stored split.

@@ -21,6 +21,7 @@ from train import (
     board,
     checkpoints,
     collapse,
+    earlier_run,
     environment,
     optimizers,
     phases,
@@ -44,7 +45,10 @@ class Trainer:
         strategy: Where model and optimizers live.
         model: The model.
         optimizer: That of the current phase, its variables built.
+        phase_optimizers: Those of all phases.
         devices: Names of the devices that hold the model.
+        earlier: The run that this one begins with, or None.
+        epochs_done: How many epochs that run has done, if this one extends it.
         train_steps: `(batches, count) -> None` takes steps in one graph. `batches` is
             an iterator of (images, labels, weights): uint8 of shape `(batch, size,
             size, 3)`, int32 and float32 of shape `(batch,)`; `count` an int64 tensor.
@@ -58,9 +62,12 @@ class Trainer:
             image_size: Side of the prepared photographs, in pixels.
 
         Raises:
-            ValueError: The model breaks the contract that all parts rely on.
+            ValueError: The model breaks the contract that all parts rely on, or does
+                not fit the run that it begins with.
+            FileNotFoundError: There is no such run.
         """
         self.recipe = recipe
+        self.earlier = earlier_run.named(recipe)
         keras.utils.set_random_seed(recipe.seed)
         num_outputs = recipe.output.num_outputs(len(recipe.task.class_names))
         self.strategy = recipe.strategy()
@@ -78,8 +85,11 @@ class Trainer:
             self.devices = environment.devices_of(self.model.variables)
             self._check_devices()
             self._switch = phases.Switch(self.model)
-            self._optimizers = [self._build_optimizer(one) for one in recipe.phases]
-        self._enter(0)
+            self.phase_optimizers = [
+                self._build_optimizer(one) for one in recipe.phases
+            ]
+            self._enter(0)
+            self._begin()
         # Of the epoch so far: sum of losses, number classified rightly, number.
         self._totals = tf.Variable(tf.zeros(3, tf.float64), trainable=False)
         self._finite_step = 0  # The last one at which all was known to be finite.
@@ -125,10 +135,11 @@ class Trainer:
 
         # What is remembered, and where to go on.
         progress = checkpoints.Progress(recipe.callbacks)
+        progress.epoch, progress.phase_starts = self.epochs_done, [self._phase_start]
         saved = checkpoints.Checkpoints(
             run_dir / "checkpoints",
             self.model,
-            self._optimizers,
+            self.phase_optimizers,
             self._totals,
             progress,
             recipe.keep_checkpoints,
@@ -144,27 +155,31 @@ class Trainer:
             if getattr(one, "monitor_op", one) is None:
                 one._set_monitor_op()
         progress.serialize()  # Fails now, if ever, and not at the first checkpoint.
-        if saved.restore():
+        begun = saved.restore()
+        if begun:
             logging.info(
                 "Going on from %s, in epoch %d.", saved.latest, progress.epoch + 1
             )
+        else:
+            progress.step = progress.epoch * stream.steps_per_epoch
         self._finite_step = progress.step
 
         # What a person sees.
         logging.info("Training on %s.", ", ".join(self.devices))
         shown = board.Board(run_dir / "tensorboard")
-        if progress.step == 0:
+        if not begun:
             shown.start(config, *_first_photographs(stream, class_names))
         batch_size, steps_per_epoch = recipe.stream.batch_size, stream.steps_per_epoch
+        self._epochs = progress.phase_starts[0] + recipe.total_epochs
         bar = bars.bar(
-            total=recipe.total_epochs * steps_per_epoch * batch_size,
+            total=self._epochs * steps_per_epoch * batch_size,
             initial=progress.step * batch_size,
             unit="img",
             smoothing=0.05,
         )
 
         # Epochs, phase by phase.
-        for one in self._optimizers:
+        for one in self.phase_optimizers:
             if isinstance(rate := optimizers.schedule(one), schedules.Schedule):
                 rate.set_steps_per_epoch(steps_per_epoch)
         saved_at, steps_a_call = time.monotonic(), 1
@@ -240,8 +255,6 @@ class Trainer:
             self.strategy.num_replicas_in_sync,
         )
         rate = optimizers.schedule(optimizer)
-        if isinstance(rate, schedules.Schedule):
-            rate.set_epochs(phase.epochs, first_epoch=0, first_step=0)
         for one in self.recipe.callbacks:
             if rate and isinstance(one, keras.callbacks.ReduceLROnPlateau):
                 raise ValueError(
@@ -250,11 +263,29 @@ class Trainer:
                 )
         return optimizer
 
+    def _begin(self) -> None:
+        """Begins with an earlier run, if there is one, and tells the schedules."""
+        self.epochs_done, self._phase_start, steps = 0, 0, 0
+        if self.recipe.init_from:
+            self.earlier.initialize(self.model, self.recipe)
+        if self.recipe.extend_from:
+            self.epochs_done, self._phase_start = self.earlier.extend(
+                self.model, self.optimizer, self.recipe
+            )
+            steps = optimizers.steps_done(self.optimizer)
+        for phase, optimizer in zip(
+            self.recipe.phases, self.phase_optimizers, strict=True
+        ):
+            rate = optimizers.schedule(optimizer)
+            if isinstance(rate, schedules.Schedule):
+                done = self.epochs_done - self._phase_start
+                rate.set_epochs(phase.epochs, done, steps)
+
     def _enter(self, number: int) -> None:
         """Makes the model and the step those of a phase."""
         self._phase = number
         self._switch.set(self.recipe.phases[number].trains)
-        self.optimizer = self._optimizers[number]
+        self.optimizer = self.phase_optimizers[number]
         self.model.optimizer = self.optimizer  # Where Keras' callbacks look for it.
         self.train_steps = tf.function(self._train_steps)  # Of these layers alone.
 
@@ -331,9 +362,8 @@ class Trainer:
         monitor = self.recipe.monitor
         if progress.history:
             figures[monitor] = progress.history[-1][monitor]
-        epochs = self.recipe.total_epochs
-        epoch = min(progress.epoch + 1, epochs)
-        bar.set_description(f"epoch {epoch}/{epochs}", refresh=False)
+        epoch = min(progress.epoch + 1, self._epochs)
+        bar.set_description(f"epoch {epoch}/{self._epochs}", refresh=False)
         bar.set_postfix(
             {name: f"{value:.3f}" for name, value in figures.items()}, refresh=False
         )
@@ -368,29 +398,26 @@ class Trainer:
         """Gives the model its final weights and writes it down."""
         if self.recipe.keep == "best":
             saved.load_best()
+        first_epoch = progress.epoch - len(progress.history) + 1
         history = {
             "epochs": progress.history,
             "monitor": self.recipe.monitor,
             "best_epoch": progress.best_epoch,
             "kept": self.recipe.keep,
+            "first_epoch": first_epoch,
             "phases": [
                 {
-                    "trains": phase.trains,
-                    "optimizer": type(optimizers.inner(optimizer)).__name__,
+                    "trains": self.recipe.phases[number].trains,
                     "first_epoch": start + 1,
+                    **optimizers.describe(self.phase_optimizers[number]),
                 }
-                for phase, optimizer, start in zip(
-                    self.recipe.phases,
-                    self._optimizers,
-                    progress.phase_starts,
-                    strict=True,
-                )
+                for number, start in enumerate(progress.phase_starts)
             ],
             "collapses": [
                 {
                     "predicted": self.recipe.task.class_names[one.predicted],
-                    "first_epoch": one.first + 1,
-                    "last_epoch": one.last + 1,
+                    "first_epoch": first_epoch + one.first,
+                    "last_epoch": first_epoch + one.last,
                 }
                 for one in collapse.find(progress.only_class)
             ],
@@ -414,12 +441,13 @@ def _note_collapse(
     progress.only_class.append(collapse.only_class(confusion))
     found = collapse.find(progress.only_class)
     if found and not before:
+        first_epoch = progress.epoch - len(progress.history) + 1
         logging.warning(
             "The model has collapsed: in epochs %d to %d it gives every validation "
             "photograph the same class, %r. Lower the learning rate, balance the "
             "classes, or look at the augmented photographs in TensorBoard.",
-            found[0].first + 1,
-            found[0].last + 1,
+            first_epoch + found[0].first,
+            first_epoch + found[0].last,
             class_names[found[0].predicted],
         )
 

@@ -101,6 +101,7 @@ def test_a_run_leaves_what_the_design_promises(finished_once, prepared):
         "model.keras",
         "operative_config.gin",
         "predictions.csv",
+        "seen.json",
         "split.json",
         "task.json",
         "tensorboard",
@@ -397,7 +398,8 @@ def test_a_dry_run_writes_nothing_and_opens_no_photograph(
         assert said.startswith("Nothing is wrong with the config. The plan:\n")
         data_dir = empty_photographs["data_dirs"][""]
         assert f"Photographs: 52 of drawn, {data_dir} -> {folder}" in said
-        assert "Training: 2 epochs, batches of 8, Adam, on 1 device(s)." in said
+        assert "Training: 2 epochs, batches of 8, Adam, on 1 device(s): CPU:0." in said
+        assert "Learning rate: 0.001." in said
 
 
 def test_a_dry_run_of_a_finished_run_says_that_nothing_is_left(start, finished):
