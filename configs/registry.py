@@ -9,6 +9,7 @@ import tensorflow as tf
 _OURS = (
     "evaluation.evaluate",
     "evaluation.operating_point",
+    "evaluation.predict",
     "input_pipeline.audit",
     "input_pipeline.augment",
     "input_pipeline.datasets.aptos2019",

@@ -34,6 +34,8 @@ class Evaluator:
         splits: Which splits, in this order.
         operating_point: How the threshold is chosen, on the validation photographs.
         calibrate: How probabilities are calibrated, on the same, or None.
+        test_time_augmentation: Views over which each prediction is averaged, those that
+            choose the threshold too, or None.
         prevalence: Share of the diseased for which PPV and NPV are given besides those
             of the photographs at hand, 0-1 exclusive.
         resamples: Bootstrap resamples behind an interval.
@@ -45,6 +47,7 @@ class Evaluator:
         default_factory=operating_points.Fixed
     )
     calibrate: decision.Method | None = "temperature"
+    test_time_augmentation: predict.Symmetries | None = None
     prevalence: float | None = None
     resamples: int = 2000
     seed: int = 0
@@ -74,10 +77,15 @@ class Evaluator:
             "splits": list(self.splits),
             "operating_point": repr(self.operating_point),
             "calibrate": self.calibrate,
+            "test_time_augmentation": self._views(),
             "prevalence": self.prevalence,
             "resamples": self.resamples,
             "seed": self.seed,
         }
+
+    def _views(self) -> dict[str, bool] | None:
+        views = self.test_time_augmentation
+        return views and dataclasses.asdict(views)
 
     def evaluate(
         self,
@@ -104,7 +112,7 @@ class Evaluator:
             The content of `metrics.json`.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        forward = predict.Forward(model)
+        forward = predict.Forward(model, symmetries=self.test_time_augmentation)
         collection = audited.collection
 
         def logits_of(name: str) -> np.ndarray:
@@ -125,6 +133,7 @@ class Evaluator:
             validation,
             chosen_on=f"{len(split.valid)} validation photographs",
         )
+        decided = dataclasses.replace(decided, test_time_augmentation=self._views())
         said = []
         for name in self.splits:
             logits = validation if name == "valid" else logits_of(name)

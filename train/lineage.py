@@ -115,8 +115,8 @@ def check(
             "test",
             seen["train"] | seen["valid"],
             "Train that run again with the datasets of this one in its "
-            "`prepare.datasets`, those that test in its `audit.test_on`: the audit then "
-            "keeps them, and copies of them, out.",
+            "`prepare.datasets`, those that test in its `audit.test_on`: the audit "
+            "then keeps them, and copies of them, out.",
         ),
         (
             "valid",

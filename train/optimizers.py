@@ -113,7 +113,7 @@ def describe(optimizer: keras.optimizers.Optimizer) -> dict[str, Any]:
         optimizer: What `build` made.
 
     Returns:
-        Its name; what it remembers of each variable, such as momentum and velocity; how
+        Its name; its slots, what it remembers of each variable, such as momentum; how
         many parameters it trains.
     """
     variables = inner(optimizer)._trainable_variables
@@ -123,9 +123,7 @@ def describe(optimizer: keras.optimizers.Optimizer) -> dict[str, Any]:
     return {
         "optimizer": type(inner(optimizer)).__name__,
         "loss_scale": optimizer is not inner(optimizer),
-        "remembers": [
-            one.removeprefix(prefix) for one in names if one.startswith(prefix)
-        ],
+        "slots": [one.removeprefix(prefix) for one in names if one.startswith(prefix)],
         "trainable_parameters": sum(math.prod(one.shape) for one in variables),
     }
 

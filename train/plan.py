@@ -8,8 +8,8 @@ import numpy as np
 
 from evaluation import metrics
 from input_pipeline import audit, photograph, prepare, splits
-from train import recipe as recipes
 from train import optimizers, trainer
+from train import recipe as recipes
 
 
 def photographs(

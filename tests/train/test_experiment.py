@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from configs import loader, registry, statements  # noqa: F401
-from evaluation import predict
+from evaluation import decision, predict
 from input_pipeline import prepare
 from train import experiment, run_dir, trainer
 
@@ -281,6 +281,27 @@ def test_other_evaluations_lie_beside_the_runs_own(start, finished):
     assert said.endswith(f"in this run: 2. Everything is in {folder}.")
     assert state(finished.parent) == before
     assert (finished / "metrics.json").read_bytes() == own
+
+
+def test_test_time_augmentation_is_part_of_the_decision(start, finished):
+    own = json.loads((finished / "decision.json").read_text())
+    assert own["test_time_augmentation"] is None
+    start(
+        "evaluate",
+        finished,
+        "evaluate.splits = ('valid',)",
+        "evaluate.test_time_augmentation = @symmetries()",
+        "symmetries.quarter_turns = False",
+    )
+    (folder,) = (finished / "evaluate").iterdir()
+    assert "flips-True-quarter_turns-False" in folder.name
+    views = {"flips": True, "quarter_turns": False}
+    decided = decision.load(folder)
+    assert decided.test_time_augmentation == views
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["evaluation"]["test_time_augmentation"] == views
+    lines = [(folder / "predictions.csv").read_text() for folder in (folder, finished)]
+    assert lines[0].splitlines()[1] not in lines[1]
 
 
 def test_other_evaluation_settings_of_a_finished_run_are_refused(start, finished):

@@ -197,8 +197,8 @@ def test_divergence_stops_with_the_steps_and_keeps_the_good_checkpoint(
     assert not (tmp_path / "model.keras").exists()
 
 
-def stop_at_step(a_recipe, step, audited, split, run_dir):
-    """Trains until the power fails before a step; one step a call."""
+def stop_at_step(a_recipe, step, audited, split, run_dir, named=None):
+    """Trains until the power fails after so many steps; one step a call."""
     stopped = trainer.Trainer(a_recipe, audited.collection.image_size)
     enter, taken = stopped._enter, 0
 
@@ -223,7 +223,7 @@ def stop_at_step(a_recipe, step, audited, split, run_dir):
     with pytest.raises(SystemExit):
         stopped.train(audited, split, run_dir)
     latest = tf.train.latest_checkpoint(run_dir / "checkpoints")
-    assert latest.endswith(f"ckpt-{step}")
+    assert latest.endswith(f"ckpt-{named or step}")
 
 
 def test_a_run_stopped_within_an_epoch_goes_on_as_if_it_was_not(
@@ -443,10 +443,16 @@ def test_a_phase_trains_what_it_says_and_leaves_the_rest_alone(
     every = {path.split("/")[0] for path in weights[0]}
     assert changed == [{"logits"}, {"logits"}, {"last_norm", "logits"}, every]
     history = json.loads((tmp_path / "history.json").read_text())
+    of_optimizer = {"loss_scale": False, "slots": ["momentum", "velocity"]}
+    head, norm = 4 * 2 + 2, 2 * 4  # Kernel and bias; scale and offset.
+    rest = training.model.count_params() - head - 4 * norm  # Less moving statistics.
     assert history["phases"] == [
-        {"trains": "head", "optimizer": "AdamW", "first_epoch": 1},
-        {"trains": "last_norm", "optimizer": "AdamW", "first_epoch": 3},
-        {"trains": "all", "optimizer": "Adam", "first_epoch": 4},
+        {"trains": trains, "first_epoch": first, "optimizer": name} | counted
+        for trains, first, name, counted in (
+            ("head", 1, "AdamW", of_optimizer | {"trainable_parameters": head}),
+            ("last_norm", 3, "AdamW", of_optimizer | {"trainable_parameters": 18}),
+            ("all", 4, "Adam", of_optimizer | {"trainable_parameters": head + rest}),
+        )
     ]
 
 
