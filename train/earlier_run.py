@@ -52,6 +52,7 @@ class EarlierRun:
                     f"`{parameter}` is {path!r}, but {self._folder / name} does not "
                     "exist: that is no finished run. Train it first, or name another."
                 )
+        self.seen = lineage.Seen.load(self._folder)
         model_file = self._folder / "model.keras"
         try:
             self.model = keras.models.load_model(model_file, compile=False)
@@ -61,7 +62,6 @@ class EarlierRun:
             ) from error
         self.target = records.read_json(self._folder / "task.json")
         self.phases = records.read_json(self._folder / "history.json")["phases"]
-        self.seen = lineage.Seen.load(self._folder)
         self.weights_sha256 = checkpoints.digest(self.model.weights)
 
     def description(self) -> dict[str, str]:
