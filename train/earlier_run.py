@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 from absl import logging
 
-from input_pipeline import records
+from input_pipeline import audit, records, splits
 from train import checkpoints, lineage, optimizers, phases
 from train import recipe as recipes
 
@@ -64,13 +64,29 @@ class EarlierRun:
         self.phases = records.read_json(self._folder / "history.json")["phases"]
         self.weights_sha256 = checkpoints.digest(self.model.weights)
 
-    def description(self) -> dict[str, str]:
-        """Which run it is, and how another begins with it; JSON-ready."""
-        return {
+    def bequeath(
+        self, split: splits.Split, audited: audit.Audit, prepared_dir: pathlib.Path
+    ) -> lineage.Inheritance:
+        """What a run with a split takes over.
+
+        Args:
+            split: Which photographs train, validate and test there.
+            audited: Its photographs.
+            prepared_dir: Where records of this run may lie.
+
+        Returns:
+            What belongs into that run's certificate.
+
+        Raises:
+            ValueError: The weights have seen what they may not have seen.
+        """
+        found = lineage.check(self.seen, self.path, split, audited, prepared_dir)
+        run = {
             "path": self.path,
             "taken_by": self._parameter,
             "weights_sha256": self.weights_sha256,
         }
+        return lineage.Inheritance(self.seen, run | found)
 
     def answers(self, recipe: recipes.Recipe) -> bool:
         """Whether its head gives what a recipe asks for."""

@@ -182,12 +182,16 @@ def _run(where: Where, evaluator: evaluate.Evaluator | None) -> str:
             logging.info("%s", prepare.sizes(audited.collection))
         logging.info("%s", audited.summary())
         description = _description(recipe, preparation, audited)
+        earlier = training and training.earlier
+        made = inherited = None
+        if not run.split.exists():  # What is refused here has begun no run.
+            made = splitter.split(audited)
+            if earlier:
+                inherited = earlier.bequeath(made, audited, where.prepared_dir)
         devices = training.devices if training else ()
         run.begin(gin.config_str(), where.bindings, description, devices)
-        earlier = training and training.earlier
-        if not run.split.exists():
-            split = splitter.split(audited)
-            run.store_split(split, audited, earlier, where.prepared_dir)
+        if made:
+            run.store_split(made, audited, inherited)
         if earlier:
             run.check_earlier(earlier)
         split = run.open_split(audited)

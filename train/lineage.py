@@ -10,7 +10,7 @@ import collections
 import dataclasses
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from absl import logging
 
@@ -67,6 +67,18 @@ class Seen:
     def save(self, run_dir: pathlib.Path) -> None:
         """Writes `seen.json`."""
         records.write_json(run_dir / FILE, dataclasses.asdict(self))
+
+
+class Inheritance(NamedTuple):
+    """What a run takes over from the one it begins with, beside weights.
+
+    Attributes:
+        seen: The photographs that the weights have seen.
+        certificate: Which run it is, and what was compared; JSON-ready.
+    """
+
+    seen: Seen
+    certificate: dict[str, Any]
 
 
 def check(

@@ -105,8 +105,8 @@ def training(built: trainer.Trainer) -> str:
         f"{model.input_shape[1]} px."
     ]
     if recipe.init_from:
-        what = "all" if built.earlier.answers(recipe) else "but for its head"
-        lines.append(f"It begins with the weights of {recipe.init_from}, {what}.")
+        head = "head included" if built.earlier.answers(recipe) else "with a new head"
+        lines.append(f"It begins with the weights of {recipe.init_from}, {head}.")
     if recipe.extend_from:
         lines.append(
             f"It extends {recipe.extend_from} after {built.epochs_done} epochs."

@@ -138,29 +138,24 @@ class RunDir:
         self,
         split: splits.Split,
         audited: audit.Audit,
-        earlier: earlier_run.EarlierRun | None = None,
-        prepared_dir: pathlib.Path = pathlib.Path("prepared"),
+        inherited: lineage.Inheritance | None = None,
     ) -> None:
         """Stores the split for good, with the certificate that it does not leak.
 
         Args:
             split: The split.
             audited: The photographs.
-            earlier: The run that this one begins with, if any.
-            prepared_dir: Where records of that run may lie.
+            inherited: What comes from the run that this one begins with, if any.
 
         Raises:
-            ValueError: The split leaks, within itself or from the earlier run.
+            ValueError: The split leaks.
         """
         split.check(audited)
         certificate = dict(audited.certificate)
         seen = lineage.Seen.of(split, audited.collection)
-        if earlier is not None:
-            found = lineage.check(
-                earlier.seen, earlier.path, split, audited, prepared_dir
-            )
-            certificate["earlier_run"] = earlier.description() | found
-            seen = seen.after(earlier.seen)
+        if inherited is not None:
+            certificate["earlier_run"] = inherited.certificate
+            seen = seen.after(inherited.seen)
         seen.save(self.path)
         records.write_json(self._certificate, certificate)
         split.save(self.split)

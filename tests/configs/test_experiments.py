@@ -59,7 +59,7 @@ def test_a_second_stage_passes_its_dry_run_once_the_first_is_finished(
     run_dir.mkdir(parents=True)
     write_finished(run_dir, syntax.CONFIGS / f"{SECOND_STAGES[name]}.gin")
     plan = dry_run(path, idrid_like, tmp_path)
-    assert f"It begins with the weights of runs/{SECOND_STAGES[name]}, all." in plan
+    assert f"It begins with the weights of runs/{SECOND_STAGES[name]}, head" in plan
 
 
 def write_finished(run_dir, gin_file):

@@ -26,7 +26,10 @@ def train(a_recipe, audited, split, folder):
         }
         run.begin("", {}, target, training.devices)
         if not run.split.exists():
-            run.store_split(split, audited, training.earlier)
+            inherited = None
+            if training.earlier:
+                inherited = training.earlier.bequeath(split, audited, folder)
+            run.store_split(split, audited, inherited)
         if training.earlier:
             run.check_earlier(training.earlier)
         training.train(audited, split, folder)
