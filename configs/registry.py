@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 _OURS = (
+    "evaluation.compare",
     "evaluation.evaluate",
     "evaluation.operating_point",
     "evaluation.predict",
@@ -26,6 +27,7 @@ _OURS = (
     "input_pipeline.samplers",
     "input_pipeline.splits",
     "input_pipeline.tasks",
+    "models.losses",
     "models.outputs",
     "models.resnet_v2",
     "train.phases",
@@ -40,7 +42,11 @@ _KERAS = {
         keras.optimizers.AdamW,
         keras.optimizers.SGD,
     ),
-    "keras.losses": (keras.losses.SparseCategoricalCrossentropy,),
+    "keras.losses": (
+        keras.losses.Huber,
+        keras.losses.MeanSquaredError,
+        keras.losses.SparseCategoricalCrossentropy,
+    ),
     "keras.callbacks": (
         keras.callbacks.EarlyStopping,
         keras.callbacks.ReduceLROnPlateau,

@@ -59,6 +59,7 @@ class Forward:
         self,
         model: keras.Model,
         batch_size: int = 64,
+        training: bool | None = False,
         symmetries: Symmetries | None = None,
     ):
         """Wraps a model.
@@ -66,6 +67,7 @@ class Forward:
         Args:
             model: A trained model.
             batch_size: Photographs predicted at once.
+            training: What the model's layers are told; None leaves it to them.
             symmetries: Views to average over, if any. It is the logits that are
                 averaged: calibration, threshold and every kind of output work on
                 logits, and so on these as on those of one view.
@@ -79,20 +81,25 @@ class Forward:
             views = symmetries.views(images) if symmetries else [images]
             # One view after another: no more memory than for one.
             logits = [
-                model(tf.cast(view, tf.float32), training=False) for view in views
+                model(tf.cast(view, tf.float32), training=training) for view in views
             ]
             return tf.add_n(logits) / len(logits)
 
         self._forward = forward
 
-    def __call__(self, photographs: images.Images) -> np.ndarray:
+    def __call__(
+        self, photographs: images.Images, passes: int | None = None
+    ) -> np.ndarray:
         """Predicts; the next photographs are read while the model runs.
 
         Args:
             photographs: The photographs.
+            passes: How often each is predicted, by a model that says something else
+                each time; None: once, without the axis of passes.
 
         Returns:
-            float32 array of logits, of shape `(len(photographs), num_outputs)`.
+            float32 array of logits, of shape `(len(photographs), num_outputs)`, or
+            `(passes, len(photographs), num_outputs)`.
         """
         logits = []
         for batch in progress.bar(
@@ -104,7 +111,9 @@ class Forward:
             leave=False,
         ):
             try:
-                logits.append(self._forward(batch).numpy())
+                again = [self._forward(batch).numpy() for _ in range(passes or 1)]
             except tf.errors.OpError as error:
                 raise RuntimeError(f"Predicting failed: {error.message}.") from error
-        return np.concatenate(logits)
+            logits.append(np.stack(again))
+        every = np.concatenate(logits, axis=1)
+        return every[0] if passes is None else every

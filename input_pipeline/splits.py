@@ -126,6 +126,16 @@ class Splitter:
         if self.seed < 0:
             raise ValueError(f"`split.seed` must be at least 0. Received: {self.seed}.")
 
+    def validation(self, split_of: Mapping[str, photograph.Split]) -> str:
+        """Which photographs validate, in words.
+
+        Args:
+            split_of: Id -> the split that the audit allows (`Decisions.split`).
+        """
+        if "valid" in split_of.values():
+            return "the publisher's validation photographs"
+        return f"fold {self.fold} of {self.folds}"
+
     def split(self, audited: audit.Audit) -> Split:
         """The stored split of audited photographs, made and stored at first use."""
         name = f"{self.fold}-of-{self.folds}-seed-{self.seed}.json"

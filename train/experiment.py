@@ -9,14 +9,22 @@ import dataclasses
 import pathlib
 import re
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import gin
 import keras
 from absl import logging
 
 from configs import statements
-from evaluation import evaluate
+from evaluation import (
+    compare,
+    decision,
+    evaluate,
+    external,
+    facts,
+    predictions,
+    report,
+)
 from input_pipeline import audit, doctor, photograph, prepare, records, splits
 from train import checkpoints, plan, run_dir, trainer
 from train import recipe as recipes
@@ -32,6 +40,7 @@ class Where:
         run_dir: The experiment's own directory.
         bindings: The bindings that decide training, binding -> value.
         dry_run: Whether to stop before any photograph is opened or file written.
+        compared: Directories of the runs that `compare` takes.
     """
 
     data_dirs: Mapping[str, pathlib.Path]
@@ -39,6 +48,7 @@ class Where:
     run_dir: pathlib.Path
     bindings: Mapping[str, str]
     dry_run: bool = False
+    compared: tuple[pathlib.Path, ...] = ()
 
 
 def prepare_mode(where: Where) -> str:
@@ -70,7 +80,7 @@ def train_mode(where: Where) -> str:
 
 
 def run_mode(where: Where) -> str:
-    """Prepares what is missing, trains and evaluates; returns the tables."""
+    """Prepares what is missing, trains, evaluates, reports; returns the tables."""
     return _run(where, evaluator=_configured(evaluate.Evaluator))
 
 
@@ -80,6 +90,8 @@ def evaluate_mode(where: Where) -> str:
     preparation = _configured(prepare.Preparation)
     auditor = _configured(audit.Auditor)
     recipe = _configured(recipes.Recipe)
+    decision.check_method(evaluator.calibrate, recipe.output)
+    others, where = _others(evaluator, preparation, where)
     run = run_dir.RunDir(where.run_dir)
     run.check_config(where.bindings)
     if not run.model.exists():
@@ -88,15 +100,44 @@ def evaluate_mode(where: Where) -> str:
             "the same command with --mode=train."
         )
     folder = run.path / "evaluate" / _evaluation_name(evaluator)
-    if (folder / "metrics.json").exists():
+    scored = (folder / "metrics.json").exists()
+    if scored:
+        others.check_same(folder)
+    if scored and (folder / report.PAGE).exists():
         return _report(run, folder)
+    frozen = _frozen(run, evaluator) if evaluator.on else None
+    planned = others.check(recipe.task)
     if where.dry_run:
-        return f"Would evaluate {run.model} on {', '.join(evaluator.splits)}: {folder}."
+        plain = (
+            f"Would evaluate {run.model} on {', '.join(evaluator.splits)}: {folder}."
+        )
+        return f"{plain}\n{planned}".rstrip()
     audited = _audit(preparation, auditor, where)
     with run.hold():
         run.check_task(_description(recipe, preparation, audited))
         split = run.open_split(audited)
-        return _evaluate(run, "evaluate", evaluator, recipe, audited, split, folder)
+        if not scored:
+            _drop_figures(folder)
+            externals = others.read(recipe.task, audited, auditor, split)
+            _evaluate(
+                run,
+                "evaluate",
+                evaluator,
+                recipe,
+                audited,
+                split,
+                folder,
+                externals,
+                frozen,
+            )
+        if "test" in evaluator.splits and run.finished:
+            _write_report(run, run.path, audited)  # Its ledger is longer now.
+        return _write_report(run, folder, audited)
+
+
+def compare_mode(where: Where) -> str:
+    """Compares evaluated runs; returns tables and sentences."""
+    return _configured(compare.Comparer).run(where.compared, where.dry_run)
 
 
 MODES: Mapping[str, tuple[Callable[[Where], str], tuple[str, ...]]] = {
@@ -104,6 +145,7 @@ MODES: Mapping[str, tuple[Callable[[Where], str], tuple[str, ...]]] = {
     "prepare": (prepare_mode, ("prepare", "audit")),
     "train": (train_mode, ("prepare", "audit", "split", "train")),
     "evaluate": (evaluate_mode, ("prepare", "audit", "split", "train", "evaluate")),
+    "compare": (compare_mode, ("compare",)),
     "doctor": (doctor_mode, ("prepare", "doctor")),
 }
 """Mode -> (function, the configurables that it needs)."""
@@ -148,9 +190,14 @@ def _run(where: Where, evaluator: evaluate.Evaluator | None) -> str:
     auditor = _configured(audit.Auditor)
     splitter = _configured(splits.Splitter)
     recipe = _configured(recipes.Recipe)
+    others = None
+    if evaluator is not None:
+        decision.check_method(evaluator.calibrate, recipe.output)
+        others, where = _others(evaluator, preparation, where)
     run.check_config(where.bindings)
-    if run.finished and evaluator is not None:
+    if run.evaluated and evaluator is not None:
         _check_evaluator(run, evaluator)
+    if run.finished and evaluator is not None:
         logging.info("%s is finished; no photograph is read. Its results:", run.path)
         return _report(run, run.path)
     if run.model.exists() and evaluator is None:
@@ -158,17 +205,20 @@ def _run(where: Where, evaluator: evaluate.Evaluator | None) -> str:
     photographs = _photographs(preparation, where)
     named = ("train", "valid", *(evaluator.splits if evaluator else ()))
     plan.check_labels(photographs, auditor, splitter, recipe, named)
+    planned = others.check(recipe.task) if others else ""
     training = None
     if not run.model.exists():
         training = trainer.Trainer(recipe, preparation.image_size)
     if where.dry_run:
+        split_of = auditor.decide(photographs).split
         return "\n".join(
             [
                 "Nothing is wrong with the config. The plan:",
                 _plan_preparation(preparation, where),
-                f"Validation: fold {splitter.fold} of {splitter.folds}.",
+                f"Validation: {splitter.validation(split_of)}.",
                 f"Task: {recipe.task.rule}.",
                 plan.training(training) if training else f"Trained: {run.model}.",
+                *([planned] if planned else []),
                 f"Results: {run.path}.",
             ]
         )
@@ -190,11 +240,18 @@ def _run(where: Where, evaluator: evaluate.Evaluator | None) -> str:
                 inherited = earlier.bequeath(made, audited, where.prepared_dir)
         devices = training.devices if training else ()
         run.begin(gin.config_str(), where.bindings, description, devices)
+        scored = run.evaluated
+        if not scored:  # Those of a model that was lost are not the next one's.
+            _drop_figures(run.path)
         if made:
             run.store_split(made, audited, inherited)
         if earlier:
             run.check_earlier(earlier)
         split = run.open_split(audited)
+        # Before training: what is wrong with them shows now, not after hours.
+        externals = []
+        if others and not scored:
+            externals = others.read(recipe.task, audited, auditor, split)
         if training is not None and not run.model.exists():
             # Before and after: a killed run has it, and a finished one has all of it.
             run.note_operative_config(gin.operative_config_str())
@@ -202,7 +259,11 @@ def _run(where: Where, evaluator: evaluate.Evaluator | None) -> str:
             run.note_operative_config(gin.operative_config_str())
         if evaluator is None:
             return f"Trained: {run.model}"
-        return _evaluate(run, "run", evaluator, recipe, audited, split, run.path)
+        if not scored:
+            _evaluate(
+                run, "run", evaluator, recipe, audited, split, run.path, externals
+            )
+        return _write_report(run, run.path, audited)
 
 
 def _audit(
@@ -239,7 +300,9 @@ def _evaluate(
     audited: audit.Audit,
     split: splits.Split,
     folder: pathlib.Path,
-) -> str:
+    others: Sequence[external.External] = (),
+    frozen: evaluate.Frozen | None = None,
+) -> None:
     try:
         model = keras.models.load_model(run.model, compile=False)
     except (ValueError, OSError, zipfile.BadZipFile) as error:
@@ -253,16 +316,84 @@ def _evaluate(
                 f"{run.split} has no photographs in {name!r}. Take it out of "
                 "`evaluate.splits`."
             )
-    if "test" in evaluator.splits:
-        weights = checkpoints.digest(model.weights)
-        run.note_test_reading(mode, len(split.test), weights)
-    evaluator.evaluate(model, recipe.task, recipe.output, audited, split, folder)
+    evaluator.check_model(model)
+    weights = checkpoints.digest(model.weights)
+    read = {one.name: [*one.ids, *one.sample] for one in others}
+    if "test" in evaluator.splits and not (frozen and "test" in frozen.said):
+        read["test"] = split.test
+    for name, ids in read.items():
+        counts = collections.Counter(one.partition("/")[0] for one in ids)
+        run.note_test_reading(mode, len(ids), weights, name, counts)
+    evaluator.evaluate(
+        model, recipe.task, recipe.output, audited, split, folder, others, frozen
+    )
+
+
+def _drop_figures(folder: pathlib.Path) -> None:
+    for name in ("metrics.json", report.PAGE):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _write_report(
+    run: run_dir.RunDir, folder: pathlib.Path, audited: audit.Audit
+) -> str:
+    """Writes the report of an evaluation; returns the tables."""
+    report.write(facts.read(folder, run.path, audited), folder)
     return _report(run, folder)
+
+
+def _others(
+    evaluator: evaluate.Evaluator, preparation: prepare.Preparation, where: Where
+) -> tuple[external.Others, Where]:
+    """The other datasets, and where the run's own photographs are."""
+    others = external.Others(
+        evaluator.on,
+        evaluator.on_splits,
+        evaluator.recalibrate,
+        preparation,
+        where.data_dirs,
+        where.prepared_dir,
+    )
+    return others, dataclasses.replace(where, data_dirs=others.own_folders)
+
+
+def _frozen(run: run_dir.RunDir, evaluator: evaluate.Evaluator) -> evaluate.Frozen:
+    """What the run decided, and what it said of its own photographs.
+
+    Raises:
+        ValueError: The evaluation asks for another decision.
+        FileNotFoundError: The run is not evaluated, so that nothing is decided.
+    """
+    if not run.metrics.exists():
+        raise FileNotFoundError(
+            f"{run.metrics} does not exist: the run has no threshold yet that could be "
+            "used on other datasets. Evaluate it first: the same command without "
+            "--mode and `evaluate.on`."
+        )
+    content = records.read_json(run.metrics)
+    done = evaluate.Evaluator().description() | content["evaluation"]
+    asked = evaluator.description()
+    for name in ("operating_point", "calibrate", "test_time_augmentation"):
+        if done[name] != asked[name]:
+            raise ValueError(
+                f"On other datasets the run's own decision is used, with `evaluate."
+                f"{name}` as {done[name]}. Received: {asked[name]}. Take it back; "
+                "`evaluate.recalibrate` chooses a threshold for another site."
+            )
+    said, passes = {}, asked["dropout_samples"]
+    if done["dropout_samples"] == passes and (
+        not passes or done["seed"] == asked["seed"]
+    ):
+        names = content["task"]["class_names"]
+        said = predictions.read_csv(run.path / "predictions.csv", names)
+    return evaluate.Frozen(decision.load(run.path), said)
 
 
 def _check_evaluator(run: run_dir.RunDir, evaluator: evaluate.Evaluator) -> None:
     """Raises if a finished run was evaluated with other settings than these."""
-    done = records.read_json(run.metrics)["evaluation"]
+    # Runs of earlier versions have settings that were not there yet as by default.
+    usual = evaluate.Evaluator().description()
+    done = usual | records.read_json(run.metrics)["evaluation"]
     if done != evaluator.description():
         raise ValueError(
             f"{run.path} is finished and was evaluated with {done}. Received: "
@@ -275,6 +406,8 @@ def _evaluation_name(evaluator: evaluate.Evaluator) -> str:
     parts, usual = list(evaluator.splits), evaluate.Evaluator()
     for field in dataclasses.fields(evaluator):
         value = getattr(evaluator, field.name)
+        if field.name in ("on", "on_splits"):  # Names alone.
+            value = "-".join(evaluator.description()[field.name]) or ()
         if field.name != "splits" and value != getattr(usual, field.name):
             text = re.sub(r"[^\w.]+", "-", str(value)).strip("-")
             parts.append(f"{field.name}-{text}")
@@ -283,9 +416,14 @@ def _evaluation_name(evaluator: evaluate.Evaluator) -> str:
 
 def _report(run: run_dir.RunDir, folder: pathlib.Path) -> str:
     results = records.read_json(folder / "metrics.json")
+    readings = collections.Counter(one["split"] for one in run.readings)
+    of_others = "".join(
+        f", of {name} {count}" for name, count in readings.items() if name != "test"
+    )
     return (
         f"{evaluate.report(results)}\n\n"
-        f"Readings of the test photographs in this run: {run.test_readings}. "
+        f"Report: {folder / report.PAGE}\n"
+        f"Readings of the test photographs in this run: {readings['test']}{of_others}. "
         f"Everything is in {folder}."
     )
 

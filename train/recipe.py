@@ -46,11 +46,11 @@ class Recipe:
         task: What the model learns.
         model: `(image_size=..., num_outputs=...) -> keras.Model`.
         optimizer: `() -> keras.optimizers.Optimizer`.
-        loss: A loss of integer labels and logits.
+        loss: A loss of integer labels and logits; one that the output accepts.
         stream: How photographs become batches.
         epochs: How many epochs the whole model trains, as far as its builder froze
             nothing; with `extend_from`, those of the earlier run count.
-        output: How logits become probabilities.
+        output: What logits mean, and so how they become probabilities.
         first_phases: What trains before, such as the head alone, each phase for epochs
             of its own.
         init_from: Directory of a finished run whose weights the model begins with; the
@@ -123,7 +123,10 @@ class Recipe:
                 "`train.extend_from` goes on with a run's last phase. Take out "
                 f"`train.{'init_from' if self.init_from else 'first_phases'}`."
             )
+        num_classes = len(self.task.class_names)
+        object.__setattr__(self, "output", self.output.for_classes(num_classes))
         self.output.check_loss(self.loss)
+        self.stream.check_classes(self.task.class_names)
         for one in self.callbacks:
             _check_callback(one)
 

@@ -352,7 +352,7 @@ class Trainer:
         gradients = optimizers.gather(self.optimizer, gradients)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         count = tf.cast(tf.shape(labels)[0], tf.float64)
-        predicted = tf.argmax(logits, axis=-1, output_type=labels.dtype)
+        predicted = tf.cast(self.recipe.output.predicted(logits), labels.dtype)
         correct = tf.reduce_sum(tf.cast(predicted == labels, tf.float64))
         mean_loss = tf.cast(loss, tf.float64) * replicas
         return tf.stack([mean_loss * count, correct, count])

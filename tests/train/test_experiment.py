@@ -3,11 +3,12 @@ import json
 import pathlib
 import shutil
 
+import keras
 import pytest
 
 from configs import loader, registry, statements  # noqa: F401
-from evaluation import decision, predict
-from input_pipeline import prepare
+from evaluation import decision, facts, predict, report, seal
+from input_pipeline import prepare, records
 from train import experiment, run_dir, trainer
 
 TINY = """
@@ -99,8 +100,10 @@ def test_a_run_leaves_what_the_design_promises(finished_once, prepared):
         "ledger.jsonl",
         "metrics.json",
         "model.keras",
+        "model_card.md",
         "operative_config.gin",
         "predictions.csv",
+        "report.html",
         "seen.json",
         "split.json",
         "task.json",
@@ -109,6 +112,7 @@ def test_a_run_leaves_what_the_design_promises(finished_once, prepared):
     assert said.startswith(
         "Task: referable diabetic retinopathy: grade >= 2\n\nThreshold 0.500 on the "
     )
+    assert f"\nReport: {folder / 'report.html'}\n" in said
     assert f"in this run: 1. Everything is in {folder}." in said
     task = json.loads((folder / "task.json").read_text())
     assert task["task"]["class_names"] == ["not referable", "referable"]
@@ -257,6 +261,87 @@ def test_a_reading_counts_even_if_the_evaluation_dies(start, finished, monkeypat
         start("run", finished)
     assert readings(finished) == 2
     assert not (finished / "metrics.json").exists()
+
+
+@pytest.fixture
+def count_image_readings(monkeypatch):
+    """The ids of prepared photographs that were read; no model may be."""
+    read, read_image = [], records.Prepared.read_image
+
+    def note(self, photograph_id):
+        read.append(photograph_id)
+        return read_image(self, photograph_id)
+
+    def refuse(*arguments, **options):
+        raise AssertionError("a model was read")
+
+    monkeypatch.setattr(records.Prepared, "read_image", note)
+    monkeypatch.setattr(keras.models, "load_model", refuse)
+    return read
+
+
+@pytest.mark.parametrize("mode", ["run", "evaluate"])
+def test_a_report_that_is_missing_is_written_from_the_figures(
+    start, finished, mode, count_image_readings
+):
+    lines, folder = (), finished
+    if mode == "evaluate":
+        lines = ("evaluate.seed = 3",)
+        folder = finished / "evaluate" / "valid-test-resamples-100-seed-3"
+        shutil.copytree(finished, folder, ignore=shutil.ignore_patterns("*.jsonl"))
+    figures = (folder / "metrics.json").read_bytes()
+    page = (folder / "report.html").read_text()
+    remove(folder, "report.html", "model_card.md")
+    said = start(mode, finished, *lines)
+    assert f"\nReport: {folder / 'report.html'}\n" in said
+    assert (folder / "metrics.json").read_bytes() == figures
+    assert (
+        seal.read((folder / "report.html").read_text())["metrics"]
+        == (seal.read(page)["metrics"])
+    )
+    assert (folder / "model_card.md").exists()
+    assert readings(finished) == 1
+    shown = facts.read(folder, finished)
+    assert set(count_image_readings) == set(report.shown(shown))
+
+
+def test_a_missing_report_is_of_the_runs_own_evaluation(start, finished):
+    remove(finished, "report.html")
+    before = state(finished.parent)
+    with pytest.raises(ValueError, match=r"evaluate it again: --mode=evaluate"):
+        start("run", finished, "evaluate.seed = 5")
+    assert state(finished.parent) == before
+
+
+def test_a_report_shows_readings_that_came_after_it(start, finished):
+    start("evaluate", finished, "evaluate.splits = ('test',)", "evaluate.seed = 3")
+    other = finished / "evaluate" / "test-resamples-100-seed-3"
+    for folder in (finished, other):
+        text = (folder / "report.html").read_text()
+        assert "<strong>2 times</strong>" in text
+        own = seal.read(text)["metrics"]
+        assert own == records.file_sha256(folder / "metrics.json")
+    before = (finished / "report.html").stat().st_mtime_ns
+    start("evaluate", finished, "evaluate.splits = ('valid',)", "evaluate.seed = 3")
+    assert (finished / "report.html").stat().st_mtime_ns == before
+
+
+def test_old_figures_are_not_those_of_a_model_that_is_trained_anew(
+    start, finished, monkeypatch
+):
+    def die(*arguments):
+        raise KeyboardInterrupt
+
+    remove(finished, "model.keras", "history.json", "checkpoints")
+    with monkeypatch.context() as patch:
+        patch.setattr(predict.Forward, "__call__", die)
+        with pytest.raises(KeyboardInterrupt):
+            start("run", finished)
+    for name in ("metrics.json", "report.html"):
+        assert not (finished / name).exists()
+    start("run", finished)
+    assert readings(finished) == 2
+    assert (finished / "report.html").exists()
 
 
 def test_training_alone_reads_no_test_photographs(start, tmp_path):
@@ -449,6 +534,7 @@ def test_a_dry_run_writes_nothing_and_opens_no_photograph(
         assert f"Photographs: 52 of drawn, {data_dir} -> {folder}" in said
         assert "Training: 2 epochs, batches of 8, Adam, on 1 device(s): CPU:0." in said
         assert "Learning rate: 0.001." in said
+        assert "Validation: fold 0 of 5." in said
 
 
 def test_a_dry_run_of_a_finished_run_says_that_nothing_is_left(start, finished):
@@ -477,3 +563,29 @@ def test_a_mode_needs_only_what_it_uses(tmp_path, start, prepared):
     with pytest.raises(statements.ConfigError, match=r"train\.\w+ has no value\. Bind"):
         start("train", tmp_path / "run", gin_file=file)
     assert not (tmp_path / "run").exists()
+
+
+def test_two_runs_of_one_recipe_are_compared_and_their_seeds_told(start, tmp_path):
+    """From training to comparison, without a reading of the test photographs."""
+    folders = [tmp_path / name for name in ("seed_0", "seed_1")]
+    for number, folder in enumerate(folders):
+        line = f"train.seed = {number}"
+        start("train", folder, line)
+        start("evaluate", folder, line, "evaluate.splits = ('valid',)")
+    evaluated = [next(folder.glob("evaluate/*")) for folder in folders]
+    before = {one: state(one) for one in folders}
+    said = start(
+        "compare",
+        evaluated[0],
+        "compare.split = 'valid'",
+        "compare.resamples = 200",
+        compared=tuple(evaluated),
+    )
+    assert said.startswith("8 photographs of 'valid'. These are validation photographs")
+    flat = " ".join(said.split())
+    assert "Nothing but train.seed differs between seed_0, seed_1." in flat
+    assert "seed differs, so this is noise" in flat or "cannot be compared" in flat
+    for folder, files in before.items():
+        after = state(folder)
+        assert {path: after[path] for path in files} == files
+    assert not list(tmp_path.glob("*/ledger.jsonl"))
