@@ -133,6 +133,15 @@ def roboflow_source(name: str) -> str | None:
     return match[1] if match else None
 
 
+def is_aptos_code(name: str) -> bool:
+    """Whether a file's name without its extension is a code of APTOS 2019.
+
+    Re-exports of that set keep these names. Of twelve random hexadecimal digits one in
+    three hundred has no letter; such a name may as well be a number or a date.
+    """
+    return re.fullmatch(r"(?=.*[a-f])[0-9a-f]{12}", name) is not None
+
+
 def _collapse(thumbnails: np.ndarray) -> tuple[np.ndarray, list[Pair]]:
     """Places of the distinct thumbnails; the others, each paired with its like."""
     first: dict[bytes, int] = {}
