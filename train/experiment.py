@@ -189,6 +189,7 @@ def _run(where: Where, evaluator: evaluate.Evaluator | None) -> str:
         if not reused:
             logging.info("%s", prepare.sizes(audited.collection))
         logging.info("%s", audited.summary())
+        plan.check_copies(audited, recipe.task)
         description = _description(recipe, preparation, audited)
         run.begin(gin.config_str(), where.bindings, description)
         if not run.split.exists():
