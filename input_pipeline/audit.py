@@ -31,7 +31,7 @@ from input_pipeline import (
     shortcut,
 )
 
-FORMAT = 1
+FORMAT = 2
 """Raise it when the same photographs would be audited differently."""
 
 FINDINGS, PAGE, CERTIFICATE = "audit.json", "audit.html", "leakage.json"
@@ -109,7 +109,9 @@ class Auditor(leakage.Policy):
             },
             "groups": dict(decisions.groups),
             "disputed": list(decisions.disputed),
-            "patients_across_splits": _patients_across_splits(collection.photographs),
+            "patients_across_splits": _patients_across_splits(
+                collection.photographs, self.test_on
+            ),
             "shortcut": _shortcut(collection, decisions),
         }
         records.write_json(folder / FINDINGS, findings)
@@ -324,13 +326,14 @@ def _thumbnails(collection: records.Collection) -> np.ndarray:
 
 
 def _patients_across_splits(
-    photographs: Sequence[photograph.Photograph],
+    photographs: Sequence[photograph.Photograph], test_on: Sequence[str]
 ) -> list[str]:
-    """Patients whose photographs the publisher put into more than one split."""
+    """Patients whose photographs were in more than one split before the audit."""
+    split = leakage.official(photographs, test_on)
     places = collections.defaultdict(set)
     for one in photographs:
         if one.patient is not None:
-            places[f"{one.origin}/{one.patient}"].add(one.split)
+            places[f"{one.origin}/{one.patient}"].add(split[one.id])
     return [name for name, splits in places.items() if len(splits) > 1]
 
 
@@ -366,7 +369,7 @@ def _certificate(
                 "mean absolute difference of 64x64 thumbnails of the retina, at most "
                 f"{findings['policy']['near_identical']} grey levels, and correlation "
                 f"of their fine detail, at least {duplicates.MIN_AGREEMENT}",
-                "names of Roboflow re-exports",
+                "names of Roboflow re-exports, and APTOS 2019's codes",
                 "the publisher's names of patients",
             ],
         },

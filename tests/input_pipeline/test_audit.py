@@ -250,6 +250,22 @@ def test_a_dataset_is_prepared_once_for_all_experiments(
     assert len(collection.photographs) == 56
 
 
+def test_patients_of_a_dataset_that_only_tests_are_on_one_side():
+    photographs = [
+        photograph.Photograph(
+            id=f"{origin}/{split}",
+            path=pathlib.Path("1.jpg"),
+            grade=0,
+            patient="p",
+            split=split,
+        )
+        for origin in "ab"
+        for split in ("train", "test")
+    ]
+    assert audit._patients_across_splits(photographs, []) == ["a/p", "b/p"]
+    assert audit._patients_across_splits(photographs, ["b"]) == ["a/p"]
+
+
 def named(paths):
     return [
         photograph.Photograph(id=f"{origin}/{path}", path=pathlib.Path(path), grade=0)
