@@ -294,6 +294,7 @@ def _run(where: Where, evaluator: evaluate.Evaluator | None) -> str:
         if not reused:
             logging.info("%s", prepare.sizes(audited.collection))
         logging.info("%s", audited.summary())
+        plan.check_copies(audited, recipe.task)
         description = _description(recipe, preparation, audited)
         earlier = training and training.earlier
         made = inherited = None

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from evaluation import metrics
-from input_pipeline import audit, photograph, prepare, splits
+from input_pipeline import audit, photograph, prepare, splits, tasks
 from train import optimizers, trainer
 from train import recipe as recipes
 
@@ -82,6 +82,31 @@ def check_labels(
             "`training_stream.batch_size` must not exceed the photographs of an epoch. "
             f"Received: {recipe.stream.batch_size} with {epoch} photographs. Lower it."
         )
+
+
+def check_copies(audited: audit.Audit, task: tasks.Task) -> None:
+    """Refuses an audit that let copies pass which contradict each other in the task.
+
+    Args:
+        audited: All photographs of the experiment.
+        task: What will be asked of them.
+
+    Raises:
+        ValueError: Two copies have different labels, and the audit's policy does not
+            look at what makes the difference.
+    """
+    for copy in audited.findings["copies"]:
+        pair = [audited.collection.photograph(copy[end]) for end in ("first", "second")]
+        first, second = (task.label(one) for one in pair)
+        if copy["conflict"] is None and None not in (first, second) and first != second:
+            must_agree = audited.findings["policy"]["must_agree"]
+            raise ValueError(
+                f"{pair[0].id} and {pair[1].id} are copies and have different labels "
+                f"in the task {task.name!r} ({task.rule}), which the audit does not "
+                "count as a contradiction. `audit.must_agree` must name the labels "
+                "that the task asks for, as in audit.must_agree = ('macular_edema',). "
+                f"Received: {tuple(must_agree)}."
+            )
 
 
 def _check_monitor(recipe: recipes.Recipe, labels: np.ndarray) -> None:
