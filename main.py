@@ -13,7 +13,16 @@ from absl import app, flags, logging
 from configs import statements, syntax
 from train import terminal
 
-MODES = ("run", "prepare", "train", "evaluate", "compare", "doctor")
+MODES = (
+    "run",
+    "prepare",
+    "train",
+    "evaluate",
+    "explain",
+    "compare",
+    "doctor",
+    "verify",
+)
 """The keys of `train.experiment.MODES`, which takes seconds to import."""
 
 GIN_FILE = flags.DEFINE_multi_string(
@@ -27,8 +36,9 @@ MODE = flags.DEFINE_enum(
     "run",
     MODES,
     "run: prepare what is missing, train or resume, evaluate. prepare, train, "
-    "evaluate: that step alone. compare: evaluated runs, each with its --run_dir. "
-    "doctor: examine the data folder and the records.",
+    "evaluate, explain: that step alone. compare: evaluated runs, each with its "
+    "--run_dir. doctor: examine the data folder and the records. verify: compute a "
+    "run's figures again and say whether they agree.",
 )
 DATA_DIR = flags.DEFINE_multi_string(
     "data_dir",
@@ -43,6 +53,12 @@ RUN_DIR = flags.DEFINE_multi_string(
     [],
     "Folder of this experiment [runs/<name of the last gin file>]; several to compare.",
 )
+PREDICTIONS = flags.DEFINE_string(
+    "predictions",
+    None,
+    "With --mode=evaluate: a CSV of another model's predictions, id,prob or "
+    "id,prob_0,prob_1,..., which is evaluated instead of the run's model.",
+)
 DRY_RUN = flags.DEFINE_bool(
     "dry_run",
     False,
@@ -55,6 +71,8 @@ def main(argv: list[str]) -> None:
     terminal.show_own_messages()
     if len(argv) > 1:
         _fail(f"error: unexpected {' '.join(argv[1:])}: flags begin with --.", 2)
+    if PREDICTIONS.value is not None and MODE.value != "evaluate":
+        _fail(f"error: --predictions needs --mode=evaluate, not {MODE.value}.", 2)
     try:
         print(_run())
     except (NotImplementedError, RecursionError):  # Nobody's config causes these.
@@ -87,6 +105,11 @@ def _run() -> str:
             )
         gin_files = [str(stored)]
     data_dirs = _data_dirs(DATA_DIR.value)
+    predictions = None
+    if PREDICTIONS.value is not None:
+        predictions = pathlib.Path(PREDICTIONS.value)
+        if not predictions.is_file():
+            raise FileNotFoundError(f"--predictions: there is no file {predictions}.")
     syntax.parse(gin_files, GIN_BINDINGS.value)
 
     with terminal.quiet_import():  # Seconds: so only once all of the above is right.
@@ -105,6 +128,7 @@ def _run() -> str:
             compared=tuple(run_dirs),
             bindings=experiment.deciding(bindings),
             dry_run=DRY_RUN.value,
+            predictions=predictions,
         )
     )
 

@@ -20,6 +20,7 @@ _OURS = (
     "input_pipeline.datasets.deepdrid",
     "input_pipeline.datasets.eyepacs",
     "input_pipeline.datasets.idrid",
+    "input_pipeline.datasets.idrid_masks",
     "input_pipeline.datasets.messidor2",
     "input_pipeline.doctor",
     "input_pipeline.pipeline",
@@ -33,6 +34,12 @@ _OURS = (
     "train.phases",
     "train.recipe",
     "train.schedules",
+    "visualization.explain",
+    "visualization.grad_cam",
+    "visualization.guided_backprop",
+    "visualization.integrated_gradients",
+    "visualization.layer_cam",
+    "visualization.occlusion",
 )
 """Modules that register something when they are imported."""
 

@@ -201,6 +201,18 @@ class Evaluator:
         predictions.write_csv(folder / "predictions.csv", said, task.class_names)
         return self.write(said, task, decided, folder, others)
 
+    def settings(
+        self, task: tasks.Task, decided: decision.Decision
+    ) -> assessment.Settings:
+        """How figures are computed of a task at a decided threshold."""
+        return assessment.Settings(
+            disease_classes=task.disease_classes,
+            threshold=decided.threshold,
+            prevalence=self.prevalence,
+            resamples=self.resamples,
+            seed=self.seed,
+        )
+
     def write(
         self,
         said: Sequence[predictions.Predictions],
@@ -215,24 +227,19 @@ class Evaluator:
             said: Those of each split.
             task: What they answer.
             decided: The threshold.
-            folder: Where the results go.
+            folder: Where the results go, and where `predictions.csv` lies.
             others: The photographs of the datasets in `on`.
 
         Returns:
             The content of `metrics.json`.
         """
-        settings = assessment.Settings(
-            disease_classes=task.disease_classes,
-            threshold=decided.threshold,
-            prevalence=self.prevalence,
-            resamples=self.resamples,
-            seed=self.seed,
-        )
+        settings = self.settings(task, decided)
         local = self._recalibrate(said, task, decided, settings, folder)
         content = {
             "task": task.description(),
             "evaluation": self.description(),
             "decision": decided.description(),
+            "predictions_sha256": records.file_sha256(folder / "predictions.csv"),
             "results": assessment.assess(said, settings),
         }
         if others:
@@ -318,7 +325,7 @@ class _Asked:
             probabilities=decided.probabilities(self._output, logits),
             uncalibrated=self._output.probabilities(logits),
             logits=logits,
-            metadata=_from_metadata_alone(self._task, collection, self._train, ids),
+            metadata=from_metadata_alone(self._task, collection, self._train, ids),
             known=describe(collection, known, ids),
             disagreement=disagreement,
         )
@@ -357,7 +364,7 @@ def describe(
     }
 
 
-def _from_metadata_alone(
+def from_metadata_alone(
     task: tasks.Task,
     collection: records.Collection,
     train_ids: Sequence[str],
@@ -421,6 +428,8 @@ def report(content: dict[str, Any]) -> str:
         f"Threshold {point['threshold']:.3f} on the probability of disease: "
         f"{point['rule']}, chosen on {content['decision']['chosen_on']}.",
     ]
+    if note := content["decision"]["note"]:
+        texts.append(f"Probabilities are uncalibrated. {note}")
     for part, scores in content["results"].items():
         if part.partition(" ")[0] in content.get("others", ()):
             continue  # Of a dataset that stands beside the run's own.

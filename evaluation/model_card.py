@@ -16,9 +16,15 @@ def render(facts: known.Facts) -> str:
     Returns:
         Markdown.
     """
+    chosen = {
+        "the epoch": facts.history is not None and facts.history["kept"] == "best",
+        "the calibration": facts.decision["calibration"] is not None,
+        "the threshold": facts.decision["operating_point"]["rule"] != "fixed",
+    }
     return pages.render(
         "model_card.md",
         facts=facts,
+        chosen=[what for what, was_chosen in chosen.items() if was_chosen],
         results=facts.content["results"],
         oddities=remarks.oddities(facts),
         limits=remarks.limits(facts),

@@ -169,7 +169,7 @@ class Splitter:
         for one in photographs:
             if one.id not in decisions.left_out:
                 lists[decisions.split[one.id]].append(one)
-        if not lists["valid"]:
+        if not lists["valid"] and lists["train"]:
             rest = lists["train"]
             chosen = self._fold(rest, [decisions.groups[one.id] for one in rest])
             lists["valid"] = [one for one in rest if one.id in chosen]

@@ -81,6 +81,16 @@ def test_help_says_how_to_start_and_imports_no_tensorflow(without_tensorflow):
             "error: Unknown command line flag 'gin_fil'. Did you mean",
         ),
         (["--mode=trian"], 2, "error: flag --mode=trian: value should be one of <run|"),
+        (
+            ["--mode=verify", "--predictions=x.csv"],
+            2,
+            "error: --predictions needs --mode=evaluate, not verify.",
+        ),
+        (
+            [f"--gin_file={SHIPPED}", "--mode=evaluate", "--predictions=x.csv"],
+            1,
+            "error: --predictions: there is no file x.csv.",
+        ),
         (["train"], 2, "error: unexpected train: flags begin with --."),
         ([], 1, "error: No experiment. Name one, --gin_file=configs/"),
         (["--gin_file=no.gin"], 1, "error: --gin_file: there is no gin file 'no.gin'."),
@@ -240,6 +250,16 @@ def test_flags_say_where(run_main, monkeypatch, tmp_path):
     )
     folders = {"": pathlib.Path("photographs"), "idrid": pathlib.Path("photographs")}
     assert result == (0, f"{folders} records mine True\n", "")
+
+
+def test_predictions_are_handed_to_the_evaluation(run_main, monkeypatch, tmp_path):
+    monkeypatch.setitem(
+        experiment.MODES, "evaluate", (lambda where: str(where.predictions), ())
+    )
+    (tmp_path / "theirs.csv").touch()
+    result = run_main(gin_file=[SHIPPED], mode="evaluate", predictions="theirs.csv")
+    assert result == (0, "theirs.csv\n", "")
+    assert run_main(gin_file=[SHIPPED], mode="evaluate") == (0, "None\n", "")
 
 
 def test_two_folders_of_one_dataset_are_refused(run_main, tmp_path):

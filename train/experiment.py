@@ -22,12 +22,15 @@ from evaluation import (
     evaluate,
     external,
     facts,
+    other_models,
     predictions,
     report,
+    verify,
 )
 from input_pipeline import audit, doctor, photograph, prepare, records, splits
 from train import checkpoints, plan, run_dir, trainer
 from train import recipe as recipes
+from visualization import explain, explanation_table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +44,8 @@ class Where:
         bindings: The bindings that decide training, binding -> value.
         dry_run: Whether to stop before any photograph is opened or file written.
         compared: Directories of the runs that `compare` takes.
+        predictions: A CSV of another model's predictions, to be evaluated in place of
+            the run's own model; or None.
     """
 
     data_dirs: Mapping[str, pathlib.Path]
@@ -49,6 +54,7 @@ class Where:
     bindings: Mapping[str, str]
     dry_run: bool = False
     compared: tuple[pathlib.Path, ...] = ()
+    predictions: pathlib.Path | None = None
 
 
 def prepare_mode(where: Where) -> str:
@@ -86,6 +92,8 @@ def run_mode(where: Where) -> str:
 
 def evaluate_mode(where: Where) -> str:
     """Evaluates a trained run with other settings than its own; returns the tables."""
+    if where.predictions is not None:
+        return _evaluate_predictions(where.predictions, where)
     evaluator = _configured(evaluate.Evaluator)
     preparation = _configured(prepare.Preparation)
     auditor = _configured(audit.Auditor)
@@ -99,7 +107,7 @@ def evaluate_mode(where: Where) -> str:
             f"{run.model} does not exist: there is no trained model. Train it first: "
             "the same command with --mode=train."
         )
-    folder = run.path / "evaluate" / _evaluation_name(evaluator)
+    folder = run.path / run_dir.EVALUATE / _evaluation_name(evaluator)
     scored = (folder / "metrics.json").exists()
     if scored:
         others.check_same(folder)
@@ -140,13 +148,68 @@ def compare_mode(where: Where) -> str:
     return _configured(compare.Comparer).run(where.compared, where.dry_run)
 
 
+def verify_mode(where: Where) -> str:
+    """Computes again what a run states; returns what was compared."""
+    recipe = _configured(recipes.Recipe)
+    run = run_dir.RunDir(where.run_dir)
+    run.check_config(where.bindings)
+    if where.dry_run:
+        return f"Would verify {run.path} and what is in {run.path / run_dir.EVALUATE}."
+    return verify.verify(run.path, recipe.task, recipe.output)
+
+
+def explain_mode(where: Where) -> str:
+    """Explains a trained run; returns how far its heatmaps can be believed."""
+    explanations = _configured(explain.Explanations)
+    preparation = _configured(prepare.Preparation)
+    auditor = _configured(audit.Auditor)
+    recipe = _configured(recipes.Recipe)
+    run = run_dir.RunDir(where.run_dir)
+    run.check_config(where.bindings)
+    if not run.model.exists():
+        raise FileNotFoundError(
+            f"{run.model} does not exist: there is no trained model. Train it first: "
+            "the same command with --mode=train."
+        )
+    folder = run.path / "explanations" / explanations.name
+    if (folder / explain.FILE).exists():
+        return _explained(explanations, folder)
+    if where.dry_run:
+        return f"Would explain {run.model} by {len(explanations.methods)} methods."
+    audited = _audit(preparation, auditor, where)
+    with run.hold():
+        run.check_task(_description(recipe, preparation, audited))
+        split = run.open_split(audited)
+        model = _load(run)
+        if "test" in explanations.splits:
+            weights = checkpoints.digest(model.weights)
+            run.note_test_reading("explain", len(split.test), weights)
+        decided = None
+        if (run.path / decision.FILE).exists():
+            decided = decision.load(run.path)
+        explanations.explain(
+            model,
+            recipe.task,
+            recipe.output,
+            decided,
+            audited,
+            split,
+            list(preparation.name_folders(where.data_dirs).values()),
+            folder,
+            run.path / "tensorboard" / "explanations",
+        )
+    return _explained(explanations, folder)
+
+
 MODES: Mapping[str, tuple[Callable[[Where], str], tuple[str, ...]]] = {
     "run": (run_mode, ("prepare", "audit", "split", "train", "evaluate")),
     "prepare": (prepare_mode, ("prepare", "audit")),
     "train": (train_mode, ("prepare", "audit", "split", "train")),
     "evaluate": (evaluate_mode, ("prepare", "audit", "split", "train", "evaluate")),
+    "explain": (explain_mode, ("prepare", "audit", "split", "train", "explain")),
     "compare": (compare_mode, ("compare",)),
     "doctor": (doctor_mode, ("prepare", "doctor")),
+    "verify": (verify_mode, ("train",)),
 }
 """Mode -> (function, the configurables that it needs)."""
 
@@ -266,6 +329,53 @@ def _run(where: Where, evaluator: evaluate.Evaluator | None) -> str:
         return _write_report(run, run.path, audited)
 
 
+def _evaluate_predictions(path: pathlib.Path, where: Where) -> str:
+    """Evaluates a CSV of predictions; returns the tables.
+
+    Its folder is a run directory without a model: it has a config, a split and a ledger
+    of its own, so that no training is needed.
+    """
+    evaluator = _configured(evaluate.Evaluator)
+    preparation = _configured(prepare.Preparation)
+    auditor = _configured(audit.Auditor)
+    splitter = _configured(splits.Splitter)
+    recipe = _configured(recipes.Recipe)
+    begun = run_dir.RunDir(where.run_dir)
+    begun.check_config(where.bindings)
+    name = f"predictions-{path.stem}-{_evaluation_name(evaluator)}"
+    run = run_dir.RunDir(begun.path / run_dir.EVALUATE / name)
+    run.check_config(where.bindings)
+    table = other_models.read(path, recipe.task)
+    other_models.check_source(table, run.path)
+    if run.metrics.exists():
+        return _report(run, run.path)
+    other_models.check_known(table, _photographs(preparation, where))
+    if where.dry_run:
+        named = ", ".join(evaluator.splits)
+        return (
+            f"Would evaluate {len(table.names)} rows of {path} on {named}: {run.path}."
+        )
+    audited = _audit(preparation, auditor, where)
+    # The split of the run that these predictions are compared with, if there is one.
+    if begun.split.exists():
+        split = begun.open_split(audited)
+    else:
+        split = splitter.split(audited)
+    task = recipe.task
+    said, decided = other_models.decide(table, evaluator, task, audited, split)
+    with run.hold():
+        description = _description(recipe, preparation, audited) | {"output": "given"}
+        run.begin(gin.config_str(), where.bindings, description)
+        run.store_split(split, audited)
+        if "test" in evaluator.splits:
+            checksum = table.source()["sha256"]
+            run.note_test_reading(
+                "evaluate", len(split.test), checksum, of="predictions"
+            )
+        other_models.write(table, evaluator, task, said, decided, run.path)
+        return _write_report(run, run.path, audited)
+
+
 def _audit(
     preparation: prepare.Preparation, auditor: audit.Auditor, where: Where
 ) -> audit.Audit:
@@ -303,13 +413,7 @@ def _evaluate(
     others: Sequence[external.External] = (),
     frozen: evaluate.Frozen | None = None,
 ) -> None:
-    try:
-        model = keras.models.load_model(run.model, compile=False)
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"{run.model} cannot be read: {error} Remove it: the same command then "
-            "makes it again from the last checkpoint."
-        ) from error
+    model = _load(run)
     for name in evaluator.splits:
         if not split[name]:
             raise ValueError(
@@ -387,6 +491,28 @@ def _frozen(run: run_dir.RunDir, evaluator: evaluate.Evaluator) -> evaluate.Froz
         names = content["task"]["class_names"]
         said = predictions.read_csv(run.path / "predictions.csv", names)
     return evaluate.Frozen(decision.load(run.path), said)
+
+
+def _load(run: run_dir.RunDir) -> keras.Model:
+    try:
+        return keras.models.load_model(run.model, compile=False)
+    except (ValueError, OSError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{run.model} cannot be read: {error} Remove it: the same command then "
+            "makes it again from the last checkpoint."
+        ) from error
+
+
+def _explained(explanations: explain.Explanations, folder: pathlib.Path) -> str:
+    """What was found; raises if it was found with other settings."""
+    content = records.read_json(folder / explain.FILE)
+    if content["settings"] != explanations.description():
+        raise ValueError(
+            f"{folder} was made with {content['settings']}. Received: "
+            f"{explanations.description()}. Keep both: "
+            "--gin_bindings=\"explain.name = 'other'\"."
+        )
+    return f"{explanation_table.report(content)}\n\nPictures are in {folder}."
 
 
 def _check_evaluator(run: run_dir.RunDir, evaluator: evaluate.Evaluator) -> None:

@@ -7,11 +7,14 @@ import json
 import os
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from evaluation import report
 from input_pipeline import audit, folder_lock, records, splits
 from train import earlier_run, environment, lineage
+
+EVALUATE = "evaluate"
+"""The folder of a run in which further evaluations lie."""
 
 
 class RunDir:
@@ -128,9 +131,10 @@ class RunDir:
         self,
         mode: str,
         count: int,
-        weights: str,
+        checksum: str,
         split: str = "test",
         datasets: Mapping[str, int] | None = None,
+        of: Literal["weights", "predictions"] = "weights",
     ) -> None:
         """Writes into the ledger that test photographs are about to be read.
 
@@ -141,9 +145,10 @@ class RunDir:
         Args:
             mode: What reads them.
             count: How many they are.
-            weights: Checksum of the model's weights, hexadecimal.
+            checksum: Of the model's weights or the file of predictions, hexadecimal.
             split: "test" for the run's own, else the name of the other dataset.
             datasets: Dataset's name -> how many of them are from there.
+            of: What the checksum is of.
 
         Raises:
             OSError: It could not be written; the ledger is as it was.
@@ -154,7 +159,7 @@ class RunDir:
             "split": split,
             "photographs": count,
             "datasets": dict(datasets or {}),
-            "weights_sha256": weights,
+            f"{of}_sha256": checksum,
             "config_sha256": records.file_sha256(self._bindings),
         }
         new = not self._ledger.exists()
@@ -279,7 +284,9 @@ class RunDir:
         foreign = [
             name
             for name in names
-            if not name.startswith(".") and not name.endswith(".partial")
+            if not name.startswith(".")
+            and not name.endswith(".partial")
+            and name != EVALUATE  # Perhaps other people's predictions.
         ]
         if foreign and self._config.name not in foreign:
             raise ValueError(

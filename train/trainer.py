@@ -399,6 +399,10 @@ class Trainer:
         if self.recipe.keep == "best":
             saved.load_best()
         first_epoch = progress.epoch - len(progress.history) + 1
+        self.model.optimizer = None  # The file holds the model alone.
+        partial = run_dir / "partial.keras"
+        with records.as_os_error(partial):
+            self.model.save(partial)
         history = {
             "epochs": progress.history,
             "monitor": self.recipe.monitor,
@@ -422,12 +426,10 @@ class Trainer:
                 for one in collapse.find(progress.only_class)
             ],
             "weights_sha256": checkpoints.digest(self.model.weights),
+            "model_sha256": records.file_sha256(partial),
+            "checkpoints_sha256": saved.checksums(),
         }
         records.write_json(run_dir / "history.json", history)
-        self.model.optimizer = None  # The file holds the model alone.
-        partial = run_dir / "partial.keras"
-        with records.as_os_error(partial):
-            self.model.save(partial)
         os.replace(partial, run_dir / "model.keras")
 
 

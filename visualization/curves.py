@@ -328,7 +328,7 @@ def _draw_shares(axes: Axes, bins: Sequence[Mapping[str, Any]], **look) -> None:
 def _draw_point(axes: Axes, x: float, y: float, threshold: float, hollow: bool) -> None:
     look = {"color": figures.DISEASE_COLOR} | figures.DOT
     if hollow:
-        look |= {"mfc": "white", "mec": figures.DISEASE_COLOR}
+        look |= {"mfc": "none", "mec": figures.DISEASE_COLOR, "ms": 10}
     axes.plot(x, y, label=f"threshold {threshold:.3f}", **look)
 
 

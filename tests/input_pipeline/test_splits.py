@@ -258,3 +258,10 @@ def test_which_photographs_validate_is_said_in_words():
     assert splitter.validation({"a": "train", "b": "test"}) == "fold 2 of 4"
     official = splitter.validation({"a": "train", "b": "valid"})
     assert official == "the publisher's validation photographs"
+
+
+def test_photographs_that_all_test_need_no_folds():
+    photographs = [make(f"set/{n}", grade=0, split="test") for n in range(3)]
+    split = make_split(splits.Splitter(folds=5), photographs)
+    assert (split.train, split.valid) == ((), ())
+    assert split.test == ("set/0", "set/1", "set/2")

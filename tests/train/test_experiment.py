@@ -589,3 +589,144 @@ def test_two_runs_of_one_recipe_are_compared_and_their_seeds_told(start, tmp_pat
         after = state(folder)
         assert {path: after[path] for path in files} == files
     assert not list(tmp_path.glob("*/ledger.jsonl"))
+
+
+@pytest.fixture
+def theirs(audited, split, tmp_path):
+    """Another model's predictions of the validation and the test photographs."""
+    path = tmp_path / "theirs.csv"
+    rows = [
+        f"{key},{0.2 + 0.6 * (audited.collection.photograph(key).grade >= 2):g}"
+        for key in (*split.valid, *split.test)
+    ]
+    path.write_text("\n".join(["id,prob", *rows]))
+    return path
+
+
+def test_predictions_are_evaluated_without_a_run_which_may_begin_later(
+    start, tmp_path, theirs
+):
+    folder = tmp_path / "runs" / "tiny"
+    said = start("evaluate", folder, predictions=theirs)
+    results = folder / "evaluate" / "predictions-theirs-valid-test-resamples-100"
+    assert said.startswith("Task: referable diabetic retinopathy: grade >= 2\n")
+    assert said.endswith(f"in this run: 1. Everything is in {results}.")
+    assert [path.name for path in folder.iterdir()] == ["evaluate"]
+    (line,) = (results / "ledger.jsonl").read_text().splitlines()
+    checksum = hashlib.sha256(theirs.read_bytes()).hexdigest()
+    assert json.loads(line)["predictions_sha256"] == checksum
+
+    before = state(folder)
+    assert start("evaluate", folder, predictions=theirs) == said
+    assert state(folder) == before
+    start("run", folder)
+    assert readings(folder) == 1
+    assert readings(results) == 1
+
+
+def test_predictions_go_by_the_split_of_the_run(start, finished, theirs):
+    start("evaluate", finished, predictions=theirs)
+    (results,) = (finished / "evaluate").iterdir()
+    assert (results / "split.json").read_bytes() == (
+        finished / "split.json"
+    ).read_bytes()
+    assert readings(finished) == 1
+
+
+def test_other_predictions_in_a_file_of_the_same_name_are_refused(
+    start, tmp_path, theirs
+):
+    folder = tmp_path / "run"
+    start("evaluate", folder, predictions=theirs)
+    theirs.write_text(theirs.read_text().replace("0.2", "0.3"))
+    before = state(folder)
+    with pytest.raises(ValueError, match=r"results of theirs\.csv with the checksum"):
+        start("evaluate", folder, predictions=theirs)
+    assert state(folder) == before
+
+
+def test_predictions_that_cannot_be_evaluated_begin_nothing(start, tmp_path, theirs):
+    folder, lines = tmp_path / "run", theirs.read_text().splitlines()
+    mistakes = {
+        "x,0.5": r"theirs\.csv, line 22: `id` must name a photograph",
+        "drawn/train/IDRiD_001,0.5": r"line 22: .* there are 1 such rows|was in line",
+        lines[-1]: r"line 22: \S+ was in line 21 already",
+    }
+    for line, message in mistakes.items():
+        theirs.write_text("\n".join([*lines, line]))
+        with pytest.raises(ValueError, match=message):
+            start("evaluate", folder, predictions=theirs)
+    theirs.write_text("\n".join(lines[:-1]))
+    with pytest.raises(ValueError, match=r"must have all 12 photographs of 'test'"):
+        start("evaluate", folder, predictions=theirs)
+    test_alone = [line for line in lines if "/train/" not in line]
+    theirs.write_text("\n".join(test_alone))
+    lines = "evaluate.splits = ('test',)", "evaluate.operating_point = @youden()"
+    with pytest.raises(ValueError, match=r"The threshold is chosen on validation phot"):
+        start("evaluate", folder, *lines, predictions=theirs)
+    assert not folder.exists()
+
+
+def test_a_dry_run_of_an_evaluation_of_predictions_checks_the_names_alone(
+    start, empty_photographs, tmp_path, theirs
+):
+    folder = tmp_path / "run"
+    where = {"dry_run": True, "predictions": theirs} | empty_photographs
+    said = start("evaluate", folder, **where)
+    assert said.startswith(f"Would evaluate 20 rows of {theirs} on valid, test: ")
+    theirs.write_text(theirs.read_text().replace("IDRiD_002", "IDRiD_202"))
+    with pytest.raises(ValueError, match=r"Did you mean 'drawn/t"):
+        start("evaluate", folder, **where)
+    assert not folder.exists()
+
+
+def test_predictions_of_a_dataset_that_only_tests_need_no_training_photographs(
+    start, audited, tmp_path
+):
+    theirs, folder = tmp_path / "theirs.csv", tmp_path / "run"
+    rows = [
+        f"{one.id},{0.2 + 0.6 * (one.grade >= 2):g}"
+        for one in audited.collection.photographs
+    ]
+    theirs.write_text("\n".join(["id,prob", *rows]))
+    lines = "audit.test_on = ('drawn',)", "evaluate.splits = ('test',)"
+    start("evaluate", folder, *lines, predictions=theirs)
+    (results,) = (folder / "evaluate").iterdir()
+    scores = json.loads((results / "metrics.json").read_text())["results"]["test"]
+    assert (scores["n"], scores["metrics"]["auc"]["value"]) == (52, 1.0)
+    assert scores["metadata_alone"] is None
+    assert "numbers agree" in start("verify", results, *lines)
+    with pytest.raises(ValueError, match=r"no photographs in the split 'train'"):
+        start("run", tmp_path / "other", *lines)
+
+
+EXPLAIN = ("explain.methods = [@grad_cam()]", "explain.photographs = 1")
+
+
+def test_explain_writes_beside_the_results_and_changes_none(start, finished):
+    before = state(finished)
+    said = start("explain", finished, *EXPLAIN)
+    after = state(finished)
+    assert "Agreement with lesions, photographs not trained on" in said
+    assert said.endswith(f"Pictures are in {finished / 'explanations'}.")
+    assert {path: after[path] for path in before} == before
+    assert readings(finished) == 1
+    assert start("explain", finished, *EXPLAIN) == said
+    assert state(finished) == after
+
+
+def test_explain_with_other_settings_needs_another_name(start, finished):
+    start("explain", finished, *EXPLAIN)
+    other = (*EXPLAIN, "explain.splits = ('test',)")
+    with pytest.raises(
+        ValueError, match=r"was made with .* Keep both: --gin_bindings="
+    ):
+        start("explain", finished, *other)
+    start("explain", finished, *other, "explain.name = 'test'")
+    assert (finished / "explanations/test/scores.json").exists()
+    assert readings(finished) == 2
+
+
+def test_explain_needs_a_model(start, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"there is no trained model\. Tr"):
+        start("explain", tmp_path / "none", *EXPLAIN)
