@@ -398,11 +398,11 @@ class Trainer:
         """Gives the model its final weights and writes it down."""
         if self.recipe.keep == "best":
             saved.load_best()
-        first_epoch = progress.epoch - len(progress.history) + 1
         self.model.optimizer = None  # The file holds the model alone.
         partial = run_dir / "partial.keras"
         with records.as_os_error(partial):
             self.model.save(partial)
+        first_epoch = progress.epoch - len(progress.history) + 1
         history = {
             "epochs": progress.history,
             "monitor": self.recipe.monitor,
