@@ -300,6 +300,7 @@ def _run(where: Where, evaluator: evaluate.Evaluator | None) -> str:
         made = inherited = None
         if not run.split.exists():  # What is refused here has begun no run.
             made = splitter.split(audited)
+            plan.check_split(photographs, made, recipe, named)
             if earlier:
                 inherited = earlier.bequeath(made, audited, where.prepared_dir)
         devices = training.devices if training else ()

@@ -62,8 +62,28 @@ def check_labels(
         ValueError: The dataset does not answer the task, or has too few photographs
             for folds, a split, a batch or the monitored metric.
     """
-    # Copies show only once the files are read.
+    # Copies show only once the files are read; then `check_split` looks again.
     split = splitter.make(photographs, auditor.decide(photographs))
+    check_split(photographs, split, recipe, names)
+
+
+def check_split(
+    photographs: Sequence[photograph.Photograph],
+    split: splits.Split,
+    recipe: recipes.Recipe,
+    names: Sequence[str],
+) -> None:
+    """Refuses a split that cannot train or validate.
+
+    Args:
+        photographs: All photographs of the experiment.
+        split: Which of them are in which split.
+        recipe: Its task, sampler and batch size are tried.
+        names: The splits that will be used, "train" and "valid" among them.
+
+    Raises:
+        ValueError: A split has too few photographs, or lacks a label or a class.
+    """
     by_id = {one.id: one for one in photographs}
     labels = {}
     for name in names:
