@@ -2,7 +2,6 @@
 
 import collections
 import re
-from collections.abc import Sequence
 
 import keras
 
@@ -15,41 +14,37 @@ def flatten(model: keras.Model, *, synchronized: bool = False) -> keras.Model:
         synchronized: Whether batch statistics are taken over all replicas.
 
     Returns:
-        A model of the same function, with the same weights and the same names of
-        layers, save those that Keras numbered by itself: `stable_names` says which.
+        A model of the same function, with the same weights; its layers are named as by
+        `stable_names`.
     """
+    while any(isinstance(one, keras.Model) for one in model.operations):
+        model = keras.models.clone_model(
+            model, clone_function=lambda one: one, call_function=_open
+        )
+    # The layers were now called more than once, and such a layer's `output` is that of
+    # its first call. Copies are called once.
     names = stable_names(model)
-    copies: list[tuple[keras.Operation, keras.Operation]] = []
+    copies = []
 
     def copy(operation: keras.Operation) -> keras.Operation:
-        if isinstance(operation, keras.Model):
-            return operation  # Opened when it is called.
         config = operation.get_config() | {"name": names[id(operation)]}
         if synchronized and isinstance(operation, keras.layers.BatchNormalization):
             config["synchronized"] = True
         copies.append((operation, type(operation).from_config(config)))
         return copies[-1][1]
 
-    def call(operation: keras.Operation, *args, **kwargs):
-        if isinstance(operation, keras.Sequential):
-            (x,) = args
-            for layer in operation.layers:
-                x = call(copy(layer), x)
-            return x
-        if isinstance(operation, keras.Model):
-            return clone(operation, *args).output
-        return operation(*args, **kwargs)
-
-    def clone(nested: keras.Model, inputs=None) -> keras.Model:
-        return keras.models.clone_model(
-            nested, input_tensors=inputs, clone_function=copy, call_function=call
-        )
-
-    flat = clone(model)
+    flat = keras.models.clone_model(model, clone_function=copy)
     for original, twin in copies:
         if isinstance(original, keras.Layer) and original.weights:
             twin.set_weights(original.get_weights())
     return flat
+
+
+def _open(operation: keras.Operation, *args, **kwargs):
+    """Calls a layer; of a model it calls the layers, one by one."""
+    if isinstance(operation, keras.Model):
+        return operation.call(*args, **kwargs)
+    return operation(*args, **kwargs)
 
 
 def stable_names(model: keras.Model) -> dict[int, str]:
@@ -62,26 +57,25 @@ def stable_names(model: keras.Model) -> dict[int, str]:
         model: Functional, perhaps with models inside it.
 
     Returns:
-        id() of each operation, those of inner models included -> name, unique.
+        id() of each operation, those of inner models included -> name.
     """
     names: dict[int, str] = {}
     counts: collections.Counter[str] = collections.Counter()
 
-    def visit(operations: Sequence[keras.Operation]) -> None:
-        for one in operations:
-            if isinstance(one, keras.Sequential):
-                visit(one.layers)
-            elif isinstance(one, keras.Model):
-                visit(one.operations)
-            elif id(one) not in names:
-                kind = re.sub(r"_\d+$", "", one.name)
-                # Keras makes the name of ReLU re_lu.
-                own = kind.replace("_", "") != type(one).__name__.lower()
-                number = 0 if own else counts[kind]
-                names[id(one)] = one.name if own else kind
-                if number:
-                    names[id(one)] = f"{kind}_{number}"
-                counts[kind] += 1
+    def visit(operation: keras.Operation) -> None:
+        if isinstance(operation, keras.Model):
+            inner = getattr(operation, "operations", operation.layers)
+            for one in inner:
+                visit(one)
+        elif id(operation) not in names:
+            kind = re.sub(r"_\d+$", "", operation.name)
+            # Keras names a ReLU re_lu.
+            if kind.replace("_", "") != type(operation).__name__.lower():
+                names[id(operation)] = operation.name
+                return
+            number = counts[kind]
+            counts[kind] += 1
+            names[id(operation)] = f"{kind}_{number}" if number else kind
 
-    visit([model])
+    visit(model)
     return names

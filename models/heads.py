@@ -5,9 +5,9 @@ nothing else. So the gradient of a logit with respect to the feature map is the 
 every position, and has a closed form in the head's weights. With the pooled features
 `f`, `hidden` = `relu(f @ W1 + b1)` and `logits` = `hidden @ W2 + b2`, of logit `c`:
 
-    d logits[c] / d feature_map[i, j] = W1 @ ((hidden > 0) * W2[:, c]) / (height * width)
+    d logits[c] / d feature_map[i, j] = W1 @ ((hidden > 0) * W2[:, c]) / area
 
-and without a hidden layer `W2[:, c] / (height * width)`. Grad-CAM's weights (Selvaraju
+with `area` = height * width, and without a hidden layer `W2[:, c] / area`. Grad-CAM's weights (Selvaraju
 et al., ICCV 2017, equation 1) follow from one forward pass, in an exported model too.
 """
 
