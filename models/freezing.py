@@ -1,5 +1,7 @@
 """Freezing: which layers a training leaves as they are."""
 
+import difflib
+
 import keras
 
 
@@ -20,9 +22,10 @@ def freeze(model: keras.Model, up_to: str | None) -> None:
     """
     names = [layer.name for layer in model.layers]
     if up_to is not None and up_to not in names:
+        close = difflib.get_close_matches(up_to, names, cutoff=0.0)
         raise ValueError(
-            f"There is no layer {up_to!r} to freeze up to. There are: "
-            f"{', '.join(names)}."
+            f"There is no layer {up_to!r} to freeze up to. Perhaps one of {close}; "
+            "'feature_map' freezes all but the head."
         )
     for layer in model.layers:
         layer.trainable = True

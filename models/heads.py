@@ -7,8 +7,9 @@ every position, and has a closed form in the head's weights. With the pooled fea
 
     d logits[c] / d feature_map[i, j] = W1 @ ((hidden > 0) * W2[:, c]) / area
 
-with `area` = height * width, and without a hidden layer `W2[:, c] / area`. Grad-CAM's weights (Selvaraju
-et al., ICCV 2017, equation 1) follow from one forward pass, in an exported model too.
+with `area` = height * width, and without a hidden layer `W2[:, c] / area`.
+Grad-CAM's weights (Selvaraju et al., ICCV 2017, equation 1) follow from one forward
+pass, in an exported model too.
 """
 
 import keras

@@ -111,8 +111,9 @@ def pretrained(
             layers differ.
     """
     file = None if weights in ("imagenet", None) else pathlib.Path(weights)
-    _check(backbone, weights, file, partial, mean, deviation)
+    _check(backbone, weights, file, partial, freeze_up_to, mean, deviation)
     trunk = _build(backbone, image_size, None if file else weights)
+    left = []
     if file:
         left = weight_files.load(trunk, file, partial=partial, ignore=heads.NAMES)
         if left:
@@ -132,6 +133,12 @@ def pretrained(
     nested = keras.Model(inputs, logits, name=trunk.name)
     model = flatten.flatten(nested, synchronized=synchronized)
     freezing.freeze(model, freeze_up_to)
+    if frozen := [name for name in left if not model.get_layer(name).trainable]:
+        raise ValueError(
+            f"`pretrained.freeze_up_to` is {freeze_up_to!r}, which would keep random "
+            f"for ever what {file} lacks: {', '.join(frozen)}. Freeze up to a layer "
+            "before them."
+        )
     return model
 
 
@@ -140,17 +147,18 @@ def _check(
     weights: str | None,
     file: pathlib.Path | None,
     partial: bool,
+    freeze_up_to: str | None,
     mean: Rgb | None,
     deviation: Rgb | None,
 ) -> None:
     """Raises for settings that do not go together."""
     try:
-        inspect.signature(backbone).bind(input_shape=None, weights=None)
+        inspect.signature(backbone).bind_partial(input_shape=None, weights=None)
     except TypeError as error:
         raise ValueError(
             "`pretrained.backbone` must take input_shape and weights, as those of "
-            f"keras.applications and `efficientnet_lite` do. Received: {backbone}, of "
-            f"which {error}."
+            "keras.applications and `efficientnet_lite` do. Received "
+            f"{getattr(backbone, '__name__', backbone)}: {error}."
         ) from None
     if file and not file.is_file():
         raise FileNotFoundError(
@@ -163,6 +171,11 @@ def _check(
             "ImageNet weights than for a file, so that a file would be misread. Put "
             "Keras' file into ~/.keras/models and write pretrained.weights = "
             "'imagenet', or take EfficientNetV2B0."
+        )
+    if freeze_up_to is not None and weights is None:
+        raise ValueError(
+            f"`pretrained.freeze_up_to` is {freeze_up_to!r}, but random weights are "
+            "to be trained: pretrained.weights is None."
         )
     if partial and not file:
         raise ValueError(

@@ -182,13 +182,13 @@ def _misfit(path, backbone, differing, missing, unused, partial: bool) -> str:
     ]
     lines = [f"{path} does not fit {backbone.name}."]
     if differences:
-        lines.append(f"Of another shape: {listed(differences)}.")
+        lines.append(f"Of another shape: {listed(differences, 4)}.")
     if missing:
         lines.append(f"Only in the model: {listed(missing)}.")
     if unused:
         lines.append(f"Only in the file: {listed(unused)}.")
     if differing or partial:
-        lines.append("Name the backbone that the file was made with.")
+        lines.append("Name the backbone, and its width, that the file was made with.")
     else:
         lines.append(
             "To load what both have and leave the rest random: pretrained.partial = "

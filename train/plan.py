@@ -1,5 +1,6 @@
 """What a run would do: found out from labels alone, before any photograph is opened."""
 
+import math
 import pathlib
 from collections.abc import Mapping, Sequence
 
@@ -98,9 +99,10 @@ def _check_monitor(recipe: recipes.Recipe, labels: np.ndarray) -> None:
 def training(built: trainer.Trainer) -> str:
     """Lines on the model and its training, for a person."""
     recipe, model = built.recipe, built.model
+    trained = sum(math.prod(one.shape) for one in model.trainable_variables)
     return (
-        f"Model: {model.name}, {model.count_params():,} parameters, "
-        f"{model.input_shape[1]} px.\n"
+        f"Model: {model.name}, {model.count_params():,} parameters, {trained:,} of "
+        f"them trained, {model.input_shape[1]} px.\n"
         f"Training: {recipe.epochs} epochs, batches of {recipe.stream.batch_size}, "
         f"{type(built.optimizer).__name__}, on "
         f"{built.strategy.num_replicas_in_sync} device(s)."
