@@ -7,7 +7,9 @@ from models import freezing, resnet_v2
 
 @pytest.fixture
 def model():
-    return resnet_v2.resnet_v2(image_size=32, num_outputs=2, widths=(4, 8))
+    return resnet_v2.resnet_v2(
+        image_size=32, num_outputs=2, widths=(4, 8), depths=(1, 1)
+    )
 
 
 def trained(model) -> set[str]:

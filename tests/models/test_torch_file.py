@@ -31,7 +31,6 @@ class FakeTorch:
 
     def write(self, path, tensors, rows, heads=None):
         """`tensors`: name -> (row's key, offset, shape, strides)."""
-        key_of = {}
 
         class Tensor:
             def __init__(self, key, *view):
@@ -66,7 +65,6 @@ class FakeTorch:
             for key in sorted(rows):
                 file.write(len(rows[key]).to_bytes(8, "little"))
                 file.write(rows[key].tobytes())
-        return key_of
 
 
 @pytest.fixture
