@@ -183,7 +183,7 @@ def test_the_real_trunk_of_mobilenet_loads_as_keras_loads_it():
     ours = keras.applications.MobileNet(**settings)
     left = weights.load(ours, path, partial=True)
     assert left == ["conv_pw_13", "conv_pw_13_bn"]
-    for layer in part.layers:
+    for layer in part.layers[1:]:
         for one, other in zip(
             layer.weights, ours.get_layer(layer.name).weights, strict=True
         ):
