@@ -44,14 +44,16 @@ def test_an_experiment_says_how_it_is_run(path):
     assert f"# python main.py --gin_file=configs/{path.name}" in header
 
 
-def test_every_config_is_included_by_an_experiment_or_takes_a_datasets_place():
+def test_every_config_is_included_by_an_experiment_or_takes_anothers_place():
     parts = {
         path.relative_to(syntax.CONFIGS).as_posix()
         for path in syntax.CONFIGS.rglob("*.gin")
         if path not in EXPERIMENTS
     }
     included_parts = {name for path in EXPERIMENTS for name in included(path)}
-    assert parts - included_parts == {f"datasets/{name}.gin" for name in DATASETS}
+    others = {f"datasets/{name}.gin" for name in DATASETS}
+    others |= {f"models/{name}.gin" for name in MODELS}
+    assert parts - included_parts == others
 
 
 VALID_ONLY = "evaluate.splits = ('valid',)"
@@ -87,6 +89,34 @@ def test_a_datasets_config_takes_the_place_of_another(name, tmp_path):
         dry_run=True,
     )
     assert mode(where).startswith("Nothing is wrong with the config. The plan:\n")
+
+
+MODELS = {
+    "efficientnet_lite0": ["pretrained.weights = None"],
+    "mobilenet": ["pretrained.weights = None"],
+    "resnet50": ["pretrained.weights = None", "pretrained.freeze_up_to = None"],
+}
+"""Model's config -> what a dry run of it needs where there is no network."""
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_models_config_takes_the_place_of_another(name, idrid_like, tmp_path):
+    files = [f"{syntax.CONFIGS}/{one}" for one in ("idrid_resnet_v2", f"models/{name}")]
+    lines = [*MODELS[name], "prepare.image_size = 64"]
+    mode, entry_points = experiment.MODES["run"]
+    bindings = loader.load(
+        [f"{file}.gin" for file in files], lines, entry_points, experiment.ENTRY_POINTS
+    )
+    where = experiment.Where(
+        data_dirs={"": idrid_like},
+        prepared_dir=tmp_path / "prepared",
+        run_dir=tmp_path / "run",
+        bindings=experiment.deciding(bindings),
+        dry_run=True,
+    )
+    plan = mode(where)
+    assert plan.startswith("Nothing is wrong with the config. The plan:\n")
+    assert f"\nModel: {name.partition('_')[0]}" in plan
 
 
 def test_every_folder_of_configs_is_a_package_so_that_it_is_installed():
