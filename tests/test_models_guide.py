@@ -41,11 +41,9 @@ def test_a_users_own_model_and_backbone_train_and_load(
     beside, prepared_dir, idrid_like
 ):
     for number, lines in enumerate(GIN):
-        file = beside / f"mine{number}.gin"
         own = beside / f"own{number}.gin"
-        own.write_text(f"include '{file.name}'\n{lines}train.epochs = 1\n")
+        own.write_text(f"include '{TINY}'\n{lines}train.epochs = 1\n")
         mode, entry_points = experiment.MODES["train"]
-        # gin keeps what a module registers, so it is imported once.
         bindings = loader.load([str(own)], [], entry_points, experiment.ENTRY_POINTS)
         run_dir = beside / f"run{number}"
         mode(
