@@ -4,6 +4,7 @@ import collections
 import re
 
 import keras
+import numpy as np
 
 
 def flatten(model: keras.Model, *, synchronized: bool = False) -> keras.Model:
@@ -15,7 +16,8 @@ def flatten(model: keras.Model, *, synchronized: bool = False) -> keras.Model:
 
     Returns:
         A model of the same function, with the same weights; its layers are named as by
-        `stable_names`.
+        `stable_names`. A normalization by fixed numbers is a rescaling in it, whose
+        numbers an export to ONNX does not lose.
     """
     while any(isinstance(one, keras.Model) for one in model.operations):
         model = keras.models.clone_model(
@@ -30,14 +32,26 @@ def flatten(model: keras.Model, *, synchronized: bool = False) -> keras.Model:
         config = operation.get_config() | {"name": names[id(operation)]}
         if synchronized and isinstance(operation, keras.layers.BatchNormalization):
             config["synchronized"] = True
-        copies.append((operation, type(operation).from_config(config)))
-        return copies[-1][1]
+        twin = type(operation).from_config(config)
+        if isinstance(operation, keras.layers.Normalization) and config["mean"]:
+            twin = _rescaling(config)
+        copies.append((operation, twin))
+        return twin
 
     flat = keras.models.clone_model(model, clone_function=copy)
     for original, twin in copies:
         if isinstance(original, keras.Layer) and original.weights:
             twin.set_weights(original.get_weights())
     return flat
+
+
+def _rescaling(config: dict) -> keras.layers.Rescaling:
+    """Does what a `Normalization` with given mean and variance does."""
+    mean, variance = (np.ravel(config[name]) for name in ("mean", "variance"))
+    scale = 1 / np.sqrt(variance)
+    return keras.layers.Rescaling(
+        scale.tolist(), (-mean * scale).tolist(), name=config["name"]
+    )
 
 
 def _open(operation: keras.Operation, *args, **kwargs):

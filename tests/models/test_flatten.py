@@ -59,3 +59,12 @@ def test_it_saves_and_loads(tmp_path):
 def test_batch_statistics_are_synchronized_if_asked_for(synchronized):
     flat = flatten.flatten(nested(), synchronized=synchronized)
     assert flat.get_layer("batch_normalization").synchronized == synchronized
+
+
+def test_a_normalization_by_fixed_numbers_becomes_a_rescaling():
+    inputs = keras.Input((4, 4, 3))
+    outputs = layers.Normalization(mean=[100, 50, 20], variance=[900, 400, 100])(inputs)
+    flat = flatten.flatten(keras.Model(inputs, outputs))
+    assert [type(layer) for layer in flat.layers[1:]] == [layers.Rescaling]
+    image = np.broadcast_to(np.float32([130, 50, 0]), (1, 4, 4, 3))
+    np.testing.assert_allclose(flat(image)[0, 0, 0], [1, 0, -2], atol=1e-5)

@@ -34,7 +34,7 @@ FAMILIES = {
 """A small backbone of each family that is tested as a whole."""
 
 
-def photographs(size: int, count: int = 2) -> np.ndarray:
+def photographs(size: int, count: int = 4) -> np.ndarray:
     """float32 RGB 0-255, smooth, so that no network of random weights saturates."""
     rng = np.random.default_rng(0)
     small = rng.uniform(0, 255, (count, 5, 5, 3))
@@ -47,11 +47,12 @@ def built(request, tmp_path_factory):
     backbone = FAMILIES[request.param]
     keras.utils.set_random_seed(0)
     theirs = backbone(weights=None, include_top=False, input_shape=(SIZE, SIZE, 3))
-    # No normalization is an identity, and none kills what is behind it.
+    # Statistics of these photographs, so that features tell them apart.
     for layer in theirs.layers:
         if isinstance(layer, layers.BatchNormalization):
-            gamma, *_ = layer.get_weights()
-            layer.set_weights([gamma, gamma / 4, gamma / 8, gamma * 0.7])
+            layer.momentum = 0.0
+    preprocess = importlib.import_module(f"keras.applications.{request.param}")
+    theirs(preprocess.preprocess_input(photographs(SIZE)), training=True)
     path = tmp_path_factory.mktemp("weights") / "backbone.weights.h5"
     theirs.save_weights(path)
     ours = pretrained.pretrained(
@@ -67,8 +68,8 @@ def test_a_feature_map_is_that_of_keras_behind_the_familys_own_scaling(built):
     expected = theirs(preprocess.preprocess_input(images.copy()), training=False)
     features = keras.Model(ours.input, ours.get_layer("feature_map").output)
     scale = np.abs(expected).max()
-    assert scale > 0
-    np.testing.assert_allclose(features(images), expected, atol=1e-4 * scale)
+    assert np.ptp(expected, axis=0).max() > 0.1 * scale
+    np.testing.assert_allclose(features(images), expected, atol=1e-3 * scale)
 
 
 def test_the_model_is_flat_and_named(built):
