@@ -13,7 +13,16 @@ from absl import app, flags, logging
 from configs import statements, syntax
 from train import terminal
 
-MODES = ("run", "prepare", "train", "evaluate", "doctor")
+MODES = (
+    "run",
+    "prepare",
+    "train",
+    "evaluate",
+    "explain",
+    "compare",
+    "doctor",
+    "verify",
+)
 """The keys of `train.experiment.MODES`, which takes seconds to import."""
 
 GIN_FILE = flags.DEFINE_multi_string(
@@ -27,7 +36,9 @@ MODE = flags.DEFINE_enum(
     "run",
     MODES,
     "run: prepare what is missing, train or resume, evaluate. prepare, train, "
-    "evaluate: that step alone. doctor: examine the data folder and the records.",
+    "evaluate, explain: that step alone. compare: evaluated runs, each with its "
+    "--run_dir. doctor: examine the data folder and the records. verify: compute a "
+    "run's figures again and say whether they agree.",
 )
 DATA_DIR = flags.DEFINE_multi_string(
     "data_dir",
@@ -37,8 +48,16 @@ DATA_DIR = flags.DEFINE_multi_string(
 PREPARED_DIR = flags.DEFINE_string(
     "prepared_dir", "prepared", "Folder of prepared photographs, shared by all runs."
 )
-RUN_DIR = flags.DEFINE_string(
-    "run_dir", None, "Folder of this experiment [runs/<name of the last gin file>]."
+RUN_DIR = flags.DEFINE_multi_string(
+    "run_dir",
+    [],
+    "Folder of this experiment [runs/<name of the last gin file>]; several to compare.",
+)
+PREDICTIONS = flags.DEFINE_string(
+    "predictions",
+    None,
+    "With --mode=evaluate: a CSV of another model's predictions, id,prob or "
+    "id,prob_0,prob_1,..., which is evaluated instead of the run's model.",
 )
 DRY_RUN = flags.DEFINE_bool(
     "dry_run",
@@ -52,6 +71,8 @@ def main(argv: list[str]) -> None:
     terminal.show_own_messages()
     if len(argv) > 1:
         _fail(f"error: unexpected {' '.join(argv[1:])}: flags begin with --.", 2)
+    if PREDICTIONS.value is not None and MODE.value != "evaluate":
+        _fail(f"error: --predictions needs --mode=evaluate, not {MODE.value}.", 2)
     try:
         print(_run())
     except (NotImplementedError, RecursionError):  # Nobody's config causes these.
@@ -65,7 +86,16 @@ def main(argv: list[str]) -> None:
 
 
 def _run() -> str:
-    gin_files, run_dir = list(GIN_FILE.value), RUN_DIR.value
+    gin_files = list(GIN_FILE.value)
+    run_dirs = [pathlib.Path(one) for one in RUN_DIR.value if one]
+    if MODE.value == "compare" and not gin_files:
+        return _compare(run_dirs)
+    if MODE.value != "compare" and len(run_dirs) > 1:
+        raise ValueError(
+            f"--mode={MODE.value} takes one --run_dir; only compare takes several. "
+            f"Received: {', '.join(map(str, run_dirs))}."
+        )
+    run_dir = run_dirs[0] if run_dirs else None
     if not gin_files:
         stored = pathlib.Path(run_dir or "", "config.gin")
         if run_dir is None or not stored.exists():
@@ -75,6 +105,11 @@ def _run() -> str:
             )
         gin_files = [str(stored)]
     data_dirs = _data_dirs(DATA_DIR.value)
+    predictions = None
+    if PREDICTIONS.value is not None:
+        predictions = pathlib.Path(PREDICTIONS.value)
+        if not predictions.is_file():
+            raise FileNotFoundError(f"--predictions: there is no file {predictions}.")
     syntax.parse(gin_files, GIN_BINDINGS.value)
 
     with terminal.quiet_import():  # Seconds: so only once all of the above is right.
@@ -89,11 +124,27 @@ def _run() -> str:
         experiment.Where(
             data_dirs=data_dirs,
             prepared_dir=pathlib.Path(PREPARED_DIR.value),
-            run_dir=pathlib.Path(run_dir or f"runs/{pathlib.Path(gin_files[-1]).stem}"),
+            run_dir=run_dir or pathlib.Path("runs", pathlib.Path(gin_files[-1]).stem),
+            compared=tuple(run_dirs),
             bindings=experiment.deciding(bindings),
             dry_run=DRY_RUN.value,
+            predictions=predictions,
         )
     )
+
+
+def _compare(run_dirs: list[pathlib.Path]) -> str:
+    """Compares runs in a second: TensorFlow is needed for gin files alone."""
+    syntax.parse([], GIN_BINDINGS.value)
+
+    import gin
+
+    from configs import loader
+    from evaluation import compare
+
+    loader.load([], GIN_BINDINGS.value, ("compare",))
+    comparer = gin.get_configurable(compare.Comparer)()
+    return comparer.run(run_dirs, DRY_RUN.value)
 
 
 def _data_dirs(values: list[str]) -> dict[str, pathlib.Path]:

@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 _OURS = (
+    "evaluation.compare",
     "evaluation.evaluate",
     "evaluation.operating_point",
     "input_pipeline.audit",
@@ -19,6 +20,7 @@ _OURS = (
     "input_pipeline.datasets.deepdrid",
     "input_pipeline.datasets.eyepacs",
     "input_pipeline.datasets.idrid",
+    "input_pipeline.datasets.idrid_masks",
     "input_pipeline.datasets.messidor2",
     "input_pipeline.doctor",
     "input_pipeline.pipeline",
@@ -28,10 +30,17 @@ _OURS = (
     "input_pipeline.tasks",
     "models.efficientnet_lite",
     "models.hub_resnet",
+    "models.losses",
     "models.outputs",
     "models.pretrained",
     "models.resnet_v2",
     "train.recipe",
+    "visualization.explain",
+    "visualization.grad_cam",
+    "visualization.guided_backprop",
+    "visualization.integrated_gradients",
+    "visualization.layer_cam",
+    "visualization.occlusion",
 )
 """Modules that register something when they are imported."""
 
@@ -45,7 +54,11 @@ _KERAS = {
         keras.optimizers.schedules.CosineDecay,
         keras.optimizers.schedules.PiecewiseConstantDecay,
     ),
-    "keras.losses": (keras.losses.SparseCategoricalCrossentropy,),
+    "keras.losses": (
+        keras.losses.Huber,
+        keras.losses.MeanSquaredError,
+        keras.losses.SparseCategoricalCrossentropy,
+    ),
     "keras.callbacks": (
         keras.callbacks.EarlyStopping,
         keras.callbacks.ReduceLROnPlateau,

@@ -88,25 +88,33 @@ def deciding(
 
     Returns:
         Binding key -> value as gin text, for the entry points and for all that they
-        refer to, in turn.
+        refer to, in turn, in the scopes in which they do.
     """
     by_name: dict[str, list[Binding]] = {}
     for one in bindings:
         if f"{one.name}.{one.parameter}" not in neutral:
             name = f"%{one.key}" if one.is_macro else one.name
             by_name.setdefault(name, []).append(one)
-    waiting, reached = list(entry_points), set()
+    waiting, reached = [(name, "") for name in entry_points], set()
+    found = {}
     while waiting:
-        name = waiting.pop()
-        if name not in reached:
-            reached.add(name)
-            for binding in by_name.get(name, ()):
-                waiting += [
-                    repr(used) if isinstance(used, Macro) else used.name
-                    for used in references(binding.value)
-                ]
-    found = [one for name in reached for one in by_name.get(name, ())]
-    return {one.key: repr(one.value) for one in sorted(found, key=lambda one: one.key)}
+        name, scope = waiting.pop()
+        if (name, scope) in reached:
+            continue
+        reached.add((name, scope))
+        for binding in by_name.get(name, ()):
+            # Such as another dataset's, read by the same reader in a scope of its own.
+            inside = binding.is_macro or not binding.scope
+            if inside or f"{scope}/".startswith(f"{binding.scope}/"):
+                found[binding.key] = repr(binding.value)
+                for used in references(binding.value):
+                    if isinstance(used, Macro):
+                        waiting.append((repr(used), used.name))
+                        continue
+                    waiting.append((used.name, used.scope or scope))
+                    if not used.called and not used.scope:  # Perhaps called later.
+                        waiting.append((used.name, ""))
+    return dict(sorted(found.items()))
 
 
 def leaves(value: Any) -> Iterator[Any]:

@@ -17,6 +17,12 @@ from evaluation import (
 )
 from evaluation import predictions as stored
 
+WITHOUT_CONFLICTS = "without conflicts"
+"""How the part of a split is called whose labels no copy contradicts."""
+
+THIRDS = ("lowest third", "middle third", "highest third")
+"""What measures of quality divide the photographs into, in this order."""
+
 _CALIBRATION = ("brier", "log_loss", "calibration_error")
 _METADATA = ("auc", "balanced_accuracy")
 _AT_EVEN_ODDS = ("balanced_accuracy", "sensitivity", "specificity")
@@ -72,7 +78,8 @@ def assess(
         Name of a split or of a part of one ("test without conflicts", "test of idrid")
         -> what `intervals.score_with_intervals` returns, and with it
         `at_even_odds`, `uncalibrated`, `reliability`, `referral`, `subgroups`,
-        `per_patient` and `metadata_alone`; JSON-ready.
+        `per_patient` and `metadata_alone`, and `referral_by` where there were several
+        answers; JSON-ready.
     """
     return {
         name: _score(one.take(chosen), settings)
@@ -91,7 +98,7 @@ def parts(predictions: stored.Predictions) -> dict[str, np.ndarray]:
     found = {name: np.ones(len(predictions), bool)}
     disputed = np.array([bool(one) for one in predictions.known["disputed"]])
     if disputed.any() and not disputed.all():
-        found[f"{name} without conflicts"] = ~disputed
+        found[f"{name} {WITHOUT_CONFLICTS}"] = ~disputed
     origins = np.array(predictions.known["dataset"])
     if len(set(origins)) > 1:
         found |= {f"{name} of {one}": origins == one for one in np.unique(origins)}
@@ -99,6 +106,7 @@ def parts(predictions: stored.Predictions) -> dict[str, np.ndarray]:
 
 
 def _score(predictions: stored.Predictions, settings: Settings) -> dict[str, Any]:
+    """The figures of predictions at one threshold."""
     labels, probabilities = predictions.labels, predictions.probabilities
     scorer = settings.scorer(labels, probabilities)
     disease = scorer.disease_probability
@@ -106,7 +114,7 @@ def _score(predictions: stored.Predictions, settings: Settings) -> dict[str, Any
         predictions.uncalibrated, settings.disease_classes
     )
     entropy = uncertainty.entropy(probabilities)
-    return intervals.score_with_intervals(
+    scores = intervals.score_with_intervals(
         labels,
         probabilities,
         settings.disease_classes,
@@ -133,6 +141,12 @@ def _score(predictions: stored.Predictions, settings: Settings) -> dict[str, Any
         if predictions.metadata is None
         else _values(settings, labels, predictions.metadata, _METADATA, argmax=True),
     }
+    if predictions.disagreement:
+        scores["referral_by"] = {
+            name: uncertainty.referral_curve(scorer, values, "balanced_accuracy")
+            for name, values in predictions.disagreement.items()
+        }
+    return scores
 
 
 def _values(
@@ -184,7 +198,7 @@ def _thirds(values: Sequence[str]) -> list[str]:
         return [""] * len(values)
     numbers = np.array(values, float)
     low, high = np.quantile(numbers, [1 / 3, 2 / 3])
-    names = np.array(["lowest third", "middle third", "highest third"])
+    names = np.array(THIRDS)
     return list(names[(numbers > low).astype(int) + (numbers > high)])
 
 

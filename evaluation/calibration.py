@@ -12,7 +12,7 @@ import numpy as np
 from scipy import optimize, special
 from sklearn import isotonic
 
-from evaluation import intervals, scoring
+from evaluation import cut_points, intervals, scoring
 
 Probabilities = Callable[[np.ndarray], np.ndarray]
 """An output's `(n, num_outputs)` logits -> `(n, num_classes)` probabilities."""
@@ -29,7 +29,8 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
 class Temperature:
     """Divides logits by one number (Guo et al., 2017, section 4.2).
 
-    The order of the classes stays, and with it every predicted class.
+    The order of the classes stays, and with it every predicted class; not so where the
+    output is ordinal, whose probabilities are products.
 
     Attributes:
         temperature: Above 1 where the model is too sure of itself.
@@ -92,7 +93,9 @@ class Isotonic:
         return {"method": "isotonic"} | points
 
 
-def from_description(description: dict) -> Temperature | Isotonic:
+def from_description(
+    description: dict,
+) -> Temperature | Isotonic | cut_points.CutPoints:
     """The calibration that `description` describes.
 
     Args:
@@ -109,9 +112,12 @@ def from_description(description: dict) -> Temperature | Isotonic:
         return Temperature(description["temperature"])
     if method == "isotonic":
         return Isotonic(tuple(description["before"]), tuple(description["after"]))
+    if method == "cut_points":
+        cuts = tuple(description["cut_points"])
+        return cut_points.CutPoints(cuts, description["sigma"])
     raise ValueError(
-        "A calibration's `method` must be 'temperature' or 'isotonic'. Received: "
-        f"{method!r}."
+        "A calibration's `method` must be 'temperature', 'isotonic' or 'cut_points'. "
+        f"Received: {method!r}."
     )
 
 

@@ -2,47 +2,11 @@
 
 import dataclasses
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy import stats
 
-from evaluation import delong, intervals, metrics, resampling, scoring, table
-
-
-@dataclasses.dataclass(frozen=True)
-class Difference:
-    """How two sets of predictions differ in one metric.
-
-    Attributes:
-        first: The metric of the first.
-        second: The metric of the second.
-        difference: First less second; `None` where either is undefined.
-        low: Lower end of the difference's interval.
-        high: Upper end.
-        p: Two-sided p-value of no difference.
-        p_holm: The same, corrected for all the differences that are compared.
-        method: What interval and p-value come from.
-        reason: Why there is no difference, or no interval.
-        noise: Standard deviation of the difference between two runs of one recipe that
-            differ in nothing but their seed; `None` where it is not known.
-        runs: How many runs `noise` comes from.
-        verdict: A sentence that says whether the difference means anything.
-    """
-
-    first: float | None
-    second: float | None
-    difference: float | None = None
-    low: float | None = None
-    high: float | None = None
-    p: float | None = None
-    p_holm: float | None = None
-    method: str | None = None
-    reason: str | None = None
-    noise: float | None = None
-    runs: int = 0
-    verdict: str = ""
+from evaluation import intervals, metrics, paired_tests, resampling, scoring, verdicts
 
 
 def compare(
@@ -54,7 +18,7 @@ def compare(
     groups: Sequence[str | None] | None = None,
     thresholds: Mapping[str, float] | None = None,
     prevalence: float | None = None,
-    repeats: Mapping[str, Sequence[float]] | None = None,
+    repeats: Sequence[Sequence[str]] = (),
     resamples: int = 2000,
     seed: int = 0,
     confidence: float = 0.95,
@@ -80,8 +44,8 @@ def compare(
             a model without one calls the most probable class.
         prevalence: Share of the diseased for `ppv_at_prevalence` and
             `npv_at_prevalence`.
-        repeats: By the metric's name, its values in runs of one recipe that differ in
-            nothing but their seed, at least two.
+        repeats: Names of models that differ in nothing but their seed, recipe by
+            recipe, at least two of each.
         resamples: How many bootstrap resamples to draw, at least 100.
         seed: Seed of the bootstrap.
         confidence: Share of such intervals that hold the true value, 0-1 exclusive. A
@@ -90,16 +54,19 @@ def compare(
 
     Returns:
         A dict that `json.dump` takes: `n`, `patients`, `confidence`, `resamples`,
-        `seed`, and `pairs`, a list of dicts with `first` and `second` (names),
-        `mcnemar` (see `mcnemar`) and `differences`: `Difference` as a dict, by metric.
+        `seed`, `repeats`, `noise` (`Noise` as a dict, or `None`, by metric), and
+        `pairs`, a list of dicts with `first` and `second` (names), `repeat` (whether
+        they differ in nothing but their seed), `mcnemar` (the result of
+        `paired_tests.mcnemar` and `p_holm`) and `differences`: `Difference` as a dict,
+        by metric.
 
     Raises:
         ValueError: If there are fewer than two models, an unknown metric, or
             predictions that do not fit the labels.
     """
     intervals.check_settings(resamples, confidence)
-    thresholds, repeats = thresholds or {}, repeats or {}
-    _check_names(probabilities, thresholds)
+    thresholds = thresholds or {}
+    _check_names(probabilities, thresholds, repeats)
     scorers = {
         name: scoring.Scorer(
             labels,
@@ -110,43 +77,58 @@ def compare(
         )
         for name, one in probabilities.items()
     }
-    _check_metrics((*compared, *repeats), next(iter(scorers.values())).figures)
-    noise = {name: noise_floor(values) for name, values in repeats.items()}
+    _check_metrics(compared, next(iter(scorers.values())).figures)
+    scores = {name: one.score() for name, one in scorers.items()}
+    noise = {}
+    for name in compared:
+        values = [[scores[one][name].value for one in group] for group in repeats]
+        known = repeats and not any(None in group for group in values)
+        noise[name] = paired_tests.noise_floor(values, confidence) if known else None
     units = resampling.number_units(groups, len(labels))
     clustered = len(np.unique(units)) < len(units)
     drawn = _bootstrap(scorers, units, compared, resamples, seed)
 
     rows, tests = {}, {}
-    for pair in itertools.combinations(scorers, 2):
+    pairs = {
+        pair: any(set(pair) <= set(group) for group in repeats)
+        for pair in itertools.combinations(scorers, 2)
+    }
+    for pair in pairs:
         first, second = (scorers[one] for one in pair)
         tests[pair] = _mcnemar_of(first, second, clustered)
         for name in compared:
-            row = _difference(first, second, name)
+            row = _difference(*(scores[one][name] for one in pair))
             if row.reason is None and name == "auc" and not clustered:
                 row = _by_delong(row, first, second, confidence)
             elif row.reason is None:
                 values = drawn[pair[0]][name] - drawn[pair[1]][name]
                 row = _by_bootstrap(row, values, clustered, confidence)
-            runs = len(repeats.get(name, ()))
-            rows[pair, name] = dataclasses.replace(
-                row, noise=noise.get(name), runs=runs
-            )
-    corrected = holm([row.p for row in rows.values()])
+            rows[pair, name] = dataclasses.replace(row, noise=noise[name])
+    corrected = paired_tests.holm(
+        [None if pairs[pair] else row.p for (pair, _), row in rows.items()]
+    )
     for (pair, name), p in zip(list(rows), corrected, strict=True):
         row = dataclasses.replace(rows[pair, name], p_holm=p)
-        verdict = _verdict(*pair, name, row, confidence)
-        rows[pair, name] = dataclasses.replace(row, verdict=verdict)
-    corrected = holm([test["p"] for test in tests.values()])
+        meaningful, verdict = verdicts.judge(*pair, name, row, confidence, pairs[pair])
+        rows[pair, name] = dataclasses.replace(
+            row, meaningful=meaningful, verdict=verdict
+        )
+    corrected = paired_tests.holm(
+        [None if pairs[pair] else test["p"] for pair, test in tests.items()]
+    )
     return {
         "n": len(labels),
         "patients": None if groups is None else len(np.unique(units)),
         "confidence": confidence,
         "resamples": resamples,
         "seed": seed,
+        "repeats": [list(group) for group in repeats],
+        "noise": {name: one and dataclasses.asdict(one) for name, one in noise.items()},
         "pairs": [
             {
                 "first": pair[0],
                 "second": pair[1],
+                "repeat": pairs[pair],
                 "mcnemar": test | {"p_holm": p},
                 "differences": {
                     name: dataclasses.asdict(rows[pair, name]) for name in compared
@@ -155,110 +137,6 @@ def compare(
             for (pair, test), p in zip(tests.items(), corrected, strict=True)
         ],
     }
-
-
-def mcnemar(first_right: np.ndarray, second_right: np.ndarray) -> dict:
-    """Tests whether two models are right equally often (McNemar, 1947).
-
-    The exact test: of the photographs on which only one of them is right, each is
-    right on a binomial share of one half.
-
-    Args:
-        first_right: bool array of shape `(n,)`, whether the first model is right.
-        second_right: The same of the second.
-
-    Returns:
-        The counts `both_right`, `only_first_right`, `only_second_right`, `both_wrong`,
-        and `p`, two-sided, 1 where they are right on the same photographs.
-    """
-    first, second = np.asarray(first_right, bool), np.asarray(second_right, bool)
-    only_first, only_second = int((first & ~second).sum()), int((~first & second).sum())
-    differing = only_first + only_second
-    p = stats.binomtest(only_first, differing).pvalue if differing else 1.0
-    return {
-        "both_right": int((first & second).sum()),
-        "only_first_right": only_first,
-        "only_second_right": only_second,
-        "both_wrong": int((~first & ~second).sum()),
-        "p": float(p),
-    }
-
-
-def delong_test(
-    diseased: np.ndarray,
-    first: np.ndarray,
-    second: np.ndarray,
-    confidence: float = 0.95,
-) -> tuple[float, float, float, float]:
-    """Compares two areas under ROC curves on the same photographs.
-
-    Args:
-        diseased: bool array of shape `(n,)`.
-        first: float array of shape `(n,)`, the first model's scores.
-        second: float array of shape `(n,)`, the second model's scores.
-        confidence: Share of such intervals that hold the true value, 0-1 exclusive.
-
-    Returns:
-        The difference, first less second; the lower and the upper end of its interval;
-        the two-sided p-value (DeLong et al., 1988).
-
-    Raises:
-        metrics.UndefinedMetricError: If there are fewer than two healthy or diseased
-            photographs, or two different areas without a variance.
-    """
-    areas, covariance = delong.covariance(diseased, np.stack([first, second]))
-    difference = float(areas[0] - areas[1])
-    variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
-    # Of equal rankings the terms cancel up to rounding.
-    if variance <= 1e-12 * max(covariance[0, 0], covariance[1, 1], 1e-12):
-        if abs(difference) > 1e-12:
-            raise metrics.UndefinedMetricError("two areas without a variance")
-        return 0.0, 0.0, 0.0, 1.0
-    deviation = math.sqrt(variance)
-    half = stats.norm.ppf((1 + confidence) / 2) * deviation
-    p = 2 * stats.norm.sf(abs(difference) / deviation)
-    return difference, float(difference - half), float(difference + half), float(p)
-
-
-def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Corrects p-values for their number (Holm, 1979).
-
-    Args:
-        p_values: Each 0-1; `None` where a test could not be made, which does not count.
-
-    Returns:
-        The corrected ones in the same order, 0-1: below a level `a` with a probability
-        of at most `a` that any true hypothesis among them is.
-    """
-    order = sorted(
-        (i for i, p in enumerate(p_values) if p is not None), key=lambda i: p_values[i]
-    )
-    corrected: list[float | None] = [None] * len(p_values)
-    largest = 0.0
-    for rank, i in enumerate(order):
-        largest = max(largest, min(1.0, (len(order) - rank) * p_values[i]))
-        corrected[i] = largest
-    return corrected
-
-
-def noise_floor(values: Sequence[float]) -> float:
-    """How much two runs differ that differ in nothing but their seed.
-
-    Args:
-        values: A metric in repeated runs of one recipe, at least two.
-
-    Returns:
-        The standard deviation of a difference: that of the values times root 2.
-
-    Raises:
-        ValueError: If there are fewer than two values, or one is not finite.
-    """
-    if len(values) < 2 or not np.isfinite(values).all():
-        raise ValueError(
-            "`repeats` must hold a metric of at least two runs that differ in nothing "
-            f"but their seed, each finite. Received: {list(values)}."
-        )
-    return float(math.sqrt(2) * np.std(values, ddof=1))
 
 
 def _bootstrap(
@@ -283,20 +161,21 @@ def _bootstrap(
     }
 
 
-def _difference(first: scoring.Scorer, second: scoring.Scorer, name: str) -> Difference:
-    scores = [one.score()[name] for one in (first, second)]
-    values = [one.value for one in scores]
+def _difference(first: metrics.Metric, second: metrics.Metric) -> verdicts.Difference:
+    values = (first.value, second.value)
     if None in values:
-        reason = next(one.reason for one in scores if one.value is None)
-        return Difference(*values, reason=reason)
-    return Difference(*values, difference=values[0] - values[1])
+        return verdicts.Difference(*values, reason=first.reason or second.reason)
+    return verdicts.Difference(*values, difference=values[0] - values[1])
 
 
 def _by_delong(
-    row: Difference, first: scoring.Scorer, second: scoring.Scorer, confidence: float
-) -> Difference:
+    row: verdicts.Difference,
+    first: scoring.Scorer,
+    second: scoring.Scorer,
+    confidence: float,
+) -> verdicts.Difference:
     try:
-        _, low, high, p = delong_test(
+        _, low, high, p = paired_tests.delong_test(
             first.diseased,
             first.disease_probability,
             second.disease_probability,
@@ -308,8 +187,8 @@ def _by_delong(
 
 
 def _by_bootstrap(
-    row: Difference, values: np.ndarray, clustered: bool, confidence: float
-) -> Difference:
+    row: verdicts.Difference, values: np.ndarray, clustered: bool, confidence: float
+) -> verdicts.Difference:
     method = f"paired {'patient-wise ' if clustered else ''}stratified bootstrap"
     if not np.isnan(values).any() and np.abs(values).max() <= 1e-12:
         # No photograph tells the two apart.
@@ -325,66 +204,35 @@ def _by_bootstrap(
 
 
 def _mcnemar_of(first: scoring.Scorer, second: scoring.Scorer, clustered: bool) -> dict:
-    result = mcnemar(first.predicted == first.labels, second.predicted == second.labels)
+    result = paired_tests.mcnemar(
+        first.predicted == first.labels, second.predicted == second.labels
+    )
     if clustered:
         reason = "photographs of one patient are not independent"
         return result | {"p": None, "reason": reason}
     return result
 
 
-def _verdict(
-    first: str, second: str, name: str, row: Difference, confidence: float
-) -> str:
-    """A plain sentence."""
-    label = table.label(name)
-    if row.difference is None:
-        return f"{first} and {second} cannot be compared by {label}: {row.reason}."
-    better, worse = first, second
-    if (row.difference < 0) != (name in scoring.LOWER_IS_BETTER):
-        better, worse = second, first
-    text = f"{better} is better than {worse} by {abs(row.difference):.3f} {label}"
-    if row.difference == 0:
-        text = f"{first} and {second} do not differ in {label}"
-    seeds = "runs that differ in nothing but their seed"
-    noise = f"; {seeds} differ by {row.noise:.3f}" if row.noise is not None else ""
-    if row.low is None:
-        return f"{text}: whether by chance cannot be said ({row.reason}){noise}."
-    text += f" ({100 * confidence:g} % interval {row.low:.3f} to {row.high:.3f})"
-    if row.p_holm >= 1 - confidence:
-        if row.p < 1 - confidence:
-            return f"{text}: among so many comparisons, no more than chance{noise}."
-        return f"{text}: not distinguishable from chance{noise}."
-    if row.noise is None:
-        return (
-            f"{text}: more than chance on these photographs; whether more than between "
-            "two seeds of one recipe is not known."
-        )
-    reach = stats.t.ppf((1 + confidence) / 2, row.runs - 1) * row.noise
-    if abs(row.difference) <= reach:
-        return (
-            f"{text}: more than chance on these photographs, but {seeds} can differ as "
-            f"much (standard deviation {row.noise:.3f} from {row.runs} runs)."
-        )
-    return (
-        f"{text}: more than chance on these photographs, and more than {seeds} "
-        f"(standard deviation {row.noise:.3f} from {row.runs} runs)."
-    )
-
-
 def _check_names(
-    probabilities: Mapping[str, np.ndarray], thresholds: Mapping[str, float]
+    probabilities: Mapping[str, np.ndarray],
+    thresholds: Mapping[str, float],
+    repeats: Sequence[Sequence[str]],
 ) -> None:
     if len(probabilities) < 2:
         raise ValueError(
             "`probabilities` must hold at least two sets of predictions to compare. "
             f"Received: {list(probabilities)}."
         )
-    unknown = set(thresholds) - set(probabilities)
-    if unknown:
-        raise ValueError(
-            f"`thresholds` must name some of {list(probabilities)}. Received: "
-            f"{sorted(unknown)}."
-        )
+    for name, given in (
+        ("thresholds", list(thresholds)),
+        ("repeats", list(itertools.chain(*repeats))),
+    ):
+        unknown = [one for one in given if one not in probabilities]
+        if unknown or len(set(given)) < len(given):
+            raise ValueError(
+                f"`{name}` must name some of {list(probabilities)}, each once. "
+                f"Received: {given}."
+            )
 
 
 def _check_metrics(names: Sequence[str], known: Mapping[str, scoring.Figure]) -> None:

@@ -11,14 +11,14 @@ from typing import Any, Literal
 import numpy as np
 from absl import logging
 
-from evaluation import calibration, metrics, operating_point
+from evaluation import calibration, cut_points, metrics, operating_point
 from input_pipeline import records, tasks
 from models import outputs
 
 FILE = "decision.json"
 
-Method = Literal["temperature", "isotonic"]
-Calibration = calibration.Temperature | calibration.Isotonic
+Method = Literal["temperature", "isotonic", "cut_points"]
+Calibration = calibration.Temperature | calibration.Isotonic | cut_points.CutPoints
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +62,17 @@ class Decision:
         records.write_json(folder / FILE, self.description())
 
 
+def check_method(method: Method | None, output: outputs.Output) -> None:
+    """Raises ValueError for a way to calibrate that the output does not have."""
+    if method is not None and method not in output.calibrations:
+        known = ", ".join(map(repr, output.calibrations))
+        raise ValueError(
+            f"`evaluate.calibrate` must be {known} or None with the output "
+            f"{output.name!r}. Received: {method!r}. Bind evaluate.calibrate = "
+            f"{output.calibrations[0]!r}."
+        )
+
+
 def choose(
     rule: operating_point.Rule,
     method: Method | None,
@@ -86,13 +97,16 @@ def choose(
         The decision.
 
     Raises:
-        ValueError: The photographs do not allow what the rule asks.
+        ValueError: The photographs do not allow what the rule asks, or the output
+            has no such calibration.
     """
+    check_method(method, output)
     fitted, note = None, None
     if method is not None:
         fit = {
             "temperature": calibration.fit_temperature,
             "isotonic": calibration.fit_isotonic,
+            "cut_points": cut_points.fit,
         }[method]
         try:
             fitted = fit(labels, logits, output.probabilities)

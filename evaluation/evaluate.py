@@ -2,7 +2,8 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gin
@@ -12,17 +13,22 @@ import numpy as np
 from evaluation import (
     assessment,
     decision,
+    dropout,
+    external,
     intervals,
     metrics,
     predict,
     predictions,
+    recalibration,
     table,
+    uncertainty,
 )
 from evaluation import operating_point as operating_points
-from input_pipeline import audit, images, records, shortcut, tasks
+from input_pipeline import audit, images, photograph, records, shortcut, tasks
 from input_pipeline import splits as stored_splits
+from input_pipeline.datasets import dataset
 from models import outputs
-from visualization import figures
+from visualization import curves, figures
 
 
 @gin.register("evaluate")
@@ -33,11 +39,17 @@ class Evaluator:
     Attributes:
         splits: Which splits, in this order.
         operating_point: How the threshold is chosen, on the validation photographs.
-        calibrate: How probabilities are calibrated, on the same, or None.
+        calibrate: How probabilities are calibrated, on the same, or None: one of the
+            output's `calibrations`.
         prevalence: Share of the diseased for which PPV and NPV are given besides those
             of the photographs at hand, 0-1 exclusive.
         resamples: Bootstrap resamples behind an interval.
-        seed: Decides the resamples.
+        seed: Decides the resamples, and what passes with dropout drop.
+        on: Other datasets to evaluate on, by the decision of the run as it is.
+        on_splits: Which published splits of those; none: the published test split, or
+            all of a dataset without one.
+        recalibrate: How each of them chooses a threshold of its own too, or None.
+        dropout_samples: Passes with dropout that tell how sure the model is; 0: none.
     """
 
     splits: Sequence[str] = ("valid", "test")
@@ -48,14 +60,38 @@ class Evaluator:
     prevalence: float | None = None
     resamples: int = 2000
     seed: int = 0
+    on: Sequence[dataset.Dataset] = ()
+    on_splits: Sequence[photograph.Split] = ()
+    recalibrate: recalibration.Recalibration | None = None
+    dropout_samples: int = 0
 
     def __post_init__(self):
-        known = {"train", "valid", "test"}
-        once = len(set(self.splits)) == len(self.splits)
-        if not self.splits or not set(self.splits) <= known or not once:
+        if not self.splits:
+            raise ValueError("`evaluate.splits` must name a split. Received: ().")
+        for name in ("splits", "on_splits"):
+            given = getattr(self, name)
+            known = {"train", "valid", "test"}
+            if not set(given) <= known or len(set(given)) < len(given):
+                raise ValueError(
+                    f"`evaluate.{name}` must name some of 'train', 'valid', 'test', "
+                    f"once. Received: {given!r}."
+                )
+        names = [one.name for one in self.on]
+        if len(set(names)) < len(names):
             raise ValueError(
-                "`evaluate.splits` must name some of 'train', 'valid', 'test', once. "
-                f"Received: {self.splits!r}."
+                "`evaluate.on` must list datasets with names of their own. "
+                f"Received: {names}."
+            )
+        for name in ("on_splits", "recalibrate"):
+            if getattr(self, name) and not self.on:
+                raise ValueError(
+                    f"`evaluate.{name}` is about other datasets, and `evaluate.on` "
+                    "lists none. Name them, as in evaluate.on = [@messidor2()]."
+                )
+        if self.dropout_samples < 0 or self.dropout_samples == 1:
+            raise ValueError(
+                "`evaluate.dropout_samples` must be at least 2, or 0. "
+                f"Received: {self.dropout_samples}."
             )
         if self.seed < 0:
             raise ValueError(
@@ -77,7 +113,16 @@ class Evaluator:
             "prevalence": self.prevalence,
             "resamples": self.resamples,
             "seed": self.seed,
+            "on": [one.name for one in self.on],
+            "on_splits": list(self.on_splits),
+            "recalibrate": self.recalibrate and repr(self.recalibrate),
+            "dropout_samples": self.dropout_samples,
         }
+
+    def check_model(self, model: keras.Model) -> None:
+        """Raises ValueError if passes with dropout are asked of a model without any."""
+        if self.dropout_samples:
+            dropout.Passes(model, self.dropout_samples, self.seed)
 
     def evaluate(
         self,
@@ -87,10 +132,14 @@ class Evaluator:
         audited: audit.Audit,
         split: stored_splits.Split,
         folder: pathlib.Path,
+        others: Sequence[external.External] = (),
+        frozen: "Frozen | None" = None,
     ) -> dict[str, Any]:
         """Predicts, decides and scores.
 
-        Writes `decision.json`, `predictions.csv`, `figures/` and last `metrics.json`.
+        Writes `decision.json`, `predictions.csv`, `figures/` and last `metrics.json`;
+        of other datasets `external.json` too, and with a threshold of their own
+        `local/<dataset>/decision.json`.
 
         Args:
             model: A trained model.
@@ -99,49 +148,61 @@ class Evaluator:
             audited: The photographs.
             split: Which photographs are in which split.
             folder: Where the results go.
+            others: The photographs of the datasets in `on`.
+            frozen: What the run decided and said before; None: it decides now.
 
         Returns:
             The content of `metrics.json`.
+
+        Raises:
+            ValueError: The model has no dropout, or a sample does not allow what its
+                rule asks.
         """
+        asked = _Asked(model, task, output, split.train, self)
         folder.mkdir(parents=True, exist_ok=True)
-        forward = predict.Forward(model)
-        collection = audited.collection
-
-        def logits_of(name: str) -> np.ndarray:
-            return forward(images.open(collection, split[name]))
-
-        def labels_of(name: str) -> np.ndarray:
-            return np.array(
-                task.labels([collection.photograph(one) for one in split[name]])
+        own, validation = audited.collection, None
+        if frozen is not None:
+            decided = frozen.decided
+        else:
+            validation = asked.logits(own, split.valid)
+            decided = decision.choose(
+                self.operating_point,
+                self.calibrate,
+                task,
+                output,
+                asked.labels(own, split.valid),
+                validation,
+                chosen_on=f"{len(split.valid)} validation photographs",
             )
-
-        validation = logits_of("valid")
-        decided = decision.choose(
-            self.operating_point,
-            self.calibrate,
-            task,
-            output,
-            labels_of("valid"),
-            validation,
-            chosen_on=f"{len(split.valid)} validation photographs",
-        )
         said = []
         for name in self.splits:
-            logits = validation if name == "valid" else logits_of(name)
-            one = predictions.Predictions(
-                split=name,
-                ids=split[name],
-                labels=labels_of(name),
-                probabilities=decided.probabilities(output, logits),
-                uncalibrated=output.probabilities(logits),
-                logits=logits,
-                metadata=_from_metadata_alone(task, collection, split, name),
-                known=describe(collection, split, split[name]),
-            )
-            said.append(one)
+            if frozen is not None and name in frozen.said:
+                said.append(frozen.said[name])
+                continue
+            logits = validation if name == "valid" else None
+            said.append(asked.say(name, own, split[name], split, decided, logits))
+        for one in others:
+            for name, ids in one.parts.items():
+                said.append(asked.say(name, one.collection, ids, one, decided))
         decided.save(folder)
+        if others:
+            records.write_json(
+                folder / external.FILE, {one.name: one.description() for one in others}
+            )
         predictions.write_csv(folder / "predictions.csv", said, task.class_names)
-        return self.write(said, task, decided, folder)
+        return self.write(said, task, decided, folder, others)
+
+    def settings(
+        self, task: tasks.Task, decided: decision.Decision
+    ) -> assessment.Settings:
+        """How figures are computed of a task at a decided threshold."""
+        return assessment.Settings(
+            disease_classes=task.disease_classes,
+            threshold=decided.threshold,
+            prevalence=self.prevalence,
+            resamples=self.resamples,
+            seed=self.seed,
+        )
 
     def write(
         self,
@@ -149,6 +210,7 @@ class Evaluator:
         task: tasks.Task,
         decided: decision.Decision,
         folder: pathlib.Path,
+        others: Sequence[external.External] = (),
     ) -> dict[str, Any]:
         """Scores predictions; writes `figures/` and last `metrics.json`.
 
@@ -156,32 +218,125 @@ class Evaluator:
             said: Those of each split.
             task: What they answer.
             decided: The threshold.
-            folder: Where the results go.
+            folder: Where the results go, and where `predictions.csv` lies.
+            others: The photographs of the datasets in `on`.
 
         Returns:
             The content of `metrics.json`.
         """
-        settings = assessment.Settings(
-            disease_classes=task.disease_classes,
-            threshold=decided.threshold,
-            prevalence=self.prevalence,
-            resamples=self.resamples,
-            seed=self.seed,
-        )
+        settings = self.settings(task, decided)
+        local = self._recalibrate(said, task, decided, settings, folder)
         content = {
             "task": task.description(),
             "evaluation": self.description(),
             "decision": decided.description(),
+            "predictions_sha256": records.file_sha256(folder / "predictions.csv"),
             "results": assessment.assess(said, settings),
         }
+        if others:
+            content["others"] = {one.name: one.summary() for one in others}
+        if local:
+            content["recalibrated"] = local
         for one in said:
             _draw(one, content["results"][one.split], task, folder / "figures")
         records.write_json(folder / "metrics.json", content)
         return content
 
+    def _recalibrate(
+        self,
+        said: Sequence[predictions.Predictions],
+        task: tasks.Task,
+        decided: decision.Decision,
+        settings: assessment.Settings,
+        folder: pathlib.Path,
+    ) -> dict[str, dict]:
+        """Other dataset -> its own threshold, and what that does; writes decisions."""
+        if self.recalibrate is None:
+            return {}
+        by_name = {one.split: one for one in said}
+        found = {}
+        for name in [one.name for one in self.on]:
+            local = self.recalibrate.choose(
+                by_name[f"{name} sample"], task.disease_classes, decided, name
+            )
+            found[name] = recalibration.describe(local, by_name.get(name), settings)
+            (folder / "local" / name).mkdir(parents=True, exist_ok=True)
+            local.save(folder / "local" / name)
+        return found
+
+
+class _Asked:
+    """A model that is asked about photographs, once or in many passes."""
+
+    def __init__(
+        self,
+        model: keras.Model,
+        task: tasks.Task,
+        output: outputs.Output,
+        train: Sequence[str],
+        evaluator: Evaluator,
+    ):
+        self._task, self._output, self._train = task, output, train
+        self._passes = None
+        if count := evaluator.dropout_samples:
+            self._passes = dropout.Passes(model, count, evaluator.seed)
+        self._forward = predict.Forward(model)
+
+    def labels(self, collection: records.Collection, ids: Sequence[str]) -> np.ndarray:
+        return np.array(self._task.labels([collection.photograph(one) for one in ids]))
+
+    def logits(self, collection: records.Collection, ids: Sequence[str]) -> np.ndarray:
+        return self._forward(images.open(collection, ids))
+
+    def say(
+        self,
+        name: str,
+        collection: records.Collection,
+        ids: Sequence[str],
+        known: stored_splits.Split | external.External,
+        decided: decision.Decision,
+        logits: np.ndarray | None = None,
+    ) -> predictions.Predictions:
+        """What it says of the photographs of one part, and what is known of them."""
+        if logits is None:
+            logits = self.logits(collection, ids)
+        disagreement = {}
+        if self._passes is not None:
+            passes = self._passes(images.open(collection, ids))
+            members = np.stack(
+                [decided.probabilities(self._output, one) for one in passes]
+            )
+            disagreement = uncertainty.disagreement(members, self._task.disease_classes)
+        return predictions.Predictions(
+            split=name,
+            ids=ids,
+            labels=self.labels(collection, ids),
+            probabilities=decided.probabilities(self._output, logits),
+            uncalibrated=self._output.probabilities(logits),
+            logits=logits,
+            metadata=from_metadata_alone(self._task, collection, self._train, ids),
+            known=describe(collection, known, ids),
+            disagreement=disagreement,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Frozen:
+    """What an evaluated run decided and said, to be used as it is.
+
+    Attributes:
+        decided: Its calibration and threshold.
+        said: Split -> what it said of it.
+    """
+
+    decided: decision.Decision
+    said: Mapping[str, predictions.Predictions]
+
 
 def describe(
-    collection: records.Collection, split: stored_splits.Split, ids: Sequence[str]
+    collection: records.Collection,
+    split: stored_splits.Split | external.External,
+    ids: Sequence[str],
 ) -> dict[str, list[str]]:
     """What is known of photographs, as `predictions.KNOWN` lists it."""
     photographs = [collection.photograph(one) for one in ids]
@@ -198,22 +353,22 @@ def describe(
     }
 
 
-def _from_metadata_alone(
+def from_metadata_alone(
     task: tasks.Task,
     collection: records.Collection,
-    split: stored_splits.Split,
-    name: str,
+    train_ids: Sequence[str],
+    ids: Sequence[str],
 ) -> np.ndarray:
-    """What size, file type, camera and dataset tell of a split's photographs.
+    """What size, file type, camera and dataset tell of photographs.
 
     Returns:
         float64 array of shape `(n, num_classes)`, 0-1.
     """
-    train = [collection.photograph(one) for one in split.train]
+    train = [collection.photograph(one) for one in train_ids]
     return shortcut.fit_predict(
-        shortcut.columns(collection, split.train),
+        shortcut.columns(collection, train_ids),
         np.array(task.labels(train)),
-        shortcut.columns(collection, split[name]),
+        shortcut.columns(collection, ids),
         num_classes=len(task.class_names),
     )
 
@@ -224,7 +379,8 @@ def _draw(
     task: tasks.Task,
     folder: pathlib.Path,
 ) -> None:
-    title = f"{said.split}: {task.rule}"
+    names = ", ".join(sorted(set(said.known["dataset"])))
+    title = f"{names}, {said.split}: {task.rule}"
     disease = metrics.disease_probability(said.probabilities, task.disease_classes)
     auc = scores["metrics"]["auc"]
     interval = (auc["low"], auc["high"]) if auc.get("low") is not None else None
@@ -232,7 +388,7 @@ def _draw(
         "confusion_matrix": figures.confusion_matrix(
             np.array(scores["confusion_matrix"]), task.class_names, title
         ),
-        "roc": figures.roc(
+        "roc": curves.roc(
             np.isin(said.labels, task.disease_classes),
             disease,
             title,
@@ -248,7 +404,8 @@ def _draw(
         ),
     }
     for name, figure in pictures.items():
-        figures.save(figure, folder / f"{name}_{said.split}.png")
+        file = f"{name}_{said.split.replace(' ', '_')}.png"
+        figures.save(figure, folder / file)
 
 
 def report(content: dict[str, Any]) -> str:
@@ -260,7 +417,11 @@ def report(content: dict[str, Any]) -> str:
         f"Threshold {point['threshold']:.3f} on the probability of disease: "
         f"{point['rule']}, chosen on {content['decision']['chosen_on']}.",
     ]
+    if note := content["decision"]["note"]:
+        texts.append(f"Probabilities are uncalibrated. {note}")
     for part, scores in content["results"].items():
+        if part.partition(" ")[0] in content.get("others", ()):
+            continue  # Of a dataset that stands beside the run's own.
         texts.append(f"{part}\n{table.render(scores, names)}")
         alone = scores["metadata_alone"]
         if alone is not None and alone["auc"] is not None:
@@ -268,4 +429,55 @@ def report(content: dict[str, Any]) -> str:
                 f"Size, file type, camera and dataset alone: AUC {alone['auc']:.3f}, "
                 f"balanced accuracy {alone['balanced_accuracy']:.3f}."
             )
+        texts += [_said_of_referral(scores)] if "referral_by" in scores else []
+    if "others" in content:
+        texts += _report_on_others(content)
     return "\n\n".join(texts)
+
+
+def _said_of_referral(scores: dict[str, Any]) -> str:
+    """What referring the least certain gains, by each way to tell who they are."""
+    curves = {"entropy": scores["referral"], **scores["referral_by"]}
+    gains = [
+        f"{'undefined' if one['gain'] is None else format(one['gain'], '+.3f')} "
+        f"by {name.replace('_', ' ')}"
+        for name, one in curves.items()
+    ]
+    return (
+        "Mean gain in balanced accuracy where up to half, the least certain, are "
+        f"referred: {', '.join(gains)}."
+    )
+
+
+def _report_on_others(content: dict[str, Any]) -> list[str]:
+    """Other datasets beside the run's own photographs."""
+    splits, results = content["evaluation"]["splits"], content["results"]
+    home = "test" if "test" in splits else splits[-1]
+    columns, texts = {f"{home}, in-domain": results[home]}, []
+    for name, one in content["others"].items():
+        columns[name] = results.get(name) or results[f"{name} sample"]
+        counts = one["left_out"]
+        left_out = ", ".join(
+            f"{counts[kind]} {words}"
+            for kind, words in external.KINDS.items()
+            if kind in counts
+        )
+        sample = f" and a sample of {one['sample']:,}" if one["sample"] else ""
+        texts.append(
+            f"{name}: {one['read']}, {one['photographs']:,} photographs{sample}. "
+            f"Left out: {left_out or 'none'}."
+        )
+        if name not in content.get("recalibrated", ()):
+            continue
+        local = content["recalibrated"][name]
+        if name in local["results"]:
+            columns[f"{name}, own threshold"] = local["results"][name]
+        point = local["decision"]["operating_point"]
+        texts.append(
+            f"{name}'s own threshold {point['threshold']:.3f}: {point['rule']}, chosen "
+            f"on {local['decision']['chosen_on']}, {point['n_diseased']} of them "
+            "diseased."
+        )
+    names = content["task"]["class_names"]
+    texts = [textwrap.fill(one, table.WIDTH) for one in texts]
+    return [*texts, "Side by side\n\n" + table.side_by_side(columns, names)]

@@ -210,6 +210,24 @@ class SensitivityAssured:
         # Rounding must not ask for one more where the two are equal.
         return math.ceil(n - 1e-9)
 
+    def photographs(self, prevalence: float, chance: float = 0.95) -> int:
+        """How many photographs to label, so that enough of them are diseased.
+
+        Args:
+            prevalence: Share of the diseased at the site, above 0, at most 1.
+            chance: With which probability `needed()` are among them, 0-1 exclusive.
+
+        Returns:
+            The least such number (a quantile of the negative binomial distribution).
+        """
+        if not 0 < prevalence <= 1:
+            raise ValueError(
+                f"`prevalence` must be above 0, and at most 1. Received: {prevalence}."
+            )
+        _check_share("chance", chance)
+        needed = self.needed()
+        return needed + int(stats.nbinom.ppf(chance, needed, prevalence))
+
     def __call__(
         self,
         diseased: np.ndarray,

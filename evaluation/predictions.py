@@ -8,12 +8,12 @@ import dataclasses
 import io
 import math
 import pathlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from evaluation import metrics
-from input_pipeline import records
+from input_pipeline import whole_files
 
 KNOWN = ("dataset", "patient", "eye", "size", "brightness", "sharpness", "disputed")
 """What is known of each photograph beside its label: text, "" where nothing is."""
@@ -35,6 +35,9 @@ class Predictions:
         metadata: float64 array of shape `(n, num_classes)`: what size, file type,
             camera and dataset alone tell; or `None`.
         known: One of `KNOWN` -> a text for each photograph.
+        disagreement: What `uncertainty.disagreement` says of several networks, or of
+            passes with dropout, by name: float64 arrays of shape `(n,)`. Empty where
+            there was one answer only.
     """
 
     split: str
@@ -45,6 +48,7 @@ class Predictions:
     logits: np.ndarray
     metadata: np.ndarray | None
     known: Mapping[str, Sequence[str]]
+    disagreement: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     def __len__(self):
         return len(self.ids)
@@ -70,6 +74,9 @@ class Predictions:
             known={
                 name: [values[place] for place in places]
                 for name, values in self.known.items()
+            },
+            disagreement={
+                name: values[places] for name, values in self.disagreement.items()
             },
         )
 
@@ -101,13 +108,16 @@ def write_csv(
     blocks += ["metadata"] if first.metadata is not None else []
     header += [f"{block} {name}" for block in blocks for name in class_names]
     header += [f"logit {number}" for number in range(first.logits.shape[1])]
+    header += [f"disagreement {name}" for name in first.disagreement]
     header += KNOWN
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(header)
     for one in predictions:
         numbers = [getattr(one, _ATTRIBUTES[block]) for block in blocks]
-        numbers = np.concatenate([*numbers, one.logits], axis=1)
+        numbers += [one.logits]
+        numbers += [one.disagreement[name][:, None] for name in first.disagreement]
+        numbers = np.concatenate(numbers, axis=1)
         for place, name in enumerate(one.ids):
             row = [name, one.split, int(one.labels[place])]
             row.append(int(one.probabilities[place].argmax()))
@@ -115,7 +125,7 @@ def write_csv(
             row += [f"{value:.17g}" for value in numbers[place]]
             row += [one.known[column][place] for column in KNOWN]
             writer.writerow(row)
-    records.write_text(path, text.getvalue())
+    whole_files.write_text(path, text.getvalue())
 
 
 _ATTRIBUTES = {
@@ -168,6 +178,7 @@ def read_csv(path: pathlib.Path, class_names: Sequence[str]) -> dict[str, Predic
             raise ValueError(f"{path} has a photograph of {split!r} twice.")
         has_metadata = f"metadata {class_names[0]}" in header
         logits = [name for name in header if name.startswith("logit ")]
+        disagreement = [name for name in header if name.startswith("disagreement ")]
         found[split] = Predictions(
             split=split,
             ids=ids,
@@ -179,6 +190,10 @@ def read_csv(path: pathlib.Path, class_names: Sequence[str]) -> dict[str, Predic
             if has_metadata
             else None,
             known={name: [row[name] for _, row in some] for name in KNOWN},
+            disagreement={
+                name.removeprefix("disagreement "): _numbers(path, some, [name])[:, 0]
+                for name in disagreement
+            },
         )
     return found
 
@@ -189,7 +204,7 @@ def _block(path, rows, block: str, class_names: Sequence[str]) -> np.ndarray:
 
 def _numbers(
     path: pathlib.Path,
-    rows: Iterable[tuple[int, Mapping[str, str]]],
+    rows: Sequence[tuple[int, Mapping[str, str]]],
     columns: Sequence[str],
 ) -> np.ndarray:
     """float64 of shape `(rows, columns)`; raises, with the line, for anything else."""
@@ -206,7 +221,7 @@ def _numbers(
                     f"Received: {row[name]!r}. Evaluate the run again."
                 )
             numbers.append(number)
-    return np.array(numbers, np.float64).reshape(-1, len(columns))
+    return np.array(numbers, np.float64).reshape(len(rows), len(columns))
 
 
 def check(predictions: Predictions, disease_classes: Sequence[int]) -> None:

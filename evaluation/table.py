@@ -1,12 +1,14 @@
 """Plain-text table of a run's metrics, for the terminal."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 WIDTH = 80
 
 # Class names up to here stand beside a metric without pushing its interval off.
 _SHORT = 20
+
+_COUNTS = ("photographs", "patients", "diseased", "threshold")
 
 _LABELS = {
     "macro_f1": "macro F1",
@@ -50,6 +52,74 @@ def render(scores: dict, class_names: Sequence[str]) -> str:
     lines += ["", "Photographs by true class (rows) and predicted class (columns)", ""]
     lines += _matrix_lines(scores["confusion_matrix"], class_names)
     return "\n".join(lines)
+
+
+def side_by_side(columns: Mapping[str, dict], class_names: Sequence[str]) -> str:
+    """Lays out the figures of several sets of photographs beside each other.
+
+    Args:
+        columns: Heading -> what `intervals.score_with_intervals` returns. What follows
+            a comma in a heading stands below it.
+        class_names: A name for each class, in the order of the labels.
+
+    Returns:
+        Lines without a final line break: a metric each, with its interval. Where not
+        all columns fit into 80 characters, the first is repeated beside the others.
+    """
+    cells = {heading: _cells(one, class_names) for heading, one in columns.items()}
+    heads = {heading: heading.partition(", ")[::2] for heading in columns}
+    width = {
+        heading: 2 + max(map(len, [*heads[heading], *one.values()]))
+        for heading, one in cells.items()
+    }
+    # Some rows are not known of all columns; what is counted comes first.
+    rows = [name for name in _COUNTS if any(name in one for one in cells.values())]
+    rows += [name for one in cells.values() for name in one]
+    rows = list(dict.fromkeys(rows))
+    start = max(map(len, rows))
+    first, *others = columns
+    blocks = [[first]]
+    for heading in others:
+        taken = start + sum(width[one] for one in blocks[-1])
+        if len(blocks[-1]) > 1 and taken + width[heading] > WIDTH:
+            blocks.append([first])
+        blocks[-1].append(heading)
+
+    def lines(shown: Sequence[str]) -> list[str]:
+        table = [("", [heads[one][0] for one in shown])]
+        if any(heads[one][1] for one in shown):
+            table.append(("", [heads[one][1] for one in shown]))
+        table += [(name, [cells[one].get(name, "-") for one in shown]) for name in rows]
+        found = []
+        for name, values in table:
+            padded = (
+                f"  {value:{width[one] - 2}}"
+                for one, value in zip(shown, values, strict=True)
+            )
+            found.append(f"{name:{start}}{''.join(padded)}".rstrip())
+        rule = "-" * max(map(len, found))
+        head = len(table) - len(rows)
+        return [*found[:head], rule, *found[head:]]
+
+    return "\n\n".join("\n".join(lines(shown)) for shown in blocks)
+
+
+def _cells(scores: dict, class_names: Sequence[str]) -> dict[str, str]:
+    """Name of a row -> its text for one set of photographs."""
+    diseased = sum(scores["disease_matrix"][1])
+    share = f" ({100 * diseased / scores['n']:.0f} %)" if scores["n"] else ""
+    cells = {"photographs": f"{scores['n']:,}", "diseased": f"{diseased:,}{share}"}
+    if scores.get("patients") is not None:
+        cells["patients"] = f"{scores['patients']:,}"
+    if scores.get("threshold") is not None:
+        cells["threshold"] = f"{scores['threshold']:.4g}"
+    for name, entry in scores["metrics"].items():
+        text = "-" if entry["value"] is None else f"{entry['value']:.3f}"
+        if entry.get("low") is not None:
+            to = "-" if entry["low"] >= 0 else " to "  # A minus is no dash.
+            text += f" ({entry['low']:.3f}{to}{entry['high']:.3f})"
+        cells[_label(name, scores, class_names)] = text
+    return cells
 
 
 def label(name: str) -> str:

@@ -67,6 +67,25 @@ def spread(members: np.ndarray, disease_classes: Sequence[int]) -> np.ndarray:
     return disease.std(axis=0, ddof=1)
 
 
+def disagreement(
+    members: np.ndarray, disease_classes: Sequence[int]
+) -> dict[str, np.ndarray]:
+    """All that the members of an ensemble disagree on, by name.
+
+    Args:
+        members: float array of shape `(num_members, n, num_classes)`, 0-1.
+        disease_classes: The classes that mean disease.
+
+    Returns:
+        "spread" and "mutual_information", each a float64 array of shape `(n,)`, high
+        where they disagree.
+    """
+    return {
+        "spread": spread(members, disease_classes),
+        "mutual_information": mutual_information(members),
+    }
+
+
 def referral_curve(
     scorer: scoring.Scorer,
     uncertainty: np.ndarray,

@@ -248,7 +248,7 @@ def find_copies(
         other = first_of.setdefault(collection.entries[one]["sha256"], one)
         if other != one:
             note(other, one, "byte_identical", 0.0)
-    for i, j, distance in duplicates.find(_thumbnails(collection), near_identical):
+    for i, j, distance in duplicates.find(thumbnails(collection), near_identical):
         note(ids[i], ids[j], "near_identical", round(float(distance), 2))
     for one, other in _renamed(collection.photographs):
         note(one, other, "renamed")
@@ -281,7 +281,7 @@ def _renamed(
     return pairs
 
 
-def _thumbnails(collection: records.Collection) -> np.ndarray:
+def thumbnails(collection: records.Collection) -> np.ndarray:
     """uint8 of shape `(n, 64, 64, 3)`, from the records."""
     ids = [one.id for one in collection.photographs]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:

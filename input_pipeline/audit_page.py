@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from input_pipeline import duplicates, photograph, records
+from input_pipeline import duplicates, leakage, photograph, records
 from visualization import figures, pages
 
 # How much the page shows; audit.json and the manifests have all of it.
@@ -120,6 +120,7 @@ def render(collection: records.Collection, findings: Mapping[str, Any]) -> str:
         patients=_patients(collection, findings),
         unreadable=_unreadable(collection),
         policy=findings["policy"],
+        must_agree=[leakage.LABELS[one] for one in findings["policy"]["must_agree"]],
         min_agreement=duplicates.MIN_AGREEMENT,
         fingerprints={one.dataset: one.fingerprint for one in collection.folders},
         fingerprint=collection.fingerprint,

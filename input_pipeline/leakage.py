@@ -5,12 +5,13 @@ Pure functions of labels and of the copies that were found: nothing here reads a
 
 import collections
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal
 
 from input_pipeline import photograph
 
-_LABELS = ("grade", "any_dr", "macular_edema")
+LABELS = {"grade": "grade", "any_dr": "any DR", "macular_edema": "macular edema"}
+"""The labels that copies can contradict each other in, and what a reader calls them."""
 
 KINDS = ("byte_identical", "near_identical", "renamed")
 Kind = Literal["byte_identical", "near_identical", "renamed"]
@@ -58,9 +59,9 @@ class Policy:
     must_agree: Sequence[str] = ("grade", "any_dr")
 
     def __post_init__(self):
-        if not set(self.must_agree) <= set(_LABELS):
+        if not set(self.must_agree) <= set(LABELS):
             raise ValueError(
-                f"`audit.must_agree` must name some of {', '.join(_LABELS)}. "
+                f"`audit.must_agree` must name some of {', '.join(LABELS)}. "
                 f"Received: {self.must_agree!r}."
             )
 
@@ -137,10 +138,40 @@ def decide(
     return Decisions(stay, left_out, groups, disputed)
 
 
+def known_to_model(
+    photographs: Sequence[photograph.Photograph],
+    copies: Sequence[Copy],
+    seen: Collection[str],
+) -> dict[str, str]:
+    """Photographs that a model knows although it was never given them.
+
+    Args:
+        photographs: Those that it was given, and others.
+        copies: Which of them show the same picture.
+        seen: Ids of those that it was given.
+
+    Returns:
+        Id -> why, in words that follow the id: a copy of one that it was given, or of a
+        patient of whom it was given one.
+    """
+    same_picture = [(copy.first, copy.second) for copy in copies]
+    pictures = _components(photographs, same_picture)
+    groups = _components(photographs, same_picture + _of_one_patient(photographs))
+    why = {}
+    for group in _members(photographs, groups):
+        given = [one for one in group if one.id in seen]
+        copied = {pictures[one.id]: one.id for one in reversed(given)}
+        fellows = {(one.origin, one.patient): one.id for one in reversed(given)}
+        for one in group:
+            if given and one.id not in seen:
+                why[one.id] = _link(one, given, copied, fellows, pictures)
+    return why
+
+
 def contradiction(
     one: photograph.Photograph,
     other: photograph.Photograph,
-    must_agree: Sequence[str] = _LABELS,
+    must_agree: Sequence[str] = tuple(LABELS),
 ) -> str | None:
     """How the labels of two copies contradict each other, in words.
 
@@ -155,7 +186,7 @@ def contradiction(
     for name in must_agree:
         first, second = getattr(one, name), getattr(other, name)
         if first is not None and second is not None and first != second:
-            return f"{name.replace('_', ' ')} {first} and {second}"
+            return f"{LABELS[name]} {first} and {second}"
     return None
 
 
@@ -222,17 +253,26 @@ def _across_splits(
         for one in group:
             if split[one.id] == owner:
                 continue
-            patient = (one.origin, one.patient)
-            # Of all that links the two, the plainest is told.
-            if pictures[one.id] in copied:
-                reason = f"a copy of {copied[pictures[one.id]]}"
-            elif one.patient is not None and patient in fellows:
-                reason = f"of the same patient as {fellows[patient]}"
-            else:
-                reason = f"linked by copies and patients to {kept[0].id}"
+            reason = _link(one, kept, copied, fellows, pictures)
             name = "test" if owner == "test" else "validation"
             why[one.id] = LeftOut("leak", f"{reason} of the {name} set")
     return why
+
+
+def _link(
+    one: photograph.Photograph,
+    kept: Sequence[photograph.Photograph],
+    copied: Mapping[str, str],
+    fellows: Mapping[tuple[str, str | None], str],
+    pictures: Mapping[str, str],
+) -> str:
+    """Of all that links a photograph to those kept, the plainest."""
+    patient = (one.origin, one.patient)
+    if pictures[one.id] in copied:
+        return f"a copy of {copied[pictures[one.id]]}"
+    if one.patient is not None and patient in fellows:
+        return f"of the same patient as {fellows[patient]}"
+    return f"linked by copies and patients to {kept[0].id}"
 
 
 def _within_training(

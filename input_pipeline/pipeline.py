@@ -32,7 +32,8 @@ class TrainingStream:
             over uncalled.
         augment: Random changes, or None.
         class_weights: Whether each photograph weighs in inverse proportion to the size
-            of its class, with a mean weight of 1. Not beside a sampler that balances.
+            of its class, with a mean weight of 1; or the weight of each class, in the
+            task's order. Not beside a sampler that balances.
         cache_gigabytes: Memory for decoded photographs, of training and validation
             together; by default half of what is available. Those of training, and then
             those of validation, are kept there if they fit; otherwise each batch
@@ -42,7 +43,7 @@ class TrainingStream:
     batch_size: int = 32
     sampler: samplers.Sampler = samplers.every_photograph_once
     augment: augmentation.Augmentation | None = None
-    class_weights: bool = False
+    class_weights: bool | Sequence[float] = False
     cache_gigabytes: float | None = None
 
     def __post_init__(self):
@@ -60,8 +61,25 @@ class TrainingStream:
             raise ValueError(
                 "`training_stream.class_weights` must be False where the sampler "
                 "balances: the classes would be balanced twice. Received: "
-                f"class_weights=True with sampler={self.sampler.__name__}. Remove one, "
-                "or bind training_stream.sampler = @every_photograph_once."
+                f"class_weights={self.class_weights} with "
+                f"sampler={self.sampler.__name__}. Remove one, or bind "
+                "training_stream.sampler = @every_photograph_once."
+            )
+        if not isinstance(self.class_weights, bool) and not all(
+            0 < one < np.inf for one in self.class_weights
+        ):
+            raise ValueError(
+                "`training_stream.class_weights` must be above 0 and finite. Received: "
+                f"{self.class_weights}."
+            )
+
+    def check_classes(self, class_names: Sequence[str]) -> None:
+        """Raises ValueError unless there is a weight for each class, or none."""
+        given = self.class_weights
+        if not isinstance(given, bool) and len(given) != len(class_names):
+            raise ValueError(
+                "`training_stream.class_weights` must be True, False or a weight for "
+                f"each of {', '.join(class_names)}. Received: {given}."
             )
 
     def open(
@@ -117,11 +135,13 @@ class OpenStream:
         self._labels = labels.astype(np.int32)
         self._seed = seed
         self._weights = np.ones(len(ids), np.float32)
-        if settings.class_weights:
+        if settings.class_weights is True:
             _, inverse, counts = np.unique(
                 labels, return_inverse=True, return_counts=True
             )
             self._weights[:] = (len(labels) / (len(counts) * counts))[inverse]
+        elif settings.class_weights:
+            self._weights[:] = np.array(settings.class_weights)[labels]
         self._per_epoch = len(self._order(0)) if ids else 0
         self.steps_per_epoch = self._per_epoch // settings.batch_size
         if self.steps_per_epoch == 0:

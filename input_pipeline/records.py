@@ -23,6 +23,9 @@ from google.protobuf import message
 
 from input_pipeline import fundus, photograph
 
+# They live there for those who can do without TensorFlow.
+from input_pipeline.whole_files import read_json, write_json, write_text  # noqa: F401
+
 FORMAT = 2
 """Raise it when records or manifest change so that older readers would misread them."""
 
@@ -56,40 +59,6 @@ def as_os_error(path: pathlib.Path) -> Iterator[None]:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
     except tf.errors.OpError as error:
         raise OSError(errno.EIO, error.message, str(path)) from error
-
-
-def write_json(path: pathlib.Path, content: Any) -> None:
-    """Writes a JSON file whole or not at all."""
-    write_text(path, json.dumps(content, indent=1))
-
-
-def write_text(path: pathlib.Path, text: str) -> None:
-    """Writes a text file whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with open(partial, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except OSError:
-        partial.unlink(missing_ok=True)
-        raise
-
-
-def read_json(path: pathlib.Path) -> Any:
-    """Reads a JSON file.
-
-    Raises:
-        ValueError: It is damaged; names it.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(
-            f"{path} is damaged: {error}. Restore it from a copy, or remove the folder "
-            "and start anew."
-        ) from error
 
 
 def file_sha256(path: pathlib.Path) -> str:

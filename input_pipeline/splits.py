@@ -126,6 +126,16 @@ class Splitter:
         if self.seed < 0:
             raise ValueError(f"`split.seed` must be at least 0. Received: {self.seed}.")
 
+    def validation(self, split_of: Mapping[str, photograph.Split]) -> str:
+        """Which photographs validate, in words.
+
+        Args:
+            split_of: Id -> the split that the audit allows (`Decisions.split`).
+        """
+        if "valid" in split_of.values():
+            return "the publisher's validation photographs"
+        return f"fold {self.fold} of {self.folds}"
+
     def split(self, audited: audit.Audit) -> Split:
         """The stored split of audited photographs, made and stored at first use."""
         name = f"{self.fold}-of-{self.folds}-seed-{self.seed}.json"
@@ -159,7 +169,7 @@ class Splitter:
         for one in photographs:
             if one.id not in decisions.left_out:
                 lists[decisions.split[one.id]].append(one)
-        if not lists["valid"]:
+        if not lists["valid"] and lists["train"]:
             rest = lists["train"]
             chosen = self._fold(rest, [decisions.groups[one.id] for one in rest])
             lists["valid"] = [one for one in rest if one.id in chosen]

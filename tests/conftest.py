@@ -1,3 +1,4 @@
+import json
 import os
 import pathlib
 
@@ -8,8 +9,10 @@ import keras
 import numpy as np
 import pytest
 
-from input_pipeline import audit, prepare, records, splits
+from evaluation import evaluate
+from input_pipeline import audit, prepare, records, splits, tasks
 from input_pipeline.datasets import idrid
+from models import outputs
 
 REAL_IDRID = pathlib.Path(__file__).parents[2] / "shared" / "data" / "idrid"
 
@@ -69,3 +72,78 @@ def audited(prepared, prepared_dir) -> audit.Audit:
 def split(audited) -> splits.Split:
     """Fold 0 of 5 of the drawn photographs."""
     return splits.Splitter().split(audited)
+
+
+@pytest.fixture(scope="session")
+def write_run(audited, split):
+    """Writes the files of an evaluated run: `write_run(folder, tasks.referable())`."""
+
+    def write(folder, task, splits=("valid", "test"), **settings):
+        inputs = keras.Input((64, 64, 3))
+        pooled = keras.layers.GlobalAveragePooling2D()(inputs)
+        # The mean colour, which an untrained model turns into some probabilities.
+        logits = keras.layers.Dense(len(task.class_names))(pooled / 64)
+        evaluate.Evaluator(splits=splits, resamples=100, **settings).evaluate(
+            keras.Model(inputs, logits), task, outputs.Softmax(), audited, split, folder
+        )
+        split.save(folder / "split.json")
+        files = {
+            "task.json": {
+                "task": task.description(),
+                "output": "softmax",
+                "datasets": ["drawn"],
+                "preparation": {"image_size": 64},
+                "data_fingerprint": audited.collection.fingerprint,
+            },
+            "history.json": {
+                "epochs": [
+                    {
+                        "loss": 0.7 / epoch,
+                        "val_loss": 0.8 / epoch,
+                        "val_auc": 0.5,
+                        "epoch_seconds": 6.0,
+                    }
+                    for epoch in range(1, 21)
+                ],
+                "monitor": "val_auc",
+                "best_epoch": 17,
+                "kept": "best",
+                "weights_sha256": "ab" * 32,
+            },
+            "environment.json": [
+                {
+                    "time": f"2026-01-0{day}T10:00:00+00:00",
+                    "command": ["main.py", "--gin_file=my file.gin"],
+                    "commit": None,
+                    "python": "3.11.7",
+                    "devices": ["CPU", "GPU"],
+                    "tensorflow": version,
+                    "keras": "3.15.1",
+                }
+                for day, version in ((1, "2.20.0"), (2, "2.21.0"))
+            ],
+        }
+        for name, content in files.items():
+            records.write_json(folder / name, content)
+        (folder / "config.gin").write_text(
+            "# Parameters for train:\ntrain.epochs = 2\n"
+        )
+        (folder / "operative_config.gin").write_text("train.seed = 0\n")
+        reading = {
+            "time": "2026-01-02T11:12:13+00:00",
+            "mode": "run",
+            "split": "test",
+            "photographs": 12,
+            "weights_sha256": "ab" * 32,
+        }
+        if "test" in splits:
+            (folder / "ledger.jsonl").write_text(json.dumps(reading) + "\n")
+        return folder
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def drawn_run(write_run, tmp_path_factory) -> pathlib.Path:
+    """An evaluated run of the drawn photographs, not to be changed."""
+    return write_run(tmp_path_factory.mktemp("runs") / "drawn_run", tasks.referable())

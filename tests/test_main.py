@@ -8,6 +8,7 @@ from absl import flags, logging
 from absl.testing import flagsaver
 
 import main
+from evaluation import compare
 from train import experiment
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -80,6 +81,16 @@ def test_help_says_how_to_start_and_imports_no_tensorflow(without_tensorflow):
             "error: Unknown command line flag 'gin_fil'. Did you mean",
         ),
         (["--mode=trian"], 2, "error: flag --mode=trian: value should be one of <run|"),
+        (
+            ["--mode=verify", "--predictions=x.csv"],
+            2,
+            "error: --predictions needs --mode=evaluate, not verify.",
+        ),
+        (
+            [f"--gin_file={SHIPPED}", "--mode=evaluate", "--predictions=x.csv"],
+            1,
+            "error: --predictions: there is no file x.csv.",
+        ),
         (["train"], 2, "error: unexpected train: flags begin with --."),
         ([], 1, "error: No experiment. Name one, --gin_file=configs/"),
         (["--gin_file=no.gin"], 1, "error: --gin_file: there is no gin file 'no.gin'."),
@@ -102,6 +113,59 @@ def test_a_mistake_that_needs_no_tensorflow_imports_none(
     assert (child.returncode, child.stdout) == (status, "")
     assert child.stderr.startswith(message)
     assert len(child.stderr.splitlines()) <= 2
+
+
+COMPARE = "--mode=compare"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "error: --mode=compare takes two or more runs, each with its own flag: "),
+        (["--run_dir=no", "--run_dir=nor"], "error: --run_dir: there is no folder no."),
+        (
+            ["--gin_bindings=compare.split = 'train'"],
+            "error: `compare.split` must not be 'train'",
+        ),
+        (
+            ["--gin_bindings=compare.metric = 'auc'"],
+            "error: --gin_bindings=\"compare.metric = 'auc'\": 'compare' has no param",
+        ),
+    ],
+)
+def test_compare_needs_no_tensorflow_to_refuse(tmp_path, arguments, message):
+    for name in ("tensorflow", "keras"):
+        (tmp_path / name).mkdir()
+        stub = f"raise SystemExit('imported {name}')"
+        (tmp_path / name / "__init__.py").write_text(stub)
+    child = command(COMPARE, *arguments, PYTHONPATH=str(tmp_path))
+    assert (child.returncode, child.stdout) == (1, "")
+    assert child.stderr.startswith(message)
+
+
+@pytest.mark.parametrize("mode", [one for one in main.MODES if one != "compare"])
+def test_other_modes_take_one_run(run_main, mode):
+    status, _, err = run_main(gin_file=[SHIPPED], mode=mode, run_dir=["a", "b"])
+    assert status == 1
+    assert err == (
+        f"error: --mode={mode} takes one --run_dir; only compare takes several. "
+        "Received: a, b.\n"
+    )
+
+
+def test_compare_with_a_gin_file_takes_its_settings_from_there(
+    run_main, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(
+        compare.Comparer, "run", lambda self, *given: f"{self.split} {given}"
+    )
+    (tmp_path / "mine.gin").write_text("compare.split = 'valid'\n")
+    folders = (pathlib.Path("a"), pathlib.Path("b"))
+    for files in (["mine.gin"], [SHIPPED, "mine.gin"]):
+        out = run_main(gin_file=files, mode="compare", run_dir=["a", "b"])
+        assert out == (0, f"valid {(folders, False)}\n", "")
+    _, out, _ = run_main(mode="compare", run_dir=["a", "b"], dry_run=True)
+    assert out == f"test {(list(folders), True)}\n"
 
 
 def test_the_modes_are_those_of_the_experiment():
@@ -181,11 +245,21 @@ def test_flags_say_where(run_main, monkeypatch, tmp_path):
         mode="prepare",
         data_dir=["photographs", "", "idrid=photographs"],
         prepared_dir="records",
-        run_dir="mine",
+        run_dir=["mine"],
         dry_run=True,
     )
     folders = {"": pathlib.Path("photographs"), "idrid": pathlib.Path("photographs")}
     assert result == (0, f"{folders} records mine True\n", "")
+
+
+def test_predictions_are_handed_to_the_evaluation(run_main, monkeypatch, tmp_path):
+    monkeypatch.setitem(
+        experiment.MODES, "evaluate", (lambda where: str(where.predictions), ())
+    )
+    (tmp_path / "theirs.csv").touch()
+    result = run_main(gin_file=[SHIPPED], mode="evaluate", predictions="theirs.csv")
+    assert result == (0, "theirs.csv\n", "")
+    assert run_main(gin_file=[SHIPPED], mode="evaluate") == (0, "None\n", "")
 
 
 def test_two_folders_of_one_dataset_are_refused(run_main, tmp_path):

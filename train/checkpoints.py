@@ -122,6 +122,7 @@ class Checkpoints:
         progress: Progress,
         keep: int,
     ):
+        self._folder = folder
         self._best_weights = folder / "best.weights.h5"
         self._model = model
         self._checkpoint = tf.train.Checkpoint(
@@ -177,6 +178,13 @@ class Checkpoints:
         self._best_weights.parent.mkdir(parents=True, exist_ok=True)
         self._model.save_weights(partial)
         os.replace(partial, self._best_weights)
+
+    def checksums(self) -> dict[str, str]:
+        """File name -> checksum, of the last checkpoints and the best weights."""
+        files = [*self._folder.glob("ckpt-*"), self._best_weights]
+        return {
+            one.name: records.file_sha256(one) for one in sorted(files) if one.is_file()
+        }
 
     def load_best(self) -> None:
         """Gives the model the weights of the best epoch."""

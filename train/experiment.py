@@ -9,17 +9,28 @@ import dataclasses
 import pathlib
 import re
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import gin
 import keras
 from absl import logging
 
 from configs import statements
-from evaluation import evaluate
+from evaluation import (
+    compare,
+    decision,
+    evaluate,
+    external,
+    facts,
+    other_models,
+    predictions,
+    report,
+    verify,
+)
 from input_pipeline import audit, doctor, photograph, prepare, records, splits
 from train import checkpoints, plan, run_dir, trainer
 from train import recipe as recipes
+from visualization import explain, explanation_table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +43,9 @@ class Where:
         run_dir: The experiment's own directory.
         bindings: The bindings that decide training, binding -> value.
         dry_run: Whether to stop before any photograph is opened or file written.
+        compared: Directories of the runs that `compare` takes.
+        predictions: A CSV of another model's predictions, to be evaluated in place of
+            the run's own model; or None.
     """
 
     data_dirs: Mapping[str, pathlib.Path]
@@ -39,6 +53,8 @@ class Where:
     run_dir: pathlib.Path
     bindings: Mapping[str, str]
     dry_run: bool = False
+    compared: tuple[pathlib.Path, ...] = ()
+    predictions: pathlib.Path | None = None
 
 
 def prepare_mode(where: Where) -> str:
@@ -70,13 +86,81 @@ def train_mode(where: Where) -> str:
 
 
 def run_mode(where: Where) -> str:
-    """Prepares what is missing, trains and evaluates; returns the tables."""
+    """Prepares what is missing, trains, evaluates, reports; returns the tables."""
     return _run(where, evaluator=_configured(evaluate.Evaluator))
 
 
 def evaluate_mode(where: Where) -> str:
     """Evaluates a trained run with other settings than its own; returns the tables."""
+    if where.predictions is not None:
+        return _evaluate_predictions(where.predictions, where)
     evaluator = _configured(evaluate.Evaluator)
+    preparation = _configured(prepare.Preparation)
+    auditor = _configured(audit.Auditor)
+    recipe = _configured(recipes.Recipe)
+    decision.check_method(evaluator.calibrate, recipe.output)
+    others, where = _others(evaluator, preparation, where)
+    run = run_dir.RunDir(where.run_dir)
+    run.check_config(where.bindings)
+    if not run.model.exists():
+        raise FileNotFoundError(
+            f"{run.model} does not exist: there is no trained model. Train it first: "
+            "the same command with --mode=train."
+        )
+    folder = run.path / run_dir.EVALUATE / _evaluation_name(evaluator)
+    scored = (folder / "metrics.json").exists()
+    if scored:
+        others.check_same(folder)
+    if scored and (folder / report.PAGE).exists():
+        return _report(run, folder)
+    frozen = _frozen(run, evaluator) if evaluator.on else None
+    planned = others.check(recipe.task)
+    if where.dry_run:
+        plain = (
+            f"Would evaluate {run.model} on {', '.join(evaluator.splits)}: {folder}."
+        )
+        return f"{plain}\n{planned}".rstrip()
+    audited = _audit(preparation, auditor, where)
+    with run.hold():
+        run.check_task(_description(recipe, preparation, audited))
+        split = run.open_split(audited)
+        if not scored:
+            _drop_figures(folder)
+            externals = others.read(recipe.task, audited, auditor, split)
+            _evaluate(
+                run,
+                "evaluate",
+                evaluator,
+                recipe,
+                audited,
+                split,
+                folder,
+                externals,
+                frozen,
+            )
+        if "test" in evaluator.splits and run.finished:
+            _write_report(run, run.path, audited)  # Its ledger is longer now.
+        return _write_report(run, folder, audited)
+
+
+def compare_mode(where: Where) -> str:
+    """Compares evaluated runs; returns tables and sentences."""
+    return _configured(compare.Comparer).run(where.compared, where.dry_run)
+
+
+def verify_mode(where: Where) -> str:
+    """Computes again what a run states; returns what was compared."""
+    recipe = _configured(recipes.Recipe)
+    run = run_dir.RunDir(where.run_dir)
+    run.check_config(where.bindings)
+    if where.dry_run:
+        return f"Would verify {run.path} and what is in {run.path / run_dir.EVALUATE}."
+    return verify.verify(run.path, recipe.task, recipe.output)
+
+
+def explain_mode(where: Where) -> str:
+    """Explains a trained run; returns how far its heatmaps can be believed."""
+    explanations = _configured(explain.Explanations)
     preparation = _configured(prepare.Preparation)
     auditor = _configured(audit.Auditor)
     recipe = _configured(recipes.Recipe)
@@ -87,16 +171,34 @@ def evaluate_mode(where: Where) -> str:
             f"{run.model} does not exist: there is no trained model. Train it first: "
             "the same command with --mode=train."
         )
-    folder = run.path / "evaluate" / _evaluation_name(evaluator)
-    if (folder / "metrics.json").exists():
-        return _report(run, folder)
+    folder = run.path / "explanations" / explanations.name
+    if (folder / explain.FILE).exists():
+        return _explained(explanations, folder)
     if where.dry_run:
-        return f"Would evaluate {run.model} on {', '.join(evaluator.splits)}: {folder}."
+        return f"Would explain {run.model} by {len(explanations.methods)} methods."
     audited = _audit(preparation, auditor, where)
     with run.hold():
         run.check_task(_description(recipe, preparation, audited))
         split = run.open_split(audited)
-        return _evaluate(run, "evaluate", evaluator, recipe, audited, split, folder)
+        model = _load(run)
+        if "test" in explanations.splits:
+            weights = checkpoints.digest(model.weights)
+            run.note_test_reading("explain", len(split.test), weights)
+        decided = None
+        if (run.path / decision.FILE).exists():
+            decided = decision.load(run.path)
+        explanations.explain(
+            model,
+            recipe.task,
+            recipe.output,
+            decided,
+            audited,
+            split,
+            list(preparation.name_folders(where.data_dirs).values()),
+            folder,
+            run.path / "tensorboard" / "explanations",
+        )
+    return _explained(explanations, folder)
 
 
 MODES: Mapping[str, tuple[Callable[[Where], str], tuple[str, ...]]] = {
@@ -104,7 +206,10 @@ MODES: Mapping[str, tuple[Callable[[Where], str], tuple[str, ...]]] = {
     "prepare": (prepare_mode, ("prepare", "audit")),
     "train": (train_mode, ("prepare", "audit", "split", "train")),
     "evaluate": (evaluate_mode, ("prepare", "audit", "split", "train", "evaluate")),
+    "explain": (explain_mode, ("prepare", "audit", "split", "train", "explain")),
+    "compare": (compare_mode, ("compare",)),
     "doctor": (doctor_mode, ("prepare", "doctor")),
+    "verify": (verify_mode, ("train",)),
 }
 """Mode -> (function, the configurables that it needs)."""
 
@@ -147,9 +252,14 @@ def _run(where: Where, evaluator: evaluate.Evaluator | None) -> str:
     auditor = _configured(audit.Auditor)
     splitter = _configured(splits.Splitter)
     recipe = _configured(recipes.Recipe)
+    others = None
+    if evaluator is not None:
+        decision.check_method(evaluator.calibrate, recipe.output)
+        others, where = _others(evaluator, preparation, where)
     run.check_config(where.bindings)
-    if run.finished and evaluator is not None:
+    if run.evaluated and evaluator is not None:
         _check_evaluator(run, evaluator)
+    if run.finished and evaluator is not None:
         logging.info("%s is finished; no photograph is read. Its results:", run.path)
         return _report(run, run.path)
     if run.model.exists() and evaluator is None:
@@ -157,17 +267,20 @@ def _run(where: Where, evaluator: evaluate.Evaluator | None) -> str:
     photographs = _photographs(preparation, where)
     named = ("train", "valid", *(evaluator.splits if evaluator else ()))
     plan.check_labels(photographs, auditor, splitter, recipe, named)
+    planned = others.check(recipe.task) if others else ""
     training = None
     if not run.model.exists():
         training = trainer.Trainer(recipe, preparation.image_size)
     if where.dry_run:
+        split_of = auditor.decide(photographs).split
         return "\n".join(
             [
                 "Nothing is wrong with the config. The plan:",
                 _plan_preparation(preparation, where),
-                f"Validation: fold {splitter.fold} of {splitter.folds}.",
+                f"Validation: {splitter.validation(split_of)}.",
                 f"Task: {recipe.task.rule}.",
                 plan.training(training) if training else f"Trained: {run.model}.",
+                *([planned] if planned else []),
                 f"Results: {run.path}.",
             ]
         )
@@ -182,9 +295,16 @@ def _run(where: Where, evaluator: evaluate.Evaluator | None) -> str:
         logging.info("%s", audited.summary())
         description = _description(recipe, preparation, audited)
         run.begin(gin.config_str(), where.bindings, description)
+        scored = run.evaluated
+        if not scored:  # Those of a model that was lost are not the next one's.
+            _drop_figures(run.path)
         if not run.split.exists():
             run.store_split(splitter.split(audited), audited)
         split = run.open_split(audited)
+        # Before training: what is wrong with them shows now, not after hours.
+        externals = []
+        if others and not scored:
+            externals = others.read(recipe.task, audited, auditor, split)
         if training is not None and not run.model.exists():
             # Before and after: a killed run has it, and a finished one has all of it.
             run.note_operative_config(gin.operative_config_str())
@@ -192,7 +312,58 @@ def _run(where: Where, evaluator: evaluate.Evaluator | None) -> str:
             run.note_operative_config(gin.operative_config_str())
         if evaluator is None:
             return f"Trained: {run.model}"
-        return _evaluate(run, "run", evaluator, recipe, audited, split, run.path)
+        if not scored:
+            _evaluate(
+                run, "run", evaluator, recipe, audited, split, run.path, externals
+            )
+        return _write_report(run, run.path, audited)
+
+
+def _evaluate_predictions(path: pathlib.Path, where: Where) -> str:
+    """Evaluates a CSV of predictions; returns the tables.
+
+    Its folder is a run directory without a model: it has a config, a split and a ledger
+    of its own, so that no training is needed.
+    """
+    evaluator = _configured(evaluate.Evaluator)
+    preparation = _configured(prepare.Preparation)
+    auditor = _configured(audit.Auditor)
+    splitter = _configured(splits.Splitter)
+    recipe = _configured(recipes.Recipe)
+    begun = run_dir.RunDir(where.run_dir)
+    begun.check_config(where.bindings)
+    name = f"predictions-{path.stem}-{_evaluation_name(evaluator)}"
+    run = run_dir.RunDir(begun.path / run_dir.EVALUATE / name)
+    run.check_config(where.bindings)
+    table = other_models.read(path, recipe.task)
+    other_models.check_source(table, run.path)
+    if run.metrics.exists():
+        return _report(run, run.path)
+    other_models.check_known(table, _photographs(preparation, where))
+    if where.dry_run:
+        named = ", ".join(evaluator.splits)
+        return (
+            f"Would evaluate {len(table.names)} rows of {path} on {named}: {run.path}."
+        )
+    audited = _audit(preparation, auditor, where)
+    # The split of the run that these predictions are compared with, if there is one.
+    if begun.split.exists():
+        split = begun.open_split(audited)
+    else:
+        split = splitter.split(audited)
+    task = recipe.task
+    said, decided = other_models.decide(table, evaluator, task, audited, split)
+    with run.hold():
+        description = _description(recipe, preparation, audited) | {"output": "given"}
+        run.begin(gin.config_str(), where.bindings, description)
+        run.store_split(split, audited)
+        if "test" in evaluator.splits:
+            checksum = table.source()["sha256"]
+            run.note_test_reading(
+                "evaluate", len(split.test), checksum, of="predictions"
+            )
+        other_models.write(table, evaluator, task, said, decided, run.path)
+        return _write_report(run, run.path, audited)
 
 
 def _audit(
@@ -229,30 +400,116 @@ def _evaluate(
     audited: audit.Audit,
     split: splits.Split,
     folder: pathlib.Path,
-) -> str:
-    try:
-        model = keras.models.load_model(run.model, compile=False)
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"{run.model} cannot be read: {error} Remove it: the same command then "
-            "makes it again from the last checkpoint."
-        ) from error
+    others: Sequence[external.External] = (),
+    frozen: evaluate.Frozen | None = None,
+) -> None:
+    model = _load(run)
     for name in evaluator.splits:
         if not split[name]:
             raise ValueError(
                 f"{run.split} has no photographs in {name!r}. Take it out of "
                 "`evaluate.splits`."
             )
-    if "test" in evaluator.splits:
-        weights = checkpoints.digest(model.weights)
-        run.note_test_reading(mode, len(split.test), weights)
-    evaluator.evaluate(model, recipe.task, recipe.output, audited, split, folder)
+    evaluator.check_model(model)
+    weights = checkpoints.digest(model.weights)
+    read = {one.name: [*one.ids, *one.sample] for one in others}
+    if "test" in evaluator.splits and not (frozen and "test" in frozen.said):
+        read["test"] = split.test
+    for name, ids in read.items():
+        counts = collections.Counter(one.partition("/")[0] for one in ids)
+        run.note_test_reading(mode, len(ids), weights, name, counts)
+    evaluator.evaluate(
+        model, recipe.task, recipe.output, audited, split, folder, others, frozen
+    )
+
+
+def _drop_figures(folder: pathlib.Path) -> None:
+    for name in ("metrics.json", report.PAGE):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _write_report(
+    run: run_dir.RunDir, folder: pathlib.Path, audited: audit.Audit
+) -> str:
+    """Writes the report of an evaluation; returns the tables."""
+    report.write(facts.read(folder, run.path, audited), folder)
     return _report(run, folder)
+
+
+def _others(
+    evaluator: evaluate.Evaluator, preparation: prepare.Preparation, where: Where
+) -> tuple[external.Others, Where]:
+    """The other datasets, and where the run's own photographs are."""
+    others = external.Others(
+        evaluator.on,
+        evaluator.on_splits,
+        evaluator.recalibrate,
+        preparation,
+        where.data_dirs,
+        where.prepared_dir,
+    )
+    return others, dataclasses.replace(where, data_dirs=others.own_folders)
+
+
+def _frozen(run: run_dir.RunDir, evaluator: evaluate.Evaluator) -> evaluate.Frozen:
+    """What the run decided, and what it said of its own photographs.
+
+    Raises:
+        ValueError: The evaluation asks for another decision.
+        FileNotFoundError: The run is not evaluated, so that nothing is decided.
+    """
+    if not run.metrics.exists():
+        raise FileNotFoundError(
+            f"{run.metrics} does not exist: the run has no threshold yet that could be "
+            "used on other datasets. Evaluate it first: the same command without "
+            "--mode and `evaluate.on`."
+        )
+    content = records.read_json(run.metrics)
+    done = evaluate.Evaluator().description() | content["evaluation"]
+    asked = evaluator.description()
+    for name in ("operating_point", "calibrate"):
+        if done[name] != asked[name]:
+            raise ValueError(
+                f"On other datasets the run's own decision is used, with `evaluate."
+                f"{name}` as {done[name]}. Received: {asked[name]}. Take it back; "
+                "`evaluate.recalibrate` chooses a threshold for another site."
+            )
+    said, passes = {}, asked["dropout_samples"]
+    if done["dropout_samples"] == passes and (
+        not passes or done["seed"] == asked["seed"]
+    ):
+        names = content["task"]["class_names"]
+        said = predictions.read_csv(run.path / "predictions.csv", names)
+    return evaluate.Frozen(decision.load(run.path), said)
+
+
+def _load(run: run_dir.RunDir) -> keras.Model:
+    try:
+        return keras.models.load_model(run.model, compile=False)
+    except (ValueError, OSError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{run.model} cannot be read: {error} Remove it: the same command then "
+            "makes it again from the last checkpoint."
+        ) from error
+
+
+def _explained(explanations: explain.Explanations, folder: pathlib.Path) -> str:
+    """What was found; raises if it was found with other settings."""
+    content = records.read_json(folder / explain.FILE)
+    if content["settings"] != explanations.description():
+        raise ValueError(
+            f"{folder} was made with {content['settings']}. Received: "
+            f"{explanations.description()}. Keep both: "
+            "--gin_bindings=\"explain.name = 'other'\"."
+        )
+    return f"{explanation_table.report(content)}\n\nPictures are in {folder}."
 
 
 def _check_evaluator(run: run_dir.RunDir, evaluator: evaluate.Evaluator) -> None:
     """Raises if a finished run was evaluated with other settings than these."""
-    done = records.read_json(run.metrics)["evaluation"]
+    # Runs of earlier versions have settings that were not there yet as by default.
+    usual = evaluate.Evaluator().description()
+    done = usual | records.read_json(run.metrics)["evaluation"]
     if done != evaluator.description():
         raise ValueError(
             f"{run.path} is finished and was evaluated with {done}. Received: "
@@ -265,6 +522,8 @@ def _evaluation_name(evaluator: evaluate.Evaluator) -> str:
     parts, usual = list(evaluator.splits), evaluate.Evaluator()
     for field in dataclasses.fields(evaluator):
         value = getattr(evaluator, field.name)
+        if field.name in ("on", "on_splits"):  # Names alone.
+            value = "-".join(evaluator.description()[field.name]) or ()
         if field.name != "splits" and value != getattr(usual, field.name):
             text = re.sub(r"[^\w.]+", "-", str(value)).strip("-")
             parts.append(f"{field.name}-{text}")
@@ -273,9 +532,14 @@ def _evaluation_name(evaluator: evaluate.Evaluator) -> str:
 
 def _report(run: run_dir.RunDir, folder: pathlib.Path) -> str:
     results = records.read_json(folder / "metrics.json")
+    readings = collections.Counter(one["split"] for one in run.readings)
+    of_others = "".join(
+        f", of {name} {count}" for name, count in readings.items() if name != "test"
+    )
     return (
         f"{evaluate.report(results)}\n\n"
-        f"Readings of the test photographs in this run: {run.test_readings}. "
+        f"Report: {folder / report.PAGE}\n"
+        f"Readings of the test photographs in this run: {readings['test']}{of_others}. "
         f"Everything is in {folder}."
     )
 

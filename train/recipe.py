@@ -45,10 +45,10 @@ class Recipe:
         task: What the model learns.
         model: `(image_size=..., num_outputs=...) -> keras.Model`.
         optimizer: `() -> keras.optimizers.Optimizer`.
-        loss: A loss of integer labels and logits.
+        loss: A loss of integer labels and logits; one that the output accepts.
         stream: How photographs become batches.
         epochs: How many epochs in all.
-        output: How logits become probabilities.
+        output: What logits mean, and so how they become probabilities.
         monitor: The validation metric that says which epoch is the best.
         keep: Which weights the finished model has: those of the "best" epoch or the
             "last". Both are decided without the test photographs.
@@ -100,7 +100,10 @@ class Recipe:
                 )
         if self.seed < 0:
             raise ValueError(f"`train.seed` must be at least 0. Received: {self.seed}.")
+        num_classes = len(self.task.class_names)
+        object.__setattr__(self, "output", self.output.for_classes(num_classes))
         self.output.check_loss(self.loss)
+        self.stream.check_classes(self.task.class_names)
         for one in self.callbacks:
             _check_callback(one)
 

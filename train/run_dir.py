@@ -1,14 +1,20 @@
 """A run directory: what was asked, what was used, and that nobody else is at work."""
 
 import contextlib
+import errno
+import fcntl
 import json
 import os
 import pathlib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
+from evaluation import report
 from input_pipeline import audit, folder_lock, records, splits
 from train import environment
+
+EVALUATE = "evaluate"
+"""The folder of a run in which further evaluations lie."""
 
 
 class RunDir:
@@ -21,7 +27,8 @@ class RunDir:
         path: The directory.
         model: The trained model; where it lies, training is finished.
         split: The stored split.
-        metrics: The figures, the last file that a run writes.
+        metrics: The figures.
+        report: The report of all that, the last file that a run writes.
     """
 
     def __init__(self, path: pathlib.Path):
@@ -29,6 +36,7 @@ class RunDir:
         self.model = path / "model.keras"
         self.split = path / "split.json"
         self.metrics = path / "metrics.json"
+        self.report = path / report.PAGE
         self._config = path / "config.gin"
         self._bindings = path / "bindings.json"
         self._task = path / "task.json"
@@ -38,7 +46,12 @@ class RunDir:
 
     @property
     def finished(self) -> bool:
-        """Whether all is done, so that there is nothing left but to report it."""
+        """Whether all is done, so that there is nothing left but to show it."""
+        return self.evaluated and self.report.exists()
+
+    @property
+    def evaluated(self) -> bool:
+        """Whether no photograph has to go through the model any more."""
         return self.model.exists() and self.metrics.exists()
 
     @contextlib.contextmanager
@@ -108,25 +121,51 @@ class RunDir:
         """
         records.write_text(self.path / "operative_config.gin", text)
 
-    def note_test_reading(self, mode: str, count: int, weights: str) -> None:
-        """Writes into the ledger that the test photographs are about to be read.
+    def note_test_reading(
+        self,
+        mode: str,
+        count: int,
+        checksum: str,
+        split: str = "test",
+        datasets: Mapping[str, int] | None = None,
+        of: Literal["weights", "predictions"] = "weights",
+    ) -> None:
+        """Writes into the ledger that test photographs are about to be read.
+
+        Those of other datasets are test photographs too: no model of the run has seen
+        them. A line is written whole, after all others, and is on the disk before this
+        returns, whoever else writes and whenever a process is killed.
 
         Args:
             mode: What reads them.
             count: How many they are.
-            weights: Checksum of the model's weights, hexadecimal.
+            checksum: Of the model's weights or the file of predictions, hexadecimal.
+            split: "test" for the run's own, else the name of the other dataset.
+            datasets: Dataset's name -> how many of them are from there.
+            of: What the checksum is of.
+
+        Raises:
+            OSError: It could not be written; the ledger is as it was.
         """
         entry = {
             "time": environment.now(),
             "mode": mode,
-            "split": "test",
+            "split": split,
             "photographs": count,
-            "weights_sha256": weights,
+            "datasets": dict(datasets or {}),
+            f"{of}_sha256": checksum,
+            "config_sha256": records.file_sha256(self._bindings),
         }
-        with open(self._ledger, "a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        new = not self._ledger.exists()
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
+        descriptor = os.open(self._ledger, flags, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            _append_line(descriptor, json.dumps(entry))
+        finally:
+            os.close(descriptor)  # Which ends the lock.
+        if new:
+            _sync_folder(self.path)
 
     def store_split(self, split: splits.Split, audited: audit.Audit) -> None:
         """Stores the split for good, with the certificate that it does not leak."""
@@ -153,11 +192,34 @@ class RunDir:
         return split
 
     @property
-    def test_readings(self) -> int:
-        """How often the test photographs were read."""
+    def readings(self) -> list[dict[str, Any]]:
+        """The ledger's entries; those of earlier versions lack some of the keys.
+
+        Raises:
+            ValueError: A line is damaged; says which.
+        """
         if not self._ledger.exists():
-            return 0
-        return len(self._ledger.read_text(encoding="utf-8").splitlines())
+            return []
+        entries = []
+        lines = self._ledger.read_text(encoding="utf-8").splitlines()
+        for number, line in enumerate(lines, start=1):
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                entry = None
+            if not isinstance(entry, dict) or "split" not in entry:
+                raise ValueError(
+                    f"{self._ledger}, line {number} is damaged: {line[:60]!r}. Restore "
+                    "it from a copy: without it nobody knows how often the test "
+                    "photographs were read."
+                )
+            entries.append(entry)
+        return entries
+
+    @property
+    def test_readings(self) -> int:
+        """How often the run's own test photographs were read."""
+        return sum(one["split"] == "test" for one in self.readings)
 
     def _compare(self, path: pathlib.Path, content: Mapping[str, Any]) -> None:
         """Raises, with the difference, unless a file holds a content."""
@@ -183,13 +245,39 @@ class RunDir:
         foreign = [
             name
             for name in names
-            if not name.startswith(".") and not name.endswith(".partial")
+            if not name.startswith(".")
+            and not name.endswith(".partial")
+            and name != EVALUATE  # Perhaps other people's predictions.
         ]
         if foreign and self._config.name not in foreign:
             raise ValueError(
                 f"{self.path} holds files but no run: {', '.join(foreign[:5])}. Name "
                 "another folder with --run_dir."
             )
+
+
+def _append_line(descriptor: int, text: str) -> None:
+    """Adds a line to an open file, or leaves the file as it was."""
+    size = os.fstat(descriptor).st_size
+    # What a crash of the machine cut short keeps a line of its own.
+    broken = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+    line = f"{chr(10) if broken else ''}{text}\n".encode()
+    try:
+        if os.write(descriptor, line) < len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(descriptor)
+    except OSError:
+        os.ftruncate(descriptor, size)
+        raise
+
+
+def _sync_folder(folder: pathlib.Path) -> None:
+    """Makes the name of a new file last, too."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

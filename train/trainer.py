@@ -245,7 +245,7 @@ class Trainer:
         gradients = tape.gradient(total, variables)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         count = tf.cast(tf.shape(labels)[0], tf.float64)
-        predicted = tf.argmax(logits, axis=-1, output_type=labels.dtype)
+        predicted = tf.cast(self.recipe.output.predicted(logits), labels.dtype)
         correct = tf.reduce_sum(tf.cast(predicted == labels, tf.float64))
         mean_loss = tf.cast(loss, tf.float64) * replicas
         return tf.stack([mean_loss * count, correct, count])
@@ -291,18 +291,20 @@ class Trainer:
         """Gives the model its final weights and writes it down."""
         if self.recipe.keep == "best":
             saved.load_best()
+        self.model.optimizer = None  # The file holds the model alone.
+        partial = run_dir / "partial.keras"
+        with records.as_os_error(partial):
+            self.model.save(partial)
         history = {
             "epochs": progress.history,
             "monitor": self.recipe.monitor,
             "best_epoch": progress.best_epoch,
             "kept": self.recipe.keep,
             "weights_sha256": checkpoints.digest(self.model.weights),
+            "model_sha256": records.file_sha256(partial),
+            "checkpoints_sha256": saved.checksums(),
         }
         records.write_json(run_dir / "history.json", history)
-        self.model.optimizer = None  # The file holds the model alone.
-        partial = run_dir / "partial.keras"
-        with records.as_os_error(partial):
-            self.model.save(partial)
         os.replace(partial, run_dir / "model.keras")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from matplotlib import colormaps, lines, patches, ticker
+from matplotlib import colormaps, colors, lines, patches, ticker
 from matplotlib.axes import Axes
 from matplotlib.backends import backend_agg
 from matplotlib.figure import Figure
@@ -18,14 +18,14 @@ HEALTHY_COLOR = "#0072B2"
 DISEASE_COLOR = "#D55E00"
 INK = "#1a1a1a"
 FAINT = "#d0d0d0"
-_DIM = "#5f5f5f"
+DIM = "#5f5f5f"
 
 # Blues runs evenly from light to dark in one hue; absent rows are grey.
 _SHARES = colormaps["Blues"]
 _ABSENT = (0.93, 0.93, 0.93, 1.0)
 
-_DOT = {"ls": "", "marker": "o", "ms": 7, "mec": "white", "clip_on": False}
-_DASHES = (0, (4, 3))
+DOT = {"ls": "", "marker": "o", "ms": 7, "mec": "white", "clip_on": False}
+DASHES = (0, (4, 3))
 _GAP = 6
 _TITLE_HEIGHT = 22
 _BACKGROUND = 16
@@ -57,7 +57,7 @@ def confusion_matrix(
         )
     totals = matrix.sum(axis=1, keepdims=True)
     shares = matrix / np.maximum(totals, 1)
-    colors = np.where(totals[..., None] > 0, _SHARES(shares), _ABSENT)
+    grounds = np.where(totals[..., None] > 0, _SHARES(shares), _ABSENT)
 
     # Laid out in inches and without axes, which would take half of the drawing time.
     names = [textwrap.fill(name, 14) for name in class_names]
@@ -74,7 +74,7 @@ def confusion_matrix(
     rows = bottom + cell * (num_classes - np.arange(num_classes) - 0.5)
     for (row, column), count in np.ndenumerate(matrix):
         where = (columns[column], rows[row])
-        _draw_cell(figure, where, cell, colors[row, column], count, totals[row, 0])
+        _draw_cell(figure, where, cell, grounds[row, column], count, totals[row, 0])
     for x, y, name in zip(columns, rows, names, strict=True):
         figure.text(x, bottom - 0.08, name, ha="center", va="top", size=9, **style)
         figure.text(left - 0.1, y, name, ha="right", va="center", size=9, **style)
@@ -89,63 +89,6 @@ def confusion_matrix(
     return figure
 
 
-def roc(
-    labels: np.ndarray,
-    disease_probability: np.ndarray,
-    title: str,
-    *,
-    interval: tuple[float, float] | None = None,
-) -> Figure:
-    """Draws the ROC curve, with its area in the legend.
-
-    Where one of the two groups is absent there is no curve, and the figure says so.
-
-    Args:
-        labels: bool or int array of shape `(n,)`; true or 1 is diseased.
-        disease_probability: float array of shape `(n,)`, 0-1.
-        title: Shown above.
-        interval: Lower and upper end of the area's 95 % interval.
-
-    Returns:
-        The figure.
-
-    Raises:
-        ValueError: If labels and probabilities differ in shape or are out of range.
-    """
-    diseased, disease_probability = np.asarray(labels), np.asarray(disease_probability)
-    _check_scores(diseased, disease_probability, 2)
-    levels, ranks = np.unique(disease_probability, return_inverse=True)
-    table = metrics.score_table(diseased, ranks, len(levels))
-
-    figure, axes = _plain_axes(5.4, 5.4, title)
-    axes.set_xlabel("1 - specificity")
-    axes.set_ylabel("sensitivity")
-    axes.set(xlim=(-0.015, 1.015), ylim=(-0.015, 1.015), aspect="equal")
-    axes.grid(color=FAINT, lw=0.5)
-    try:
-        area = metrics.auc(table)
-    except metrics.UndefinedMetricError as reason:
-        axes.text(0.5, 0.5, f"undefined: {reason}", ha="center", color=INK)
-        return figure
-    text = f"AUC {area:.3f}"
-    if interval is not None:
-        text += f" ({interval[0]:.3f} to {interval[1]:.3f})"
-    # A threshold that falls past every score in turn, from the highest.
-    passed = np.cumsum(table[:, ::-1], axis=1) / table.sum(axis=1, keepdims=True)
-    rates = np.concatenate([np.zeros((2, 1)), passed], axis=1)
-    axes.fill_between(rates[0], rates[1], color=HEALTHY_COLOR, alpha=0.08, lw=0)
-    axes.plot(*rates, color=HEALTHY_COLOR, lw=2, label=text, solid_joinstyle="miter")
-    axes.plot([0, 1], [0, 1], color=_DIM, lw=1, ls=_DASHES, label="chance")
-    n_healthy, n_diseased = table.sum(axis=1)
-    axes.legend(
-        loc="lower right",
-        frameon=False,
-        title=f"{n_diseased:,} diseased, {n_healthy:,} healthy",
-        alignment="left",
-    )
-    return figure
-
-
 def score_distribution(
     labels: np.ndarray,
     disease_probability: np.ndarray,
@@ -154,6 +97,7 @@ def score_distribution(
     *,
     disease_classes: tuple[int, ...],
     threshold: float | None = None,
+    width: float = 6.4,
 ) -> Figure:
     """Draws a histogram of the predicted disease probability for each class.
 
@@ -168,6 +112,7 @@ def score_distribution(
         disease_classes: The classes that mean disease, drawn in another colour.
         threshold: Probability from which a photograph counts as diseased, marked by a
             line.
+        width: Of the figure, in inches; 3.6 fits a phone.
 
     Returns:
         The figure.
@@ -177,8 +122,8 @@ def score_distribution(
     """
     labels, disease_probability = np.asarray(labels), np.asarray(disease_probability)
     num_classes = len(class_names)
-    _check_scores(labels, disease_probability, num_classes)
-    figure, axes = _plain_axes(6.4, 1.7 + 0.62 * num_classes, title)
+    check_scores(labels, disease_probability, num_classes)
+    figure, axes = plain_axes(width, 1.7 + 0.62 * num_classes, title)
     axes.set_xlabel("predicted probability of disease")
     # Bins of 0.02 need thousands of photographs to be more than noise.
     edges = np.linspace(0, 1, 21 if len(labels) < 2000 else 51)
@@ -196,19 +141,19 @@ def score_distribution(
         heights = base + 0.82 * counts / counts.max()
         axes.stairs(heights, edges, baseline=base, fill=True, color=color, alpha=0.35)
         axes.stairs(heights, edges, baseline=base, color=color, lw=1.2)
-        axes.plot(np.median(values), base, color=color, **_DOT)
+        axes.plot(np.median(values), base, color=color, **DOT)
     keys = [
         patches.Patch(color=HEALTHY_COLOR, alpha=0.6, label="without the disease"),
         patches.Patch(color=DISEASE_COLOR, alpha=0.6, label="with the disease"),
-        lines.Line2D([], [], color=_DIM, label="median", **_DOT),
+        lines.Line2D([], [], color=DIM, label="median", **DOT),
     ]
     if threshold is not None:
         label = f"threshold {threshold:.2f}"
-        keys.append(axes.axvline(threshold, color=INK, lw=1, ls=_DASHES, label=label))
+        keys.append(axes.axvline(threshold, color=INK, lw=1, ls=DASHES, label=label))
     figure.legend(
         handles=keys,
         loc="outside lower center",
-        ncols=len(keys),
+        ncols=len(keys) if width >= 6 else 2,
         frameon=False,
         fontsize=9,
         columnspacing=1.4,
@@ -218,6 +163,19 @@ def score_distribution(
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     return figure
+
+
+def share_colors(share: float) -> tuple[str, str]:
+    """The ground that `confusion_matrix` gives a share, and what is legible on it.
+
+    Args:
+        share: Of the row, 0-1.
+
+    Returns:
+        Two colours, hexadecimal.
+    """
+    ground = _SHARES(float(share))
+    return colors.to_hex(ground), colors.to_hex(_legible(np.array(ground)))
 
 
 def photograph_grid(
@@ -301,7 +259,7 @@ def _draw_cell(
     )
     style = {"ha": "center", "transform": inches}
     if count == 0:
-        figure.text(x, y, "0", va="center", size=13, color=_DIM, **style)
+        figure.text(x, y, "0", va="center", size=13, color=DIM, **style)
         return
     percent = 100 * count / total
     # Rounding must not turn a few mistakes into none, or one success into all.
@@ -322,18 +280,34 @@ def _legible(ground: np.ndarray) -> str:
     return "white" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.05 else "black"
 
 
-def _plain_axes(width: float, height: float, title: str) -> tuple[Figure, Axes]:
+def plain_axes(width: float, height: float, title: str) -> tuple[Figure, Axes]:
+    """A figure with one panel in this project's look.
+
+    Args:
+        width: Of the figure, in inches.
+        height: Of the figure, in inches.
+        title: Shown above, in as many lines as it needs.
+
+    Returns:
+        The figure and its panel.
+    """
     figure = Figure(figsize=(width, height), dpi=100, facecolor="white")
     figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.1)
     axes = figure.add_subplot()
-    axes.set_title("\n".join(textwrap.wrap(title, 55)), size=12, color=INK, pad=8)
+    lines_of_title = textwrap.wrap(title, int(10.2 * width))
+    axes.set_title("\n".join(lines_of_title), size=12, color=INK, pad=8)
+    axes.xaxis.set_major_locator(ticker.MultipleLocator(0.2))
+    axes.grid(axis="x", color=FAINT, lw=0.5)
+    style_axes(axes)
+    return figure, axes
+
+
+def style_axes(axes: Axes) -> None:
+    """Gives a panel this project's look."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[:].set_color(INK)
     axes.tick_params(colors=INK, labelsize=9)
-    axes.xaxis.set_major_locator(ticker.MultipleLocator(0.2))
-    axes.grid(axis="x", color=FAINT, lw=0.5)
     axes.set_axisbelow(True)
-    return figure, axes
 
 
 def _write(grid: np.ndarray, text: str, left: int, baseline: int, width: int) -> None:
@@ -350,9 +324,19 @@ def _write(grid: np.ndarray, text: str, left: int, baseline: int, width: int) ->
     cv2.putText(grid, line, (left, baseline), font, scale, color, 1, cv2.LINE_AA)
 
 
-def _check_scores(
+def check_scores(
     labels: np.ndarray, disease_probability: np.ndarray, num_classes: int
 ) -> None:
+    """Refuses what cannot be drawn.
+
+    Args:
+        labels: int or bool array of shape `(n,)`, 0 to `num_classes - 1`.
+        disease_probability: float array of shape `(n,)`, 0-1.
+        num_classes: How many classes there are.
+
+    Raises:
+        ValueError: If shapes differ, or a value is out of range.
+    """
     if labels.ndim != 1 or labels.shape != disease_probability.shape:
         raise ValueError(
             "`labels` and `disease_probability` must both have shape `(n,)`. Received: "

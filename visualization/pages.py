@@ -1,7 +1,7 @@
 """Self-contained HTML pages: one file that opens anywhere, without a network.
 
 A page is a template of `templates/` that extends `page.html`. Its pictures and figures
-are part of it, as data URIs.
+are part of it, as data URIs. Markdown is made of templates too.
 """
 
 import base64
@@ -30,7 +30,7 @@ def render(template: str, **content: Any) -> str:
 
     Args:
         template: File name in `templates/`.
-        **content: What the template names. Text is escaped.
+        **content: What the template names. In HTML text is escaped.
 
     Returns:
         The page.
@@ -112,7 +112,7 @@ def _percent(part: float, whole: float) -> str:
 def _make_environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("visualization"),
-        autoescape=True,
+        autoescape=jinja2.select_autoescape(["html"]),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

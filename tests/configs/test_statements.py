@@ -53,6 +53,26 @@ def test_deciding_ends_where_references_run_in_a_circle():
     assert len(deciding(*lines)) == 3
 
 
+def test_deciding_leaves_out_scopes_that_only_others_enter():
+    lines = [
+        "train.parts = [@part(), @b/part()]",
+        "evaluate.part = @c/part()",
+        "part.x = 1",
+        "b/part.x = 2",
+        "c/part.x = 3",
+        "part.inner = @inner()",
+        "b/inner.y = 4",
+        "c/inner.y = 5",
+    ]
+    found = deciding(*lines)
+    assert found.keys() - {"train.parts"} == {
+        "part.x",
+        "part.inner",
+        "b/part.x",
+        "b/inner.y",
+    }
+
+
 def test_replace_keeps_containers_and_changes_leaves():
     value = {"a": (1, [2, {"b": 3}]), 4: ()}
     doubled = statements.replace(value, lambda one: one * 2)

@@ -115,7 +115,7 @@ def test_a_calibration_survives_json(fit):
 
 
 def test_an_unknown_calibration_is_refused():
-    with pytest.raises(ValueError, match=r"or 'isotonic'\. Received: 'platt'"):
+    with pytest.raises(ValueError, match=r"or 'cut_points'\. Received: 'platt'"):
         calibration.from_description({"method": "platt"})
 
 

@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 import sklearn.metrics
 
-from evaluation import comparison, metrics
+from evaluation import comparison, paired_tests
 
 
 def two_columns(disease):
@@ -29,73 +29,6 @@ def models(n=120, seed=0, **skills):
 def only(result, metric="auc"):
     (pair,) = result["pairs"]
     return pair["differences"][metric]
-
-
-def test_mcnemar_by_hand():
-    # 1 against 6 photographs: P(X <= 1) of Binomial(7, 1/2) is 8/128, twice is 0.125.
-    first = np.array([1] * 10 + [1] + [0] * 6 + [0] * 3, bool)
-    second = np.array([1] * 10 + [0] + [1] * 6 + [0] * 3, bool)
-    assert comparison.mcnemar(first, second) == {
-        "both_right": 10,
-        "only_first_right": 1,
-        "only_second_right": 6,
-        "both_wrong": 3,
-        "p": pytest.approx(0.125),
-    }
-    assert comparison.mcnemar(first, first)["p"] == 1
-
-
-def test_delongs_test_by_its_definition():
-    labels, made = models(a=2.0, b=1.0)
-    first, second = made["a"][:, 1], made["b"][:, 1]
-    ill = labels == 1
-    wins = [(one[ill][:, None] > one[~ill]).astype(float) for one in (first, second)]
-    gap = wins[0] - wins[1]
-    # The variance of a difference is that of the differences of placement values.
-    variance = gap.mean(1).var(ddof=1) / ill.sum()
-    variance += gap.mean(0).var(ddof=1) / (~ill).sum()
-    p = 2 * scipy.stats.norm.sf(abs(gap.mean()) / variance**0.5)
-    half = 1.959964 * variance**0.5
-    got = comparison.delong_test(ill, first, second)
-    expected = (gap.mean(), gap.mean() - half, gap.mean() + half, p)
-    assert got == pytest.approx(expected, rel=1e-6)
-
-
-def test_delongs_test_of_equal_models_is_true_as_often_as_it_says():
-    rejected = 0
-    for seed in range(400):
-        labels, made = models(90, seed, a=1.5, b=1.5)
-        *_, p = comparison.delong_test(
-            labels == 1, *(one[:, 1] for one in made.values())
-        )
-        rejected += p < 0.1
-    assert 0.06 <= rejected / 400 <= 0.145
-
-
-def test_equal_rankings_do_not_differ():
-    diseased = np.arange(9) % 2 == 0
-    scores = np.random.default_rng(0).random(9)
-    got = comparison.delong_test(diseased, scores, scores**3)
-    assert got == (0, 0, 0, 1)
-    with pytest.raises(metrics.UndefinedMetricError, match="without a variance"):
-        comparison.delong_test(diseased, diseased * 1.0, 1.0 - diseased)
-
-
-def test_holm_by_hand():
-    # 0.01 * 4, then 0.02 * 3, 0.03 * 2 and 0.04 * 1, none below the one before it.
-    got = comparison.holm([0.04, 0.01, None, 0.03, 0.02])
-    assert got == pytest.approx([0.06, 0.04, None, 0.06, 0.06])
-    assert comparison.holm([0.9, 0.8]) == [1, 1]
-    assert comparison.holm([None]) == [None]
-
-
-def test_the_noise_floor_is_the_spread_of_differences():
-    # Standard deviation 0.01, of a difference root 2 of that.
-    assert comparison.noise_floor([0.90, 0.91, 0.92]) == pytest.approx(0.02**0.5 / 10)
-    with pytest.raises(ValueError, match=r"at least two runs.*Received: \[0\.9\]"):
-        comparison.noise_floor([0.9])
-    with pytest.raises(ValueError, match="each finite"):
-        comparison.noise_floor([0.9, float("nan")])
 
 
 def test_the_paired_bootstrap_agrees_with_scipy():
@@ -152,8 +85,8 @@ def test_the_result_has_every_pair_and_is_plain_json():
         for one in result["pairs"]
         for name in ("auc", "accuracy")
     ]
-    assert corrected == comparison.holm(raw)
-    assert [one["mcnemar"]["p_holm"] for one in result["pairs"]] == comparison.holm(
+    assert corrected == paired_tests.holm(raw)
+    assert [one["mcnemar"]["p_holm"] for one in result["pairs"]] == paired_tests.holm(
         [one["mcnemar"]["p"] for one in result["pairs"]]
     )
 
@@ -193,55 +126,37 @@ def test_repeated_patients_leave_only_the_patient_wise_bootstrap():
     assert "not independent" in pair["mcnemar"]["reason"]
 
 
-def test_an_unclear_difference_is_called_so_beside_the_noise_of_seeds():
-    labels, made = models(60, a=1.6, b=1.3)
-    row = only(
-        comparison.compare(labels, made, (1,), repeats={"auc": [0.90, 0.91, 0.92]})
+def test_repeats_tell_the_noise_of_a_seed():
+    labels, made = models(a=2.0, a_again=2.0, b=1.0)
+    result = comparison.compare(
+        labels, made, (1,), repeats=[["a", "a_again"]], resamples=200
     )
-    assert row["p"] > 0.05
-    assert (row["noise"], row["runs"]) == (pytest.approx(0.02**0.5 / 10), 3)
-    better = ("a", "b") if row["difference"] > 0 else ("b", "a")
-    assert row["verdict"] == (
-        f"{better[0]} is better than {better[1]} by {abs(row['difference']):.3f} AUC "
-        f"(95 % interval {row['low']:.3f} to {row['high']:.3f}): not distinguishable "
-        "from chance; runs that differ in nothing but their seed differ by 0.014."
-    )
+    areas = [sklearn.metrics.roc_auc_score(labels, made[k][:, 1]) for k in made]
+    deviation = 2**0.5 * np.std(areas[:2], ddof=1)
+    reach = scipy.stats.t.ppf(0.975, 1) * deviation
+    expected = {"deviation": deviation, "reach": reach, "runs": 2}
+    assert result["noise"] == {"auc": pytest.approx(expected)}
+    rows = [one["differences"]["auc"] for one in result["pairs"]]
+    assert [row["noise"] for row in rows] == [pytest.approx(expected)] * 3
+    assert [one["repeat"] for one in result["pairs"]] == [True, False, False]
+    # A pair of repeats is no hypothesis: two are left to correct for.
+    assert rows[0]["p_holm"] is None and rows[0]["meaningful"] is False
+    both = [row["p_holm"] for row in rows[1:]]
+    assert both == paired_tests.holm([row["p"] for row in rows[1:]])
+    assert result["pairs"][0]["mcnemar"]["p_holm"] is None
 
 
-@pytest.mark.parametrize(
-    ("values", "ending"),
-    [
-        (
-            None,
-            "more than chance on these photographs; whether more than between two "
-            "seeds of one recipe is not known.",
-        ),
-        (
-            [0.9, 0.9, 0.9, 0.901],
-            "more than chance on these photographs, and more than runs that differ in "
-            "nothing but their seed (standard deviation 0.001 from 4 runs).",
-        ),
-        (
-            [0.9, 0.93],  # two runs say little: 12.7 standard deviations are possible
-            "more than chance on these photographs, but runs that differ in nothing "
-            "but their seed can differ as much (standard deviation 0.030 from 2 runs).",
-        ),
-    ],
-)
-def test_a_clear_difference_is_held_against_the_noise_of_seeds(values, ending):
-    labels, made = models(300, a=3.0, b=1.0)
-    repeats = {"auc": values} if values else None
-    row = only(comparison.compare(labels, made, (1,), repeats=repeats))
-    assert row["p_holm"] < 0.001
-    assert row["verdict"].endswith(ending)
+def test_no_repeats_tell_no_noise():
+    labels, made = models(a=2.0, b=1.0)
+    result = comparison.compare(labels, made, (1,), resamples=200)
+    assert (result["repeats"], result["noise"]) == ([], {"auc": None})
+    assert only(result)["noise"] is None
 
 
-def test_a_difference_that_many_comparisons_explain_is_called_so():
-    row = comparison.Difference(
-        0.9, 0.8, 0.1, low=0.01, high=0.19, p=0.03, p_holm=0.12, method="DeLong"
-    )
-    text = comparison._verdict("a", "b", "auc", row, 0.95)
-    assert text.endswith("0.190): among so many comparisons, no more than chance.")
+def test_an_undefined_metric_of_repeats_tells_no_noise():
+    _, made = models(a=2.0, b=1.0)
+    result = comparison.compare(np.zeros(120, int), made, (1,), repeats=[["a", "b"]])
+    assert result["noise"] == {"auc": None}
 
 
 def test_equal_predictions_do_not_differ():
@@ -272,8 +187,9 @@ def test_an_absent_class_is_a_defined_result():
             {"compared": ["acu"]},
             r"no metric 'acu' to compare\. Choose from \['accuracy",
         ),
-        ({"repeats": {"area": [1, 2]}}, "no metric 'area'"),
-        ({"thresholds": {"c": 0.5}}, r"some of \['a', 'b'\]\. Received: \['c'\]"),
+        ({"repeats": [["a", "c"]]}, r"`repeats` must .* Received: \['a', 'c'\]"),
+        ({"repeats": [["a", "b"], ["a", "b"]]}, "`repeats` must name .* each once"),
+        ({"thresholds": {"c": 0.5}}, r"some of \['a', 'b'\], .*Received: \['c'\]"),
         ({"resamples": 10}, "at least 100"),
     ],
 )

@@ -173,6 +173,23 @@ def test_how_many_diseased_photographs_an_assured_sensitivity_takes(
         rule(np.ones(needed - 1, bool), scores[1:])
 
 
+@pytest.mark.parametrize("prevalence", [0.05, 0.3, 0.72, 1.0])
+def test_as_many_photographs_as_asked_for_hold_enough_diseased(prevalence):
+    rule = operating_point.SensitivityAssured(value=0.9)
+    count = rule.photographs(prevalence, chance=0.9)
+    enough = [
+        scipy.stats.binom.sf(rule.needed() - 1, n, prevalence)
+        for n in (count - 1, count)
+    ]
+    assert enough[0] < 0.9 <= enough[1]
+
+
+@pytest.mark.parametrize("prevalence", [0.0, 1.1])
+def test_a_prevalence_is_a_share(prevalence):
+    with pytest.raises(ValueError, match=r"`prevalence` must be above 0.*Received: "):
+        operating_point.SensitivityAssured().photographs(prevalence)
+
+
 @pytest.mark.parametrize("n", [30, 46, 47, 200, 1000])
 def test_the_assured_threshold_is_clopper_and_pearsons(n):
     generator = np.random.default_rng(n)

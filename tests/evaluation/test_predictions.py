@@ -8,7 +8,7 @@ from evaluation import predictions
 NAMES = ("healthy, or nearly", "ill")
 
 
-def make(split="valid", patient="", metadata=True, count=3):
+def make(split="valid", patient="", metadata=True, count=3, disagree=()):
     rng = np.random.default_rng(len(split))
     probabilities = rng.dirichlet((1, 1), count)
     known = {name: [""] * count for name in predictions.KNOWN}
@@ -23,6 +23,7 @@ def make(split="valid", patient="", metadata=True, count=3):
         logits=rng.normal(size=(count, 2)).astype(np.float32),
         metadata=rng.dirichlet((1, 1), count) if metadata else None,
         known=known,
+        disagreement={name: rng.random(count) for name in disagree},
     )
 
 
@@ -40,6 +41,18 @@ def test_predictions_are_read_back_to_the_last_bit(tmp_path, metadata):
         for name in ("labels", "probabilities", "uncalibrated", "logits", "metadata"):
             np.testing.assert_array_equal(getattr(found, name), getattr(one, name))
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_several_answers_disagree_on_is_read_back_too(tmp_path):
+    path = tmp_path / "predictions.csv"
+    one = make(disagree=("spread", "mutual_information"))
+    predictions.write_csv(path, [one], NAMES)
+    found = predictions.read_csv(path, NAMES)["valid"].disagreement
+    assert list(found) == ["spread", "mutual_information"]
+    for name, values in one.disagreement.items():
+        np.testing.assert_array_equal(found[name], values)
+    some = one.take(np.array([False, True, True])).disagreement
+    np.testing.assert_array_equal(some["spread"], one.disagreement["spread"][1:])
 
 
 def test_a_row_says_in_named_columns_what_the_model_said(tmp_path):

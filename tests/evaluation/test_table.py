@@ -158,3 +158,55 @@ def test_each_class_needs_a_name():
     scores = score(np.array([0, 1]), np.array([0, 1]), 2, (1,))
     with pytest.raises(ValueError, match="hold 2 names, one for each row of the conf"):
         table.render(scores, GRADES)
+
+
+def columns(*names, low=0.25):
+    return {
+        name: {
+            "n": 1100,
+            "disease_matrix": [[900, 100], [10, 90]],
+            "patients": 550 if name.startswith("site") else None,
+            "threshold": 0.5,
+            "metrics": {
+                "auc": entry(0.9, 0.8, 0.95, 1100),
+                "quadratic_kappa": entry(0.5, low, 0.75, 1100),
+                "npv": entry(0.0, None, None, 1100),
+                "ppv": {"value": None, "n": 0, "reason": "nobody is called diseased"},
+            },
+        }
+        for name in names
+    }
+
+
+def test_several_sets_stand_side_by_side_as_drawn_here():
+    text = table.side_by_side(columns("test, in-domain", "site"), ("a", "b"))
+    assert (
+        text
+        == """\
+                 test                 site
+                 in-domain
+---------------------------------------------------------
+photographs      1,100                1,100
+patients         -                    550
+diseased         100 (9 %)            100 (9 %)
+threshold        0.5                  0.5
+AUC              0.900 (0.800-0.950)  0.900 (0.800-0.950)
+quadratic kappa  0.500 (0.250-0.750)  0.500 (0.250-0.750)
+NPV              0.000                0.000
+PPV              -                    -"""
+    )
+
+
+def test_what_does_not_fit_beside_the_first_stands_beside_it_again():
+    names = ["test, in-domain", *(f"site{number}" for number in range(3))]
+    blocks = table.side_by_side(columns(*names), ("a", "b")).split("\n\n")
+    assert [block.split("\n")[0].split() for block in blocks] == [
+        ["test", "site0", "site1"],
+        ["test", "site2"],
+    ]
+    assert max(len(one) for block in blocks for one in block.split("\n")) <= 80
+
+
+def test_a_negative_end_of_an_interval_is_no_dash():
+    text = table.side_by_side(columns("test", "site", low=-0.25), ("a", "b"))
+    assert "quadratic kappa  0.500 (-0.250 to 0.750)  0.500 (-0.2" in text

@@ -40,6 +40,14 @@ def test_spread_is_the_standard_deviation_of_the_probability_of_disease():
     np.testing.assert_allclose(uncertainty.spread(members, (1, 2)), expected)
 
 
+def test_disagreement_is_both_by_name():
+    members = np.random.default_rng(0).dirichlet(np.ones(3), size=(4, 6))
+    found = uncertainty.disagreement(members, (2,))
+    assert list(found) == ["spread", "mutual_information"]
+    np.testing.assert_allclose(found["spread"], members[..., 2].std(axis=0, ddof=1))
+    assert found["mutual_information"].shape == (6,)
+
+
 @pytest.mark.parametrize("shape", [(1, 4, 2), (4, 2)])
 def test_an_ensemble_has_at_least_two_members(shape):
     with pytest.raises(ValueError, match=r"at least two members\. Received: \("):

@@ -477,7 +477,7 @@ def test_unreadable_photographs_have_reasons_and_a_limit(rich, monkeypatch):
 def test_method_names_policy_comparison_and_fingerprints(rich):
     assert "which makes 28 pairs" in rich.text  # 8 * 7 / 2
     assert "differ by 2.5 grey levels or less" in rich.text
-    assert "contradict each other where grade or any dr differs." in rich.text
+    assert "contradict each other where grade or any DR differs." in rich.text
     assert "train and do not contradict each other: one is kept." in rich.text
     assert "train and contradict each other: all are left out." in rich.text
     assert "a-fingerprint" in rich.text and "b-fingerprint" in rich.text

@@ -112,7 +112,7 @@ def test_other_labels_than_the_grade_can_contradict_too():
     left_out = decide(photographs, pair, must_agree=["macular_edema"]).left_out
     assert left_out["a/1"].reason.endswith("a/1 and a/2, macular edema 0 and 1")
     left_out = decide(photographs, copy("a/1", "a/3")).left_out
-    assert left_out["a/3"].reason.endswith("a/1 and a/3, any dr False and True")
+    assert left_out["a/3"].reason.endswith("a/1 and a/3, any DR False and True")
 
 
 def test_what_only_one_of_two_copies_tells_is_no_contradiction():
@@ -229,3 +229,28 @@ def test_thousands_of_copies_of_one_picture_are_decided_at_once():
     decisions = decide(photographs, *copies)
     assert decisions.split == {"a/0": "train"}
     assert len(decisions.left_out) == 19_999
+
+
+def test_what_a_model_knows_is_every_copy_and_every_patient_it_was_given():
+    photographs = [
+        make("own/a", patient="1"),
+        make("own/b", patient="2"),
+        make("own/c", patient="1"),
+        make("site/a", patient="x"),
+        make("site/b", patient="x"),
+        make("site/c", patient="1"),  # Somebody else's patient 1.
+        make("site/d"),
+        make("site/e"),
+    ]
+    copies = [
+        copy("own/a", "site/a"),
+        copy("own/b", "site/d"),
+        copy("site/a", "site/e"),
+    ]
+    assert leakage.known_to_model(photographs, copies, {"own/a"}) == {
+        "own/c": "of the same patient as own/a",
+        "site/a": "a copy of own/a",
+        "site/b": "linked by copies and patients to own/a",
+        "site/e": "a copy of own/a",
+    }
+    assert leakage.known_to_model(photographs, copies, set()) == {}

@@ -196,6 +196,29 @@ def test_class_weights_are_scikit_learns_and_their_mean_is_1(prepared):
     assert math.isclose(weights.mean(), 1, rel_tol=1e-6)
 
 
+def test_class_weights_can_be_given_class_by_class(prepared):
+    ids = [one.id for one in prepared.photographs[:8]]
+    settings = pipeline.TrainingStream(batch_size=8, class_weights=(0.5, 3.0))
+    stream = settings.open(prepared, ids, [0, 0, 1, 0, 0, 0, 1, 1], seed=0)
+    _, taken, weights = stream.batch(0)
+    assert weights.dtype == np.float32
+    assert weights.tolist() == [3.0 if label else 0.5 for label in taken]
+
+
+@pytest.mark.parametrize("weights", [(1.0, 0.0), (1.0, -2.0), (float("inf"), 1.0)])
+def test_class_weights_that_are_no_weights_are_refused(weights):
+    with pytest.raises(ValueError, match=r"class_weights` must be above 0 and finite"):
+        pipeline.TrainingStream(class_weights=weights)
+
+
+def test_there_is_a_weight_for_each_class():
+    message = r"True, False or a weight for each of no, yes\. Received: \(1\.0,\)"
+    with pytest.raises(ValueError, match=message):
+        pipeline.TrainingStream(class_weights=(1.0,)).check_classes(("no", "yes"))
+    for given in (True, False, (1.0, 2.0)):
+        pipeline.TrainingStream(class_weights=given).check_classes(("no", "yes"))
+
+
 def test_without_class_weights_each_photograph_weighs_1(open_stream):
     assert open_stream().batch(0)[2].tolist() == [1, 1, 1, 1]
 
@@ -275,6 +298,8 @@ def test_balancing_twice_is_an_error(name):
         ):
             pipeline.TrainingStream(sampler=one, class_weights=True)
         assert pipeline.TrainingStream(sampler=one).sampler is one
+        with pytest.raises(ValueError, match=r"class_weights=\(1.0, 2.0\) with samp"):
+            pipeline.TrainingStream(sampler=one, class_weights=(1.0, 2.0))
     assert pipeline.TrainingStream(class_weights=True).class_weights
 
 

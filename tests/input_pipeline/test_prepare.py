@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from input_pipeline import fundus, photograph, prepare, records, shards
-from input_pipeline.datasets import dataset, idrid
+from input_pipeline.datasets import csv_file, dataset, idrid
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -386,6 +386,47 @@ def test_unreadable_photographs_are_all_named_with_reasons_when_the_rest_is_done
     (folder,) = target.iterdir()
     assert len(list(folder.glob("shard-*-of-00003.tfrecord"))) == 3
     assert not (folder / "manifest.json").exists()
+
+
+def test_a_thousand_damaged_photographs_among_good_ones_are_all_named(
+    few_originals, target, tmp_path, caplog
+):
+    good = (few_originals / "a.jpg").read_bytes()
+    rng = np.random.default_rng(0)
+    spoil = (
+        lambda: good[: rng.integers(1, len(good) - 2)],
+        lambda: b"",
+        lambda: rng.bytes(2000),
+        lambda: good[:3] + rng.bytes(2000),
+        lambda: png_that_claims(*rng.integers(30_000, 2**31, 2)),
+        lambda: good[: len(good) // 2] + bytes(len(good) // 2),
+        lambda: b"\x89PNG\r\n\x1a\n" + rng.bytes(500),
+        lambda: b"RIFF\xff\xff\xff\xffWEBPVP8 " + rng.bytes(500),
+        lambda: b"II*\0" + rng.bytes(500),
+        lambda: b"PK\3\4" + rng.bytes(500),
+    )
+    data_dir = tmp_path / "many"
+    data_dir.mkdir()
+    damaged, rows = set(), ["path,grade"]
+    for number in range(1100):
+        name = f"{number:04d}.jpg"
+        is_good = number % 11 == 5
+        content = good if is_good else spoil[number % len(spoil)]()
+        (data_dir / name).write_bytes(content)
+        rows.append(f"{name},0")
+        damaged |= set() if is_good else {name}
+    (data_dir / "photographs.csv").write_text("\n".join(rows))
+    preparation = prepare.Preparation(
+        datasets=[csv_file.csv_file()], image_size=64, skip_unreadable=True
+    )
+    prepared = preparation.run({"csv": data_dir}, target).folders[0]
+    assert len(prepared.photographs) == 100
+    unreadable = prepared.manifest["unreadable"]
+    assert {one["path"] for one in unreadable} == damaged
+    assert len(damaged) == 1000
+    assert all(one["reason"] and len(one["reason"]) < 300 for one in unreadable)
+    named = [line for line in caplog.text.splitlines() if line.startswith("  ")]
+    assert {line.split(":")[0].strip() for line in named} == damaged
 
 
 def test_after_mending_only_the_shard_of_the_photograph_is_made_again(

@@ -251,3 +251,17 @@ def test_a_damaged_split_is_an_error_that_names_the_file(tmp_path, content):
     path.write_text(content)
     with pytest.raises(ValueError, match=r"split\.json is damaged: .* Restore it: no"):
         splits.Split.load(path)
+
+
+def test_which_photographs_validate_is_said_in_words():
+    splitter = splits.Splitter(folds=4, fold=2)
+    assert splitter.validation({"a": "train", "b": "test"}) == "fold 2 of 4"
+    official = splitter.validation({"a": "train", "b": "valid"})
+    assert official == "the publisher's validation photographs"
+
+
+def test_photographs_that_all_test_need_no_folds():
+    photographs = [make(f"set/{n}", grade=0, split="test") for n in range(3)]
+    split = make_split(splits.Splitter(folds=5), photographs)
+    assert (split.train, split.valid) == ((), ())
+    assert split.test == ("set/0", "set/1", "set/2")

@@ -3,11 +3,12 @@ import json
 import pathlib
 import shutil
 
+import keras
 import pytest
 
 from configs import loader, registry, statements  # noqa: F401
-from evaluation import predict
-from input_pipeline import prepare
+from evaluation import facts, predict, report, seal
+from input_pipeline import prepare, records
 from train import experiment, run_dir, trainer
 
 TINY = """
@@ -99,8 +100,10 @@ def test_a_run_leaves_what_the_design_promises(finished_once, prepared):
         "ledger.jsonl",
         "metrics.json",
         "model.keras",
+        "model_card.md",
         "operative_config.gin",
         "predictions.csv",
+        "report.html",
         "split.json",
         "task.json",
         "tensorboard",
@@ -108,6 +111,7 @@ def test_a_run_leaves_what_the_design_promises(finished_once, prepared):
     assert said.startswith(
         "Task: referable diabetic retinopathy: grade >= 2\n\nThreshold 0.500 on the "
     )
+    assert f"\nReport: {folder / 'report.html'}\n" in said
     assert f"in this run: 1. Everything is in {folder}." in said
     task = json.loads((folder / "task.json").read_text())
     assert task["task"]["class_names"] == ["not referable", "referable"]
@@ -258,6 +262,87 @@ def test_a_reading_counts_even_if_the_evaluation_dies(start, finished, monkeypat
     assert not (finished / "metrics.json").exists()
 
 
+@pytest.fixture
+def count_image_readings(monkeypatch):
+    """The ids of prepared photographs that were read; no model may be."""
+    read, read_image = [], records.Prepared.read_image
+
+    def note(self, photograph_id):
+        read.append(photograph_id)
+        return read_image(self, photograph_id)
+
+    def refuse(*arguments, **options):
+        raise AssertionError("a model was read")
+
+    monkeypatch.setattr(records.Prepared, "read_image", note)
+    monkeypatch.setattr(keras.models, "load_model", refuse)
+    return read
+
+
+@pytest.mark.parametrize("mode", ["run", "evaluate"])
+def test_a_report_that_is_missing_is_written_from_the_figures(
+    start, finished, mode, count_image_readings
+):
+    lines, folder = (), finished
+    if mode == "evaluate":
+        lines = ("evaluate.seed = 3",)
+        folder = finished / "evaluate" / "valid-test-resamples-100-seed-3"
+        shutil.copytree(finished, folder, ignore=shutil.ignore_patterns("*.jsonl"))
+    figures = (folder / "metrics.json").read_bytes()
+    page = (folder / "report.html").read_text()
+    remove(folder, "report.html", "model_card.md")
+    said = start(mode, finished, *lines)
+    assert f"\nReport: {folder / 'report.html'}\n" in said
+    assert (folder / "metrics.json").read_bytes() == figures
+    assert (
+        seal.read((folder / "report.html").read_text())["metrics"]
+        == (seal.read(page)["metrics"])
+    )
+    assert (folder / "model_card.md").exists()
+    assert readings(finished) == 1
+    shown = facts.read(folder, finished)
+    assert set(count_image_readings) == set(report.shown(shown))
+
+
+def test_a_missing_report_is_of_the_runs_own_evaluation(start, finished):
+    remove(finished, "report.html")
+    before = state(finished.parent)
+    with pytest.raises(ValueError, match=r"evaluate it again: --mode=evaluate"):
+        start("run", finished, "evaluate.seed = 5")
+    assert state(finished.parent) == before
+
+
+def test_a_report_shows_readings_that_came_after_it(start, finished):
+    start("evaluate", finished, "evaluate.splits = ('test',)", "evaluate.seed = 3")
+    other = finished / "evaluate" / "test-resamples-100-seed-3"
+    for folder in (finished, other):
+        text = (folder / "report.html").read_text()
+        assert "<strong>2 times</strong>" in text
+        own = seal.read(text)["metrics"]
+        assert own == records.file_sha256(folder / "metrics.json")
+    before = (finished / "report.html").stat().st_mtime_ns
+    start("evaluate", finished, "evaluate.splits = ('valid',)", "evaluate.seed = 3")
+    assert (finished / "report.html").stat().st_mtime_ns == before
+
+
+def test_old_figures_are_not_those_of_a_model_that_is_trained_anew(
+    start, finished, monkeypatch
+):
+    def die(*arguments):
+        raise KeyboardInterrupt
+
+    remove(finished, "model.keras", "history.json", "checkpoints")
+    with monkeypatch.context() as patch:
+        patch.setattr(predict.Forward, "__call__", die)
+        with pytest.raises(KeyboardInterrupt):
+            start("run", finished)
+    for name in ("metrics.json", "report.html"):
+        assert not (finished / name).exists()
+    start("run", finished)
+    assert readings(finished) == 2
+    assert (finished / "report.html").exists()
+
+
 def test_training_alone_reads_no_test_photographs(start, tmp_path):
     folder = tmp_path / "trained"
     assert start("train", folder) == f"Trained: {folder / 'model.keras'}"
@@ -398,6 +483,7 @@ def test_a_dry_run_writes_nothing_and_opens_no_photograph(
         data_dir = empty_photographs["data_dirs"][""]
         assert f"Photographs: 52 of drawn, {data_dir} -> {folder}" in said
         assert "Training: 2 epochs, batches of 8, Adam, on 1 device(s)." in said
+        assert "Validation: fold 0 of 5." in said
 
 
 def test_a_dry_run_of_a_finished_run_says_that_nothing_is_left(start, finished):
@@ -426,3 +512,170 @@ def test_a_mode_needs_only_what_it_uses(tmp_path, start, prepared):
     with pytest.raises(statements.ConfigError, match=r"train\.\w+ has no value\. Bind"):
         start("train", tmp_path / "run", gin_file=file)
     assert not (tmp_path / "run").exists()
+
+
+def test_two_runs_of_one_recipe_are_compared_and_their_seeds_told(start, tmp_path):
+    """From training to comparison, without a reading of the test photographs."""
+    folders = [tmp_path / name for name in ("seed_0", "seed_1")]
+    for number, folder in enumerate(folders):
+        line = f"train.seed = {number}"
+        start("train", folder, line)
+        start("evaluate", folder, line, "evaluate.splits = ('valid',)")
+    evaluated = [next(folder.glob("evaluate/*")) for folder in folders]
+    before = {one: state(one) for one in folders}
+    said = start(
+        "compare",
+        evaluated[0],
+        "compare.split = 'valid'",
+        "compare.resamples = 200",
+        compared=tuple(evaluated),
+    )
+    assert said.startswith("8 photographs of 'valid'. These are validation photographs")
+    flat = " ".join(said.split())
+    assert "Nothing but train.seed differs between seed_0, seed_1." in flat
+    assert "seed differs, so this is noise" in flat or "cannot be compared" in flat
+    for folder, files in before.items():
+        after = state(folder)
+        assert {path: after[path] for path in files} == files
+    assert not list(tmp_path.glob("*/ledger.jsonl"))
+
+
+@pytest.fixture
+def theirs(audited, split, tmp_path):
+    """Another model's predictions of the validation and the test photographs."""
+    path = tmp_path / "theirs.csv"
+    rows = [
+        f"{key},{0.2 + 0.6 * (audited.collection.photograph(key).grade >= 2):g}"
+        for key in (*split.valid, *split.test)
+    ]
+    path.write_text("\n".join(["id,prob", *rows]))
+    return path
+
+
+def test_predictions_are_evaluated_without_a_run_which_may_begin_later(
+    start, tmp_path, theirs
+):
+    folder = tmp_path / "runs" / "tiny"
+    said = start("evaluate", folder, predictions=theirs)
+    results = folder / "evaluate" / "predictions-theirs-valid-test-resamples-100"
+    assert said.startswith("Task: referable diabetic retinopathy: grade >= 2\n")
+    assert said.endswith(f"in this run: 1. Everything is in {results}.")
+    assert [path.name for path in folder.iterdir()] == ["evaluate"]
+    (line,) = (results / "ledger.jsonl").read_text().splitlines()
+    checksum = hashlib.sha256(theirs.read_bytes()).hexdigest()
+    assert json.loads(line)["predictions_sha256"] == checksum
+
+    before = state(folder)
+    assert start("evaluate", folder, predictions=theirs) == said
+    assert state(folder) == before
+    start("run", folder)
+    assert readings(folder) == 1
+    assert readings(results) == 1
+
+
+def test_predictions_go_by_the_split_of_the_run(start, finished, theirs):
+    start("evaluate", finished, predictions=theirs)
+    (results,) = (finished / "evaluate").iterdir()
+    assert (results / "split.json").read_bytes() == (
+        finished / "split.json"
+    ).read_bytes()
+    assert readings(finished) == 1
+
+
+def test_other_predictions_in_a_file_of_the_same_name_are_refused(
+    start, tmp_path, theirs
+):
+    folder = tmp_path / "run"
+    start("evaluate", folder, predictions=theirs)
+    theirs.write_text(theirs.read_text().replace("0.2", "0.3"))
+    before = state(folder)
+    with pytest.raises(ValueError, match=r"results of theirs\.csv with the checksum"):
+        start("evaluate", folder, predictions=theirs)
+    assert state(folder) == before
+
+
+def test_predictions_that_cannot_be_evaluated_begin_nothing(start, tmp_path, theirs):
+    folder, lines = tmp_path / "run", theirs.read_text().splitlines()
+    mistakes = {
+        "x,0.5": r"theirs\.csv, line 22: `id` must name a photograph",
+        "drawn/train/IDRiD_001,0.5": r"line 22: .* there are 1 such rows|was in line",
+        lines[-1]: r"line 22: \S+ was in line 21 already",
+    }
+    for line, message in mistakes.items():
+        theirs.write_text("\n".join([*lines, line]))
+        with pytest.raises(ValueError, match=message):
+            start("evaluate", folder, predictions=theirs)
+    theirs.write_text("\n".join(lines[:-1]))
+    with pytest.raises(ValueError, match=r"must have all 12 photographs of 'test'"):
+        start("evaluate", folder, predictions=theirs)
+    test_alone = [line for line in lines if "/train/" not in line]
+    theirs.write_text("\n".join(test_alone))
+    lines = "evaluate.splits = ('test',)", "evaluate.operating_point = @youden()"
+    with pytest.raises(ValueError, match=r"The threshold is chosen on validation phot"):
+        start("evaluate", folder, *lines, predictions=theirs)
+    assert not folder.exists()
+
+
+def test_a_dry_run_of_an_evaluation_of_predictions_checks_the_names_alone(
+    start, empty_photographs, tmp_path, theirs
+):
+    folder = tmp_path / "run"
+    where = {"dry_run": True, "predictions": theirs} | empty_photographs
+    said = start("evaluate", folder, **where)
+    assert said.startswith(f"Would evaluate 20 rows of {theirs} on valid, test: ")
+    theirs.write_text(theirs.read_text().replace("IDRiD_002", "IDRiD_202"))
+    with pytest.raises(ValueError, match=r"Did you mean 'drawn/t"):
+        start("evaluate", folder, **where)
+    assert not folder.exists()
+
+
+def test_predictions_of_a_dataset_that_only_tests_need_no_training_photographs(
+    start, audited, tmp_path
+):
+    theirs, folder = tmp_path / "theirs.csv", tmp_path / "run"
+    rows = [
+        f"{one.id},{0.2 + 0.6 * (one.grade >= 2):g}"
+        for one in audited.collection.photographs
+    ]
+    theirs.write_text("\n".join(["id,prob", *rows]))
+    lines = "audit.test_on = ('drawn',)", "evaluate.splits = ('test',)"
+    start("evaluate", folder, *lines, predictions=theirs)
+    (results,) = (folder / "evaluate").iterdir()
+    scores = json.loads((results / "metrics.json").read_text())["results"]["test"]
+    assert (scores["n"], scores["metrics"]["auc"]["value"]) == (52, 1.0)
+    assert scores["metadata_alone"] is None
+    assert "numbers agree" in start("verify", results, *lines)
+    with pytest.raises(ValueError, match=r"no photographs in the split 'train'"):
+        start("run", tmp_path / "other", *lines)
+
+
+EXPLAIN = ("explain.methods = [@grad_cam()]", "explain.photographs = 1")
+
+
+def test_explain_writes_beside_the_results_and_changes_none(start, finished):
+    before = state(finished)
+    said = start("explain", finished, *EXPLAIN)
+    after = state(finished)
+    assert "Agreement with lesions, photographs not trained on" in said
+    assert said.endswith(f"Pictures are in {finished / 'explanations'}.")
+    assert {path: after[path] for path in before} == before
+    assert readings(finished) == 1
+    assert start("explain", finished, *EXPLAIN) == said
+    assert state(finished) == after
+
+
+def test_explain_with_other_settings_needs_another_name(start, finished):
+    start("explain", finished, *EXPLAIN)
+    other = (*EXPLAIN, "explain.splits = ('test',)")
+    with pytest.raises(
+        ValueError, match=r"was made with .* Keep both: --gin_bindings="
+    ):
+        start("explain", finished, *other)
+    start("explain", finished, *other, "explain.name = 'test'")
+    assert (finished / "explanations/test/scores.json").exists()
+    assert readings(finished) == 2
+
+
+def test_explain_needs_a_model(start, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"there is no trained model\. Tr"):
+        start("explain", tmp_path / "none", *EXPLAIN)

@@ -2,7 +2,7 @@ import keras
 import pytest
 
 from input_pipeline import pipeline, tasks
-from models import resnet_v2
+from models import losses, outputs, resnet_v2
 from train import recipe
 
 
@@ -54,8 +54,21 @@ def test_a_whole_recipe_is_accepted():
             r"Received: EveryBatch, which has on_train_batch_end\(\)",
         ),
         ({"epochs": "many"}, r"`train.epochs` is of the wrong type"),
+        ({"output": outputs.Ordinal()}, r"fit the output 'ordinal' .*: @corn\(\)\. R"),
+        ({"loss": losses.Corn()}, r"It goes with train\.output = @ordinal\(\)\.$"),
+        ({"output": "ordinal"}, r"`train.output` is of the wrong type"),
+        (
+            {"stream": pipeline.TrainingStream(class_weights=(1.0, 2.0, 3.0))},
+            r"a weight for each of not referable, referable\. Received: \(1\.0, 2",
+        ),
     ],
 )
 def test_a_recipe_that_cannot_work_is_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         recipe.Recipe(**settings(**changes))
+
+
+def test_an_output_is_told_the_classes_of_the_task():
+    changes = {"output": outputs.Regression(), "loss": keras.losses.Huber()}
+    a_recipe = recipe.Recipe(**settings(task=tasks.macular_edema(), **changes))
+    assert a_recipe.output == outputs.Regression(num_classes=3)

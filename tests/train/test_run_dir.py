@@ -1,3 +1,4 @@
+import hashlib
 import json
 import pathlib
 import subprocess
@@ -175,3 +176,87 @@ def test_the_environment_says_what_results_depend_on():
 def test_the_environment_knows_no_commit_outside_of_a_checkout(monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert environment.describe()["commit"] is None
+
+
+def test_an_entry_says_what_was_read_with_which_config_and_weights(begun):
+    begun.note_test_reading("run", 103, "ab" * 32, datasets={"idrid": 103})
+    begun.note_test_reading("evaluate", 40, "ab" * 32, "site", {"site": 40})
+    first, second = begun.readings
+    assert (first["split"], second["split"]) == ("test", "site")
+    assert (first["datasets"], second["datasets"]) == ({"idrid": 103}, {"site": 40})
+    bindings = (begun.path / "bindings.json").read_bytes()
+    digest = hashlib.sha256(bindings).hexdigest()
+    assert first["config_sha256"] == second["config_sha256"] == digest
+    assert begun.test_readings == 1
+
+
+def test_entries_of_earlier_versions_still_count(begun):
+    old = {"time": "2026-01-01", "mode": "run", "split": "test", "photographs": 103}
+    (begun.path / "ledger.jsonl").write_text(json.dumps(old) + "\n")
+    begun.note_test_reading("evaluate", 103, "ab" * 32)
+    assert begun.test_readings == 2
+    assert begun.readings[0] == old
+
+
+def test_a_damaged_ledger_is_not_counted_in_silence(begun):
+    begun.note_test_reading("run", 103, "ab" * 32)
+    with open(begun.path / "ledger.jsonl", "a") as file:
+        file.write('{"time": "2026')
+    with pytest.raises(ValueError, match=r"ledger\.jsonl, line 2 is damaged: '{\"tim"):
+        _ = begun.test_readings
+    # What was cut short takes no other entry with it.
+    begun.note_test_reading("run", 103, "cd" * 32)
+    lines = (begun.path / "ledger.jsonl").read_text().splitlines()
+    assert len(lines) == 3
+    assert json.loads(lines[2])["weights_sha256"] == "cd" * 32
+
+
+NOTING = """
+import pathlib, sys
+from train import run_dir
+run = run_dir.RunDir(pathlib.Path(sys.argv[1]))
+print("noting", flush=True)
+number = 0
+while number < int(sys.argv[2]):
+    run.note_test_reading(sys.argv[3], number, "ab" * 32)
+    number += 1
+"""
+
+
+def noting(begun, count, name):
+    child = subprocess.Popen(
+        [sys.executable, "-c", NOTING, str(begun.path), str(count), name],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+    )
+    assert child.stdout.readline() == b"noting\n"
+    return child
+
+
+def test_two_processes_lose_no_entry_and_a_killed_one_leaves_no_half(begun):
+    children = [noting(begun, 40, name) for name in ("first", "second")]
+    killed = noting(begun, 10**9, "killed")
+    for one in children:
+        assert one.wait() == 0
+    killed.kill()
+    killed.wait()
+    for child in (*children, killed):
+        child.stdout.close()
+    by_mode = {"first": [], "second": [], "killed": []}
+    for one in begun.readings:
+        by_mode[one["mode"]].append(one["photographs"])
+    assert by_mode["first"] == by_mode["second"] == list(range(40))
+    assert by_mode["killed"] == list(range(len(by_mode["killed"])))
+
+
+def test_a_full_disk_leaves_the_ledger_as_it_was(begun, monkeypatch):
+    begun.note_test_reading("run", 103, "ab" * 32)
+    before = content(begun)
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        begun.note_test_reading("run", 103, "ab" * 32)
+    assert content(begun) == before

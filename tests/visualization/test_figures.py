@@ -7,7 +7,6 @@ import sys
 import cv2
 import numpy as np
 import pytest
-import sklearn.metrics
 from matplotlib import colors
 
 from visualization import figures
@@ -92,36 +91,6 @@ def test_confusion_matrix_needs_a_name_for_each_class():
         figures.confusion_matrix(np.eye(2, dtype=int), ["a", "b", "c"], "")
 
 
-def test_roc_runs_through_scikit_learns_points_and_states_its_area():
-    generator = np.random.default_rng(0)
-    labels = generator.integers(2, size=80)
-    probability = np.round(np.clip(generator.normal(0.4 + 0.2 * labels, 0.2), 0, 1), 2)
-    figure = figures.roc(labels, probability, "title", interval=(0.7, 0.8765))
-    curve = figure.axes[0].lines[0].get_xydata()
-    expected = sklearn.metrics.roc_curve(labels, probability, drop_intermediate=False)
-    np.testing.assert_allclose(curve, np.stack(expected[:2], axis=1))
-    area = sklearn.metrics.roc_auc_score(labels, probability)
-    legend = figure.axes[0].get_legend()
-    assert legend.get_texts()[0].get_text() == f"AUC {area:.3f} (0.700 to 0.876)"
-    counts = f"{labels.sum()} diseased, {(1 - labels).sum()} healthy"
-    assert legend.get_title().get_text() == counts
-
-
-@pytest.mark.parametrize(
-    ("label", "reason"), [(0, "no photograph with"), (1, "no photograph without")]
-)
-def test_roc_of_one_group_says_why_there_is_no_curve(label, reason):
-    figure = figures.roc(np.full(3, label), np.array([0.1, 0.5, 0.9]), "title")
-    assert figure.axes[0].texts[0].get_text() == f"undefined: {reason} the disease"
-    assert not figure.axes[0].lines
-
-
-def test_roc_takes_bool_labels_and_refuses_grades():
-    figures.roc(np.array([True, False]), np.array([0.2, 0.1]), "")
-    with pytest.raises(ValueError, match=r"`labels` must be from 0 to 1\. Received: 4"):
-        figures.roc(np.array([0, 4]), np.array([0.2, 0.1]), "")
-
-
 def test_score_distribution_counts_every_photograph_in_its_class():
     labels = np.array([0, 0, 0, 2, 2])
     # A sum of float32 probabilities can pass 1 by a little.
@@ -162,6 +131,16 @@ def test_scores_that_do_not_fit_are_refused(labels, probability, message):
         figures.score_distribution(
             np.array(labels), np.array(probability), GRADES, "", disease_classes=(4,)
         )
+
+
+@pytest.mark.parametrize("share", [0, 0.02, 0.3, 0.5, 0.7, 1])
+def test_a_share_has_the_matrixs_colour_and_a_legible_ink(share):
+    ground, ink = figures.share_colors(share)
+    matrix = np.array([[round(100 * share), round(100 - 100 * share)], [1, 1]])
+    figure = figures.confusion_matrix(matrix, ["a", "b"], "")
+    assert ground == colors.to_hex(figure.artists[0].get_facecolor())
+    light, dark = sorted((luminance(ground), luminance(ink)), reverse=True)
+    assert (light + 0.05) / (dark + 0.05) >= 4.5
 
 
 def photographs(n, height=40, width=60):

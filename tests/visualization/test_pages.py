@@ -22,14 +22,14 @@ from visualization import figures, pages
 def render(monkeypatch):
     """Renders a template that is given as text."""
 
-    def render(text, **content):
-        own = jinja2.DictLoader({"own.html": text})
+    def render(text, name="own.html", **content):
+        own = jinja2.DictLoader({name: text})
         environment = pages._ENVIRONMENT
         both = jinja2.ChoiceLoader([own, environment.loader])
         # Not the shared one: it remembers templates by their names.
         overlay = environment.overlay(loader=both)
         monkeypatch.setattr(pages, "_ENVIRONMENT", overlay)
-        return pages.render("own.html", **content)
+        return pages.render(name, **content)
 
     return render
 
@@ -115,6 +115,10 @@ def test_text_is_escaped_and_a_forgotten_value_is_an_error(render):
     assert render("{{ a }}", a="<b>&'") == "&lt;b&gt;&amp;&#39;"
     with pytest.raises(jinja2.UndefinedError, match="'forgotten' is undefined"):
         render("{{ forgotten }}")
+
+
+def test_markdown_is_not_escaped_as_html_is(render):
+    assert render("{{ a }}", name="own.md", a="grade >= 2") == "grade >= 2"
 
 
 @pytest.mark.parametrize(

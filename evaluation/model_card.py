@@ -1,0 +1,32 @@
+"""The model card: what a model is for, and how far it can be trusted, in Markdown."""
+
+from evaluation import facts as known
+from evaluation import remarks
+from visualization import pages
+
+FILE = "model_card.md"
+
+
+def render(facts: known.Facts) -> str:
+    """Writes the card of a run's model.
+
+    Args:
+        facts: The evaluated run; it says what its model was trained for.
+
+    Returns:
+        Markdown.
+    """
+    chosen = {
+        "the epoch": facts.history is not None and facts.history["kept"] == "best",
+        "the calibration": facts.decision["calibration"] is not None,
+        "the threshold": facts.decision["operating_point"]["rule"] != "fixed",
+    }
+    return pages.render(
+        "model_card.md",
+        facts=facts,
+        chosen=[what for what, was_chosen in chosen.items() if was_chosen],
+        results=facts.content["results"],
+        oddities=remarks.oddities(facts),
+        limits=remarks.limits(facts),
+        bindings=known.bindings,
+    )

@@ -1,0 +1,288 @@
+"""A folder of results, computed again from its predictions."""
+
+import ast
+import csv
+import itertools
+import json
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from evaluation import assessment, decision, findings, metrics, other_models
+from evaluation import evaluate as evaluators
+from evaluation import operating_point as operating_points
+from evaluation import predictions as stored_predictions
+from input_pipeline import records, splits, tasks
+from models import outputs
+
+# A search for a temperature ends anywhere on the flat floor of its valley.
+_SEARCHED = 1e-6
+
+_OWN = ("splits", "calibrate", "prevalence", "resamples", "seed")
+
+_RULES = {
+    one.__name__: one
+    for one in (
+        operating_points.Fixed,
+        operating_points.Youden,
+        operating_points.SensitivityAtLeast,
+        operating_points.SpecificityAtLeast,
+        operating_points.SensitivityAssured,
+    )
+}
+
+
+class Recomputed:
+    """`predictions.csv`, `decision.json` and `metrics.json` of one evaluation.
+
+    Attributes:
+        splits: The splits that were evaluated.
+    """
+
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        holder: pathlib.Path,
+        found: findings.Findings,
+    ):
+        """Reads the three files.
+
+        Args:
+            folder: Where they lie.
+            holder: Where `split.json` and `task.json` lie that they go by.
+            found: Receives what differs.
+
+        Raises:
+            ValueError: A file is damaged.
+            FileNotFoundError: There are no predictions.
+        """
+        self._folder, self._holder, self._found = folder, holder, found
+        self._is_given = other_models.is_given(folder)
+        self._metrics = folder / "metrics.json"
+        self._csv = folder / "predictions.csv"
+        self._content = records.read_json(self._metrics)
+        try:
+            self._task = _task(self._content["task"])
+            settings = self._content["evaluation"]
+            self._rule = _rule(settings["operating_point"])
+            # Of a rule that is not known the threshold alone is needed.
+            rule = self._rule or operating_points.Fixed()
+            self._evaluator = evaluators.Evaluator(
+                **{name: settings[name] for name in _OWN}, operating_point=rule
+            )
+            self._decided = decision.from_description(self._content["decision"])
+        except (KeyError, TypeError, AttributeError, ValueError, SyntaxError) as error:
+            raise ValueError(
+                f"{self._metrics} is damaged: {type(error).__name__}, {error}. Restore "
+                "it from a copy, or evaluate in another --run_dir."
+            ) from error
+        self.splits = list(self._evaluator.splits)
+        self._said = stored_predictions.read_csv(self._csv, self._task.class_names)
+
+    @property
+    def validation(self) -> stored_predictions.Predictions | None:
+        """What was said of the validation photographs, if it is there."""
+        return self._said.get("valid")
+
+    def verify(
+        self,
+        output: outputs.Output,
+        validation: stored_predictions.Predictions | None,
+    ) -> None:
+        """Compares everything in the folder.
+
+        Args:
+            output: How logits become probabilities; of given ones it plays no part.
+            validation: What the run's own model said of the validation photographs,
+                for evaluations without them.
+        """
+        task = records.read_json(self._holder / "task.json").get("task")
+        self._found.compare(self._metrics, "task", self._content["task"], task)
+        self._verify_checksum()
+        self._verify_rows()
+        if self._verify_probabilities(output):
+            if self.validation is None and not self._is_given:
+                self._verify_decision(output, validation)
+            else:
+                self._verify_decision(output, self.validation)
+        self._verify_figures()
+
+    def _verify_checksum(self) -> None:
+        noted = self._content.get("predictions_sha256")
+        if noted is None:
+            text = "metrics.json has no checksum of it, so nine digits of each number"
+            text += " are compared"
+        else:
+            again = records.file_sha256(self._csv)
+            self._found.compare(self._csv, "sha256", again, noted)
+            text = "the file that metrics.json was computed from"
+        self._found.note(self._csv, text)
+
+    def _verify_rows(self) -> None:
+        """Compares the photographs with the split, and classes with probabilities."""
+        split = splits.Split.load(self._holder / "split.json")
+        self._found.compare(self._csv, "splits", list(self._said), self.splits)
+        with open(self._csv, newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        for name, said in self._said.items():
+            if name not in self.splits:
+                continue  # Noted already.
+            pairs = itertools.zip_longest(
+                said.ids, split[name], fillvalue=findings.NOTHING
+            )
+            for place, (listed, expected) in enumerate(pairs, start=1):
+                if listed != expected:  # Behind a missing one all of them differ.
+                    key = f"photograph {place} of {name!r}"
+                    self._found.differ(self._csv, key, listed, expected)
+                    break
+            of_split = [row for row in rows if row["split"] == name]
+            predicted = said.probabilities.argmax(axis=1)
+            for row, label, most in zip(of_split, said.labels, predicted, strict=True):
+                again = {"label": str(label), "predicted": str(most)}
+                if (row["label"], row.get("predicted")) != tuple(again.values()):
+                    written = {key: row.get(key) for key in again}
+                    self._found.compare(self._csv, row["id"], written, again)
+        counts = ", ".join(f"{len(one)} {name}" for name, one in self._said.items())
+        self._found.note(
+            self._csv, f"{counts}; the photographs of split.json, in order"
+        )
+
+    def _verify_probabilities(self, output: outputs.Output) -> bool:
+        """Compares probabilities with logits; False if these are not as expected."""
+        names = self._task.class_names
+        for said in self._said.values():
+            count = said.logits.shape[1]
+            expected = 0 if self._is_given else output.num_outputs(len(names))
+            if count != expected:
+                self._found.differ(self._csv, "columns of logits", count, expected)
+                return False
+            again = {"probability": self._reported(output, said)}
+            if not self._is_given:
+                again["uncalibrated"] = output.probabilities(said.logits)
+            stored = {
+                "probability": said.probabilities,
+                "uncalibrated": said.uncalibrated,
+            }
+            for block, values in again.items():
+                columns = [f"{block} {name}" for name in names]
+                self._found.compare_arrays(
+                    self._csv, said.ids, columns, stored[block], values
+                )
+        origin = "those given" if self._is_given else "the logits"
+        self._found.note(
+            self._csv, f"its probabilities follow from {origin} and decision.json"
+        )
+        return True
+
+    def _reported(
+        self, output: outputs.Output, said: stored_predictions.Predictions
+    ) -> np.ndarray:
+        """What the stored decision makes of logits, or of given probabilities."""
+        if self._is_given:
+            return other_models.reported(self._decided, said.uncalibrated)
+        return self._decided.probabilities(output, said.logits)
+
+    def _verify_decision(
+        self,
+        output: outputs.Output,
+        validation: stored_predictions.Predictions | None,
+    ) -> None:
+        """Chooses calibration and threshold again, if it is known on what."""
+        path = self._folder / decision.FILE
+        stored = self._content["decision"]
+        in_file = records.read_json(path) if path.exists() else findings.NOTHING
+        self._found.compare(path, "", in_file, stored, tolerance=0)
+        if self._rule is None:
+            rule = self._content["evaluation"]["operating_point"]
+            self._found.note(path, f"not chosen again: {rule} is not a rule of ours")
+            return
+        unchosen = stored["chosen_on"] == other_models.UNCHOSEN
+        if validation is None and not (self._is_given and unchosen):
+            self._found.note(
+                path, "not chosen again: no CSV has the validation photographs"
+            )
+            return
+        try:
+            again = self._choose(output, validation)
+            point = again.operating_point
+            if validation is not None:  # By the stored calibration, to the last digit.
+                disease = metrics.disease_probability(
+                    self._reported(output, validation), self._task.disease_classes
+                )
+                diseased = np.isin(validation.labels, self._task.disease_classes)
+                point = self._rule(diseased, disease)
+        except ValueError as error:
+            self._found.differ(
+                path, "operating_point", stored["operating_point"], str(error)
+            )
+            return
+        again = again.description()
+        for key, tolerance in (
+            ("calibration", _SEARCHED),
+            ("chosen_on", 0),
+            ("note", 0),
+        ):
+            self._found.compare(path, key, stored[key], again[key], tolerance)
+        self._found.compare(
+            path, "operating_point", stored["operating_point"], point.description()
+        )
+        self._found.note(path, f"chosen again on {stored['chosen_on']}")
+
+    def _choose(
+        self,
+        output: outputs.Output,
+        validation: stored_predictions.Predictions | None,
+    ) -> decision.Decision:
+        method = self._evaluator.calibrate
+        if self._is_given:
+            validated = None
+            if validation is not None:
+                validated = validation.labels, validation.uncalibrated
+            return other_models.choose(self._rule, method, self._task, validated)
+        return decision.choose(
+            self._rule,
+            method,
+            self._task,
+            output,
+            validation.labels,
+            validation.logits,
+            chosen_on=f"{len(validation)} validation photographs",
+        )
+
+    def _verify_figures(self) -> None:
+        """Computes all results again."""
+        settings = self._evaluator.settings(self._task, self._decided)
+        try:
+            again = assessment.assess(list(self._said.values()), settings)
+        except (ValueError, TypeError) as error:
+            self._found.differ(self._csv, "figures", f"what has none: {error}", "some")
+            return
+        # As JSON has it: lists for tuples, text for keys.
+        again = json.loads(json.dumps(again))
+        stored = self._content.get("results")
+        self._found.compare(self._metrics, "results", stored, again)
+        known = {"task", "evaluation", "decision", "predictions_sha256", "results"}
+        text = "every number follows from predictions.csv"
+        if unknown := sorted(self._content.keys() - known):
+            text += f", but for {', '.join(unknown)}, which were not computed again"
+        self._found.note(self._metrics, text)
+
+
+def _task(described: dict[str, Any]) -> tasks.Task:
+    return tasks.Task(
+        name=described["name"],
+        rule=described["rule"],
+        class_names=tuple(described["class_names"]),
+        disease_classes=tuple(described["disease_classes"]),
+        label=lambda one: None,  # Labels are those of the CSV.
+    )
+
+
+def _rule(text: str) -> operating_points.Rule | None:
+    """The rule of ours whose `repr` a text is; None if it is that of another one."""
+    call = ast.parse(text, mode="eval").body
+    if not isinstance(call, ast.Call) or getattr(call.func, "id", None) not in _RULES:
+        return None
+    values = {one.arg: ast.literal_eval(one.value) for one in call.keywords}
+    return _RULES[call.func.id](**values)

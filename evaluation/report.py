@@ -1,0 +1,206 @@
+"""The report: an evaluated run as one page for a person, with all that is known of it.
+
+Its numbers are those of `metrics.json`; its figures follow from `predictions.csv`; of
+the photographs only those that are shown are read.
+"""
+
+import collections
+import pathlib
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from evaluation import assessment, charts, gallery, model_card, remarks, seal
+from evaluation import facts as known
+from input_pipeline import photograph, records
+from visualization import figures, pages
+
+PAGE = "report.html"
+"""The last file that an evaluation writes."""
+
+_SUBGROUP_METRICS = ("sensitivity", "specificity", "auc", "balanced_accuracy")
+_GRADES = (*range(len(photograph.GRADES)), None)
+
+
+def write(
+    facts: known.Facts, folder: pathlib.Path, overlay: gallery.Overlay | None = None
+) -> None:
+    """Writes `report.html` and, of a run's own model, `model_card.md` before it.
+
+    Args:
+        facts: The evaluated run.
+        folder: That of its `metrics.json`.
+        overlay: Gives the heat maps of the photographs that are shown, if there are
+            any; see `shown`.
+
+    Raises:
+        ValueError: A photograph that is shown cannot be read.
+    """
+    if facts.history is not None:
+        records.write_text(folder / model_card.FILE, model_card.render(facts))
+    records.write_text(folder / PAGE, seal.seal(render(facts, overlay), folder))
+
+
+def shown(facts: known.Facts) -> list[str]:
+    """Ids of the photographs that the report shows, for whoever makes heat maps."""
+    return list(
+        dict.fromkeys(one for group in gallery.choose(facts) for one in group.ids)
+    )
+
+
+def render(facts: known.Facts, overlay: gallery.Overlay | None = None) -> str:
+    """Writes the page; the same facts give the same text.
+
+    Args:
+        facts: The evaluated run.
+        overlay: Gives heat maps, if there are any.
+
+    Returns:
+        HTML in one file, pictures included.
+
+    Raises:
+        ValueError: A photograph that is shown cannot be read.
+    """
+    results = facts.content["results"]
+    return pages.render(
+        "report.html",
+        facts=facts,
+        results=results,
+        beside=[
+            name for name, one in facts.parts.items() if one.split == facts.headline
+        ],
+        order=list(facts.parts),
+        oddities=remarks.oddities(facts),
+        limits=remarks.limits(facts),
+        scale=photograph.GRADES,
+        counts=_counts(facts),
+        audit=_audit(facts),
+        learning=charts.learning(facts),
+        kept_epoch=facts.history and charts.kept_epoch(facts.history),
+        matrices={name: _matrices(facts, results[name]) for name in facts.parts},
+        charts={
+            split: {
+                "discrimination": charts.discrimination(facts, split),
+                "reliability": charts.reliability(facts, split),
+                "referral": charts.referral(facts, split),
+                "scores": charts.scores(facts, split),
+            }
+            for split in facts.parts
+            if split in facts.said
+        },
+        groups=[
+            (group, gallery.cards(facts, group, overlay))
+            for group in gallery.choose(facts)
+        ],
+        subgroups=_subgroups(facts.scores["subgroups"]),
+        subgroup_metrics=_SUBGROUP_METRICS,
+        environment=_environment(facts.environment),
+        bindings=known.bindings,
+    )
+
+
+def _counts(facts: known.Facts) -> dict[str, Any]:
+    """How many photographs of each grade, or else of each class, are in each split."""
+    if facts.split is None or facts.audited is None:
+        rows = {
+            split: np.bincount(one.labels, minlength=len(facts.class_names)).tolist()
+            for split, one in facts.said.items()
+        }
+        return {"columns": facts.class_labels, "rows": rows, "grades": facts.are_grades}
+    collection, rows = facts.audited.collection, {}
+    for split in ("train", "valid", "test"):
+        some = collections.Counter(
+            collection.photograph(one).grade for one in facts.split[split]
+        )
+        rows[split] = [some[grade] for grade in _GRADES]
+    for split in facts.said:
+        labels, _, _, are_grades = facts.by_grade(split)
+        if split not in rows and are_grades:  # Of another dataset.
+            rows[split] = [*np.bincount(labels, minlength=5).tolist(), 0]
+    columns = [f"{number} {name}" for number, name in enumerate(photograph.GRADES)]
+    return {"columns": [*columns, "no grade"], "rows": rows, "grades": True}
+
+
+def _audit(facts: known.Facts) -> dict[str, Any] | None:
+    """What the audit found and did, in numbers; None where nobody has photographs."""
+    if facts.audited is None:
+        return None
+    photographs = facts.audited.collection.photographs
+    found = facts.audited.certificate["found"]
+    left_out = facts.audited.certificate["left_out"]
+    named = {
+        name.replace("_", " ").replace(" identical", "-identical"): count
+        for name, count in found.items()
+    }
+    return {
+        "found": named,
+        "left_out": left_out,
+        "page": f"{facts.audited.folder.name}/audit.html",
+        "patients": len(
+            {(one.origin, one.patient) for one in photographs if one.patient}
+        ),
+        "unnamed": sum(one.patient is None for one in photographs),
+        "photographs": len(photographs),
+        "fingerprint": facts.audited.collection.fingerprint,
+        "image_size": facts.audited.collection.image_size,
+    }
+
+
+def _matrices(
+    facts: known.Facts, scores: Mapping[str, Any]
+) -> list[tuple[str, list[str], list[list[dict[str, Any]]]]]:
+    """The confusion matrices of a part: title, class names, rows of cells."""
+    wanted = [("by class", scores["confusion_matrix"], facts.class_labels)]
+    if len(facts.class_names) > 2:
+        names = ["healthy", "diseased"]
+        wanted.append(("by disease", scores["disease_matrix"], names))
+    return [
+        (title, names, [_cells(row) for row in matrix])
+        for title, matrix, names in wanted
+    ]
+
+
+def _cells(row: list[int]) -> list[dict[str, Any]]:
+    total = sum(row)
+    cells = []
+    for count in row:
+        ground, ink = figures.share_colors(count / total if total else 0)
+        cells.append({"count": count, "total": total, "ground": ground, "ink": ink})
+    return cells
+
+
+def _subgroups(divisions: Mapping[str, Mapping]) -> dict[str, dict]:
+    """The same, thirds in their order."""
+    return {
+        name: dict(sorted(some.items(), key=lambda one: _rank(one[0])))
+        for name, some in divisions.items()
+    }
+
+
+def _rank(subgroup: str) -> int:
+    return assessment.THIRDS.index(subgroup) if subgroup in assessment.THIRDS else -1
+
+
+def _environment(environment: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """The starts of a run; what is the same for all of them apart."""
+    starts = [
+        {name: _spell(name, value) for name, value in start.items()}
+        for start in environment
+    ]
+    if not starts:
+        return None
+    names = [name for name in starts[-1] if name not in ("time", "command")]
+    values = {name: {start.get(name, "") for start in starts} for name in names}
+    return {
+        "starts": starts,
+        "same": {name: starts[-1][name] for name in names if len(values[name]) == 1},
+        "differing": [name for name in names if len(values[name]) > 1],
+    }
+
+
+def _spell(name: str, value: Any) -> str:
+    if isinstance(value, list):
+        return shlex.join(value) if name == "command" else ", ".join(map(str, value))
+    return "not known" if value is None else str(value)

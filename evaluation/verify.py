@@ -1,0 +1,228 @@
+"""Whether a run agrees with itself: figures, predictions, model, split and report.
+
+All of `metrics.json` is computed again from `predictions.csv`; the model's weights, the
+checkpoints, the ledger, the split and the report are compared with what the run noted
+of them. So a run shows that it was changed in some place. One that was written anew as
+a whole agrees with itself: against that helps a checksum of `metrics.json` kept
+elsewhere, or evaluating the model again.
+"""
+
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+from absl import logging
+
+from evaluation import findings, other_models, recompute, seal
+from input_pipeline import audit, records, splits, tasks
+from models import outputs
+from train import checkpoints
+
+REPORT = "report.html"
+
+_UNKNOWN = (
+    "Not to be known from a run alone: whether labels and predictions are those of the "
+    "photographs (evaluating anew tells), whether the pictures in figures/ and the "
+    "curves of training are as drawn, and whether all of it was written anew."
+)
+
+
+def verify(run: pathlib.Path, task: tasks.Task, output: outputs.Output) -> str:
+    """Computes again what a run states, and compares.
+
+    Args:
+        run: The run's directory; the folders under its `evaluate/` are verified too.
+        task: What the run's config trains for.
+        output: How the logits of its model become probabilities.
+
+    Returns:
+        What was compared, a line each, how many numbers agree, and what such a
+        comparison cannot know.
+
+    Raises:
+        ValueError: Something differs: file, key and both values. Or a file is damaged.
+        FileNotFoundError: The run is not evaluated, or lacks a file.
+    """
+    folders = [
+        one
+        for one in (run, *sorted(run.glob("evaluate/*")))
+        if (one / "metrics.json").exists()
+    ]
+    if not folders:
+        raise FileNotFoundError(
+            f"{run} has no metrics.json: there is nothing to verify. Evaluate the run "
+            "first: the same command without --mode."
+        )
+    found = findings.Findings(run)
+    own = [one for one in folders if not other_models.is_given(one)]
+    if own:
+        _verify_task(run, task, output, found)
+        _verify_model(run, found)
+    for holder in dict.fromkeys(_holder(one, run) for one in folders):
+        _verify_split(holder, found)
+    parts = {}
+    for folder in folders:
+        logging.info("Computing the figures of %s again.", folder)
+        parts[folder] = recompute.Recomputed(folder, _holder(folder, run), found)
+        validation = parts[run].validation if run in parts else None
+        parts[folder].verify(output, validation)
+        _verify_report(folder, found)
+    _verify_ledgers(run, parts, found)
+    return f"{found.conclude()}\n{_UNKNOWN}"
+
+
+def _read(path: pathlib.Path) -> dict[str, Any]:
+    content = records.read_json(path)
+    if not isinstance(content, dict):
+        raise ValueError(
+            f"{path} is damaged: it must hold names and values. Restore it from a copy."
+        )
+    return content
+
+
+def _holder(folder: pathlib.Path, run: pathlib.Path) -> pathlib.Path:
+    """Where the split and the task of a folder of results are noted."""
+    return folder if (folder / "split.json").exists() else run
+
+
+def _verify_task(
+    run: pathlib.Path,
+    task: tasks.Task,
+    output: outputs.Output,
+    found: findings.Findings,
+) -> None:
+    """Compares what the model is for with the config."""
+    path = run / "task.json"
+    noted = _read(path)
+    found.compare(path, "task", noted.get("task"), task.description())
+    found.compare(path, "output", noted.get("output"), output.name)
+    found.note(path, f"{task.rule}, as config.gin asks")
+
+
+def _verify_model(run: pathlib.Path, found: findings.Findings) -> None:
+    """Compares model and checkpoints with the checksums that training ended with."""
+    history = _read(run / "history.json")
+    noted = history.get("weights_sha256", findings.NOTHING)
+    path = run / "model.keras"
+    if "model_sha256" in history and path.exists():
+        again = records.file_sha256(path)
+        found.compare(path, "sha256", again, history["model_sha256"])
+    try:
+        model = keras.models.load_model(path, compile=False)
+    except Exception as error:  # Keras, zip and HDF5 share none for damaged files.
+        found.differ(path, "weights", _unreadable(error), noted)
+        return
+    found.compare(path, "weights_sha256", checkpoints.digest(model.weights), noted)
+    found.note(path, f"its weights have the checksum {noted} of history.json")
+
+    folder = run / "checkpoints"
+    checksums = history.get("checkpoints_sha256", {})
+    there = {name: one for name, one in checksums.items() if (folder / name).exists()}
+    for name, checksum in there.items():
+        again = records.file_sha256(folder / name)
+        found.compare(folder / name, "sha256", again, checksum)
+    text = f"{len(there)} of {len(checksums)} files are there, as training left them"
+    found.note(folder, text if checksums else "history.json has no checksums of it")
+    best = folder / "best.weights.h5"
+    if history.get("kept") != "best" or not best.exists():
+        return
+    try:
+        model.load_weights(best)
+        again = checkpoints.digest(model.weights)
+    except Exception as error:
+        again = _unreadable(error)
+    found.compare(best, "weights_sha256", again, noted)
+    found.note(best, "the weights of the model")
+
+
+def _unreadable(error: Exception) -> str:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return f"what cannot be read ({reason})"
+
+
+def _verify_split(holder: pathlib.Path, found: findings.Findings) -> None:
+    """Compares the split with itself and with the certificate that it does not leak."""
+    path = holder / "split.json"
+    split = splits.Split.load(path)
+    names = ("train", "valid", "test")
+    everything = [one for name in names for one in split[name]]
+    found.compare(path, "photographs, each once", len(everything), len({*everything}))
+    certificate = audit.read_certificate(holder / audit.CERTIFICATE)
+    kept, left_out = certificate.get("kept", {}), certificate.get("left_out", {})
+    found.compare(path, "all photographs", len(everything), sum(kept.values()))
+    found.compare(path, "test photographs", len(split.test), kept.get("test", 0))
+    counted = len(split.left_out), sum(left_out.values())
+    found.compare(path, "photographs left out", *counted)
+    disputed = certificate.get("disputed_test_photographs", findings.NOTHING)
+    found.compare(path, "disputed", list(split.disputed), disputed)
+    counts = ", ".join(f"{len(split[name])} {name}" for name in names)
+    found.note(path, f"{counts}; as many as {audit.CERTIFICATE} certifies")
+
+
+def _verify_report(folder: pathlib.Path, found: findings.Findings) -> None:
+    """Compares a report with its own checksum, and with those of what it shows."""
+    path = folder / REPORT
+    if not path.exists():
+        found.note(path, "there is none")
+        return
+    page = path.read_text(encoding="utf-8", errors="replace")
+    sealed = seal.read(page)
+    again = {
+        name: records.file_sha256(folder / file) for name, file in seal.SHOWN.items()
+    }
+    again["report"] = seal.text_sha256(page)
+    what = {name: f"sha256 of the {name} it shows" for name in seal.SHOWN}
+    what["report"] = "sha256 of its text"
+    for name, checksum in again.items():
+        stored = sealed.get(name, findings.NOTHING)
+        found.compare(path, what[name], stored, checksum)
+    found.note(path, "its text is as sealed, and shows these figures and predictions")
+
+
+def _verify_ledgers(
+    run: pathlib.Path,
+    parts: Mapping[pathlib.Path, recompute.Recomputed],
+    found: findings.Findings,
+) -> None:
+    """Compares each reading of test photographs with what read them."""
+    for holder in dict.fromkeys([run, *parts]):
+        path = holder / "ledger.jsonl"
+        read_here = [
+            one
+            for one, part in parts.items()
+            if "test" in part.splits and _ledger_of(one, run) == path
+        ]
+        if not read_here and not path.exists():
+            continue
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        for number, line in enumerate(lines, start=1):
+            _verify_reading(path, f"line {number}", line, found)
+        if len(lines) < len(read_here):
+            at_least = f"at least {len(read_here)}"
+            found.differ(path, "readings of test photographs", len(lines), at_least)
+        found.note(path, f"readings of the test photographs: {len(lines)}")
+
+
+def _ledger_of(folder: pathlib.Path, run: pathlib.Path) -> pathlib.Path:
+    own = folder / "ledger.jsonl"
+    return own if own.exists() else run / "ledger.jsonl"
+
+
+def _verify_reading(
+    path: pathlib.Path, key: str, line: str, found: findings.Findings
+) -> None:
+    """Compares a line of a ledger with the checksum of the model or the file."""
+    try:
+        entry = dict(json.loads(line))
+    except (ValueError, TypeError):
+        found.differ(path, key, repr(line), "an entry in JSON")
+        return
+    if other_models.is_given(path.parent):
+        noted = _read(path.parent / other_models.SOURCE).get("sha256")
+        name = "predictions_sha256"
+    else:
+        noted = _read(path.parent / "history.json").get("weights_sha256")
+        name = "weights_sha256"
+    found.compare(path, f"{key}, {name}", entry.get(name, findings.NOTHING), noted)

@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+
+from evaluation import assessment, facts, predictions
+from input_pipeline import records, tasks
+
+
+@pytest.fixture
+def made_up(tmp_path):
+    """Facts of made-up predictions: `made_up(labels, disease_probability, ...)`."""
+
+    def make(
+        labels,
+        disease=None,
+        *,
+        task=None,
+        probabilities=None,
+        split="test",
+        threshold=0.5,
+        rule="fixed",
+        promised=(None, None),
+        known=None,
+        metadata=None,
+        note=None,
+        **changes,
+    ):
+        task, labels = task or tasks.referable(), np.array(labels)
+        n = len(labels)
+        if probabilities is None:
+            probabilities = np.stack([1 - np.array(disease), disease], axis=1)
+        probabilities = np.array(probabilities, float)
+        usual = dict.fromkeys(predictions.KNOWN, [""] * n) | {"dataset": ["far"] * n}
+        said = predictions.Predictions(
+            split=split,
+            ids=[f"far/{split}/{number}" for number in range(n)],
+            labels=labels,
+            probabilities=probabilities,
+            uncalibrated=probabilities,
+            logits=np.zeros((n, 0), np.float32),
+            metadata=metadata,
+            known=usual | (known or {}),
+        )
+        predictions.write_csv(tmp_path / "predictions.csv", [said], task.class_names)
+        settings = assessment.Settings(task.disease_classes, threshold, None, 100, 0)
+        content = {
+            "task": task.description(),
+            "evaluation": {"prevalence": None, "resamples": 100, "seed": 0},
+            "decision": {
+                "calibration": None,
+                "operating_point": {
+                    "rule": rule,
+                    "threshold": threshold,
+                    "sensitivity": promised[0],
+                    "specificity": promised[1],
+                    "n_diseased": 10,
+                    "n_healthy": 10,
+                },
+                "chosen_on": "20 validation photographs",
+                "note": note,
+            },
+            "results": assessment.assess([said], settings),
+        }
+        for name, value in changes.items():
+            content[name] = value
+        records.write_json(tmp_path / "metrics.json", content)
+        return facts.read(tmp_path)
+
+    return make

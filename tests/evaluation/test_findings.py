@@ -1,0 +1,95 @@
+import pathlib
+
+import numpy as np
+import pytest
+
+from evaluation import findings
+
+RUN = pathlib.Path("runs/a")
+FILE = RUN / "metrics.json"
+
+
+@pytest.fixture
+def found():
+    return findings.Findings(RUN)
+
+
+def differences(found):
+    with pytest.raises(ValueError, match=r"does not agree with itself") as raised:
+        found.conclude()
+    return [line.strip() for line in str(raised.value).splitlines()[1:-1]]
+
+
+def test_equal_content_agrees_number_by_number(found):
+    content = {"auc": 0.8, "n": 3, "bins": [0.1, {"low": None}], "rule": "fixed"}
+    found.compare(FILE, "", content, content)
+    found.note(FILE, "was compared")
+    assert found.conclude() == "metrics.json: was compared.\nAll 3 numbers agree."
+
+
+@pytest.mark.parametrize(
+    ("stored", "again", "expected"),
+    [
+        ({"auc": 0.8}, {"auc": 0.9}, "auc: stored 0.8, recomputed 0.9"),
+        ({"auc": 0.8}, {}, "auc: stored 0.8, recomputed nothing"),
+        ({}, {"auc": 0.8}, "auc: stored nothing, recomputed 0.8"),
+        ({"x": "nothing"}, {}, "x: stored nothing, recomputed nothing"),
+        ({"x": {"y": [1, 2]}}, {"x": {"y": [1, 3]}}, "x.y[1]: stored 2, recomputed 3"),
+        ({"x": [1]}, {"x": [1, 2]}, "x, its length: stored 1, recomputed 2"),
+        ({"x": None}, {"x": 0}, "x: stored None, recomputed 0"),
+        ({"x": True}, {"x": 1}, "x: stored True, recomputed 1"),
+        ({"x": "a"}, {"x": "b"}, "x: stored a, recomputed b"),
+        ({"x": float("nan")}, {"x": 0.5}, "x: stored nan, recomputed 0.5"),
+    ],
+)
+def test_a_difference_is_told_with_file_key_and_both_values(
+    found, stored, again, expected
+):
+    found.compare(FILE, "", stored, again)
+    assert differences(found) == [f"metrics.json, {expected}"]
+
+
+@pytest.mark.parametrize(
+    ("stored", "again", "agree"),
+    [
+        (0.8, 0.8 * (1 + 5e-10), True),
+        (0.8, 0.8 * (1 + 5e-9), False),
+        (0.0, 1e-17, True),
+        (0.0, 1e-11, False),
+        (1e-9, 1.01e-9, False),
+        (3, 4, False),
+    ],
+)
+def test_numbers_agree_to_nine_digits(found, stored, again, agree):
+    found.compare(FILE, "x", stored, again)
+    if agree:
+        text = "1 numbers differ beyond the ninth digit, as other machines"
+        assert found.conclude().startswith(text)
+    else:
+        assert len(differences(found)) == 1
+
+
+def test_a_search_may_be_given_more_tolerance(found):
+    found.compare(FILE, "temperature", 1.5, 1.5000001, tolerance=1e-6)
+    assert "All 1 numbers agree." in found.conclude()
+
+
+def test_tables_are_compared_by_row_and_column(found):
+    stored, again = (
+        np.array([[0.1, 0.9], [0.5, 0.5]]),
+        np.array([[0.1, 0.9], [0.4, 0.5]]),
+    )
+    found.compare_arrays(FILE, ["a", "b"], ["healthy", "ill"], stored, again)
+    expected = ["metrics.json, b, healthy: stored 0.5, recomputed 0.4"]
+    assert differences(found) == expected
+
+
+def test_of_each_file_eight_differences_are_listed(found):
+    found.compare(FILE, "x", list(range(10)), list(range(1, 11)))
+    found.differ(RUN / "evaluate" / "valid" / "split.json", "ids", 1, 2)
+    *eight, more, other = differences(found)
+    assert len(eight) == 8
+    assert more == "metrics.json: 2 more"
+    assert other == "evaluate/valid/split.json, ids: stored 1, recomputed 2"
+    with pytest.raises(ValueError, match=r"^runs/a does not .* Differences: 11\."):
+        found.conclude()

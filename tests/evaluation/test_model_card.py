@@ -1,0 +1,103 @@
+"""The model card: purpose, data, metrics with intervals and limits, in Markdown."""
+
+import dataclasses
+import re
+
+import pytest
+
+from evaluation import facts, model_card, remarks
+from input_pipeline import tasks
+
+
+@pytest.fixture
+def drawn(drawn_run, audited):
+    return facts.read(drawn_run, drawn_run, audited)
+
+
+def section(card, heading):
+    return card.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+
+def test_the_card_has_its_sections_in_order(drawn):
+    card = model_card.render(drawn)
+    assert re.findall(r"^## (.*)$", card, re.MULTILINE) == [
+        "Intended use",
+        "Data",
+        "Decision",
+        "Metrics",
+        "Limits",
+        "Made by",
+    ]
+    assert "grade >= 2, moderate or worse**" in card
+    assert "It is not a medical device" in section(card, "Intended use")
+
+
+def test_the_split_is_counted(drawn):
+    text = section(model_card.render(drawn), "Data")
+    train, valid = len(drawn.split.train), len(drawn.split.valid)
+    assert f"| train | {train} |" in text
+    assert re.search(rf"\| valid: chose the epoch.* \| {valid} \|", text)
+    assert "| test | 12 |" in text
+    assert drawn.audited.collection.fingerprint in text
+
+
+def test_the_metrics_are_one_table_with_a_row_a_metric(drawn):
+    lines = section(model_card.render(drawn), "Metrics").strip().splitlines()
+    rows = [line for line in lines if line.startswith("|")]
+    # Markdown ends a table at the first line that is no row.
+    first = lines.index(rows[0])
+    assert lines[first : first + len(rows)] == rows
+    assert rows[0] == "| metric | test | valid |"
+    assert len(rows) == 3 + len(drawn.scores["metrics"])
+    assert {row.count("|") for row in rows} == {4}
+    assert "Readings of the test photographs: 1." in lines
+
+
+def test_limits_are_the_remarks(drawn):
+    text = section(model_card.render(drawn), "Limits")
+    expected = [*remarks.oddities(drawn), *remarks.limits(drawn)]
+    assert text.strip().splitlines() == [f"- {one}" for one in expected]
+
+
+def test_undefined_metrics_have_their_reason(drawn):
+    entry = {"value": None, "reason": "no photograph", "n": 0}
+    drawn.scores["metrics"]["auc"] = entry
+    assert "| AUC | undefined: no photograph |" in model_card.render(drawn)
+
+
+def test_config_and_versions_close_the_card(drawn):
+    text = section(model_card.render(drawn), "Made by")
+    assert "20 epochs; weights SHA-256 `abab" in text
+    assert "Begun with commit unknown, Python 3.11.7, TensorFlow 2.20.0, Keras" in text
+    assert text.rstrip().endswith("```\ntrain.epochs = 2\n```")
+
+
+@pytest.mark.parametrize(
+    ("kept", "calibration", "rule", "expected"),
+    [
+        (
+            "best",
+            {"method": "temperature"},
+            "fixed",
+            ": chose the epoch, the calibration",
+        ),
+        ("last", None, "Youden's index", ": chose the threshold"),
+        ("last", None, "fixed", ""),
+    ],
+)
+def test_validation_photographs_chose_what_they_chose(
+    drawn, kept, calibration, rule, expected
+):
+    found = dataclasses.replace(drawn, history=drawn.history | {"kept": kept})
+    found.decision["calibration"] = calibration
+    found.decision["operating_point"]["rule"] = rule
+    assert f"\n| valid{expected} | 8 |\n" in model_card.render(found)
+
+
+def test_five_grades_are_named(write_run, audited, tmp_path):
+    folder = write_run(tmp_path, tasks.icdr_grades())
+    card = model_card.render(facts.read(folder, folder, audited))
+    assert (
+        "a probability for each of 0 none, 1 mild, 2 moderate, 3 severe, 4 pro" in card
+    )
+    assert "| recall of 4 proliferative |" in card

@@ -1,0 +1,196 @@
+import csv
+import dataclasses
+import json
+
+import cv2
+import keras
+import numpy as np
+import pytest
+
+from input_pipeline import annotated, lesion_masks, tasks
+from input_pipeline.datasets import idrid_masks
+from models import outputs, resnet_v2
+from visualization import (
+    explain,
+    explanation_table,
+    grad_cam,
+    guided_backprop,
+    occlusion,
+)
+
+METHODS = (
+    grad_cam.GradCam(),
+    guided_backprop.GuidedBackprop(),
+    occlusion.Occlusion(patch=0.5, stride=0.25),
+)
+
+
+@pytest.fixture(scope="module")
+def model():
+    keras.utils.set_random_seed(1)
+    return resnet_v2.resnet_v2(image_size=64, num_outputs=2, widths=(4,), depths=(1,))
+
+
+@pytest.fixture(scope="module")
+def start(model, audited, split, tmp_path_factory):
+    """Explains the drawn photographs: `start([folders], photographs=1, ...)`."""
+
+    def run(data_dirs, model=model, split=split, **settings):
+        folder = tmp_path_factory.mktemp("run")
+        settings = {"methods": METHODS, "photographs": 2, "resamples": 100} | settings
+        content = explain.Explanations(**settings).explain(
+            model,
+            tasks.referable(),
+            outputs.Softmax(),
+            None,
+            audited,
+            split,
+            data_dirs,
+            folder,
+            folder / "tensorboard",
+        )
+        assert json.loads((folder / explain.FILE).read_text()) == content
+        return content, folder
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def done(start, idrid_like):
+    return start([idrid_like])
+
+
+def test_each_photograph_with_masks_is_looked_up_in_the_split(
+    audited, split, idrid_like
+):
+    found = annotated.read(idrid_masks.idrid_masks().read(idrid_like), audited, split)
+    with open(idrid_like / "segmentation_to_grading.csv", newline="") as file:
+        twins = {row["segmentation_id"]: row for row in csv.DictReader(file)}
+    assert len(found) == len(twins)
+    for one in found:
+        twin = twins[one.name]
+        expected = f"drawn/{twin['grading_split']}/{twin['grading_id']}"
+        assert one.id == expected
+        assert one.seen == ("valid" if expected in split.valid else "train")
+        np.testing.assert_array_equal(
+            one.image, audited.collection.read_image(expected)
+        )
+    assert {one.seen for one in found} == {"train", "valid"}
+
+
+def test_a_copy_that_was_saved_anew_is_recognized_and_a_stranger_is_not(
+    audited, split, idrid_like, tmp_path
+):
+    (first, second, *_) = idrid_masks.idrid_masks().read(idrid_like)
+    anew, mirrored = tmp_path / "anew.png", tmp_path / "mirrored.png"
+    cv2.imwrite(str(anew), cv2.imread(str(first.path)))
+    cv2.imwrite(str(mirrored), cv2.imread(str(second.path))[::-1, ::-1])
+    found = annotated.read(
+        [
+            lesion_masks.Annotated("anew", anew, first.masks),
+            lesion_masks.Annotated("stranger", mirrored, {}),
+        ],
+        audited,
+        split,
+    )
+    (known,) = annotated.read([first], audited, split)
+    assert (found[0].id, found[0].seen) == (known.id, known.seen)
+    assert (found[1].id, found[1].seen) == (None, "unseen")
+
+
+def test_pictures_are_written_for_each_outcome(done, split):
+    content, folder = done
+    pictures = content["pictures"]["valid"]
+    counts = [pictures[one]["photographs"] for one in explain.OUTCOMES]
+    assert sum(counts) == len(split.valid) and counts[2] == 0
+    for outcome, count in zip(explain.OUTCOMES, counts, strict=True):
+        for method in METHODS:
+            path = folder / "valid" / f"{outcome}_{method.name}.png"
+            assert path.exists() == (count > 0)
+    pictured = sum(min(one, 2) for one in counts)
+    assert len(list((folder / "valid/photographs").iterdir())) == pictured
+    assert set(pictures["curves"]) == {*(one.name for one in METHODS), "chance"}
+    for areas in pictures["curves"].values():
+        assert 0 <= areas["insertion"] <= 1 and 0 <= areas["deletion"] <= 1
+    assert list((folder / "tensorboard").iterdir())
+
+
+def test_lesions_are_scored_apart_by_what_the_model_has_seen(done):
+    content, folder = done
+    lesions = content["lesions"]
+    assert lesions["photographs"]["unseen"] == lesions["photographs"]["test"] == 0
+    assert set(lesions["scores"]) == {"trained on", "validated on", "not trained on"}
+    with open(folder / "lesion_scores.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for group, parts in (("trained on", ["train"]), ("not trained on", ["valid"])):
+        for method in METHODS:
+            for lesion in ("any_lesion", "hard_exudates", "optic_disc"):
+                some = [
+                    float(row["pointing"])
+                    for row in rows
+                    if row["seen"] in parts
+                    and (row["method"], row["lesion"]) == (method.name, lesion)
+                ]
+                found = lesions["scores"][group][method.name][lesion]
+                assert found["photographs"] == len(some)
+                assert found["pointing"]["value"] == pytest.approx(np.mean(some))
+    assert len(list((folder / "lesions/trained_on").iterdir())) == 2
+
+
+def test_the_table_names_every_method_and_lesion(done):
+    text = explanation_table.report(done[0])
+    assert text.startswith("Explained: the most probable class that means disease, of")
+    for word in ("grad_cam", "occlusion", "hard_exudates", "never seen", "chance"):
+        assert word in text
+    assert "Agreement with lesions, photographs not trained on\n" in text
+    assert "Likeness of maps to those of a network with all weights in random" in text
+    failed = {name: {**one, "passes": False} for name, one in done[0]["sanity"].items()}
+    marked = explanation_table.report(done[0] | {"sanity": failed})
+    assert marked.count("FAILS") == len(METHODS) > text.count("FAILS")
+
+
+def test_without_masks_there_are_pictures_and_no_agreement(start, tmp_path):
+    content, folder = start([tmp_path], methods=METHODS[:1], photographs=1)
+    assert content["lesions"] is None
+    assert "No lesion masks were found" in explanation_table.report(content)
+    assert not (folder / "lesion_scores.csv").exists()
+
+
+def test_a_split_without_photographs_is_refused(start, tmp_path, split):
+    assert split.test  # The drawn photographs have all three.
+    nothing = dataclasses.replace(split, test=())
+    with pytest.raises(ValueError, match=r"has no photographs in 'test'\. Take it out"):
+        start([tmp_path], split=nothing, splits=("test",))
+
+
+def test_a_method_that_cannot_explain_a_model_is_left_out_and_named(start, tmp_path):
+    inputs = keras.Input((64, 64, 3))
+    x = keras.layers.Conv2D(4, 5, 8, activation="tanh", name="feature_map")(inputs)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    smooth = keras.Model(inputs, keras.layers.Dense(2)(x))
+    content, _ = start([tmp_path], model=smooth, methods=METHODS[:2], photographs=1)
+    assert "must have ReLU layers" in content["methods"]["guided_backprop"]["refused"]
+    assert "guided_backprop is left out" in explanation_table.report(content)
+    assert "maps" in content["methods"]["grad_cam"]
+    with pytest.raises(ValueError, match="No method can explain"):
+        start([tmp_path], model=smooth, methods=METHODS[1:2])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"splits": ("dev",)}, r"`explain\.splits` must name some of 'train'"),
+        ({"methods": ()}, r"`explain\.methods` must hold methods of different names"),
+        ({"methods": METHODS[:1] * 2}, r"Received: \['grad_cam', 'grad_cam'\]"),
+        (
+            {"explained": "all"},
+            r"`explain\.explained` must be 'disease' or 'predicted'",
+        ),
+        ({"tolerance": 2}, r"`explain\.tolerance` must be 0-1\. Received: 2"),
+        ({"photographs": 0}, r"`explain\.photographs` must be at least 1"),
+        ({"name": "a/b"}, r"`explain\.name` must name a folder\. Received: 'a/b'"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        explain.Explanations(**settings)

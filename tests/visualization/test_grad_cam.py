@@ -1,0 +1,207 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from models import resnet_v2
+from visualization import explainer, grad_cam, layers
+
+SIZE = 64
+
+
+def photographs(count=3, size=SIZE):
+    return np.random.default_rng(0).integers(0, 256, (count, size, size, 3), np.uint8)
+
+
+def small_resnet():
+    return resnet_v2.resnet_v2(
+        image_size=SIZE, num_outputs=3, widths=(8, 16), depths=(1, 1), dropout=0.3
+    )
+
+
+def headed(application, last, **options):
+    """A network of Keras with a hidden layer, under the names of this project."""
+
+    def build():
+        trunk = application(
+            weights=None, include_top=False, input_shape=(SIZE, SIZE, 3), **options
+        )
+        trunk.get_layer(last).name = "feature_map"
+        x = keras.layers.GlobalAveragePooling2D()(trunk.output)
+        x = keras.layers.Dense(16, "relu")(x)
+        x = keras.layers.Dropout(0.5)(x)
+        return keras.Model(trunk.input, keras.layers.Dense(3)(x))
+
+    return build
+
+
+MODELS = {
+    "resnet_v2": small_resnet,
+    "mobilenet": headed(keras.applications.MobileNet, "conv_pw_13_relu", alpha=0.25),
+    "mobilenet_v2": headed(keras.applications.MobileNetV2, "out_relu", alpha=0.35),
+    "efficientnet": headed(keras.applications.EfficientNetB0, "top_activation"),
+}
+
+
+def by_differentiation(model, images, classes):
+    """Grad-CAM as in the paper, with the tape, of a flat model."""
+    inner = keras.Model(
+        model.input, [model.get_layer("feature_map").output, model.output]
+    )
+    with tf.GradientTape() as tape:
+        feature_map, logits = inner(tf.constant(images, tf.float32), training=False)
+        scores = tf.gather(logits, classes, axis=1, batch_dims=1)
+    gradient = tape.gradient(scores, feature_map)
+    weights = tf.reduce_mean(gradient, axis=(1, 2), keepdims=True)
+    return tf.reduce_sum(weights * feature_map, axis=-1).numpy()
+
+
+def relative(found, expected):
+    return np.abs(found - expected).max() / np.abs(expected).max()
+
+
+def test_it_is_what_the_hand_computes(linear, softmax):
+    image = np.zeros((1, 8, 8, 3), np.float32)
+    image[0, 0, 0] = 64, 0, 0  # Red speaks for class 0,
+    image[0, 7, 0] = 0, 128, 0  # green for class 1,
+    image[0, 0, 7] = 0, 0, 64  # blue against it.
+    bound = grad_cam.GradCam().bind(linear, softmax)
+    first, second = (bound.evidence(image, np.array([one]))[0] for one in (0, 1))
+    assert first[0, 0] == 1 and np.count_nonzero(first) == 1  # 64 / 64 cells
+    assert (second[7, 0], second[0, 7]) == (2, -1)
+    heatmap = bound(image, np.array([1]))[0]
+    assert heatmap[7, 0] == 1 and np.count_nonzero(heatmap) == 1
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_closed_form_is_the_tapes_gradient(name, softmax):
+    model, classes = MODELS[name](), np.array([0, 2, 1])
+    bound = grad_cam.GradCam().bind(model, softmax)
+    assert bound.facts == {"gradient": "closed form"}
+    expected = by_differentiation(model, photographs(), classes)
+    assert relative(bound.evidence(photographs(), classes), expected) < 1e-5
+
+
+def test_a_model_from_disk_and_a_nested_one_give_the_same_maps(tmp_path, softmax):
+    model = small_resnet()
+    model.save(tmp_path / "model.keras")
+    nested = keras.Sequential([keras.Input((SIZE, SIZE, 3)), model])
+    inputs = keras.Input((SIZE, SIZE, 3))
+    twice = keras.Model(inputs, keras.layers.Dropout(0.1)(nested(inputs)))
+    classes = np.array([0, 1, 2])
+    expected = grad_cam.GradCam()(model, photographs(), classes)
+    for other in (keras.models.load_model(tmp_path / "model.keras"), nested, twice):
+        bound = grad_cam.GradCam().bind(other, softmax)
+        assert bound.facts == {"gradient": "closed form"}
+        np.testing.assert_allclose(bound(photographs(), classes), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("pool", "reason"),
+    [
+        (keras.layers.GlobalMaxPooling2D(), "is not pooled by a global average"),
+        (keras.layers.Flatten(), "is not pooled by a global average"),
+    ],
+)
+def test_another_head_is_differentiated_and_says_so(pool, reason, softmax):
+    inputs = keras.Input((16, 16, 3))
+    x = keras.layers.Conv2D(4, 3, 2, activation="relu", name="feature_map")(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(2)(pool(x)))
+    bound = grad_cam.GradCam().bind(model, softmax)
+    assert bound.facts["gradient"].startswith("automatic differentiation: ")
+    assert bound.facts["gradient"].endswith(reason)
+    classes = np.array([1, 0, 1])
+    expected = by_differentiation(model, photographs(size=16), classes)
+    found = bound.evidence(photographs(size=16), classes)
+    assert relative(found, expected) < 1e-5
+    with pytest.raises(
+        ValueError, match="must have a closed form behind 'feature_map'"
+    ):
+        grad_cam.with_heatmaps(model, softmax)
+
+
+def test_a_shortcut_past_the_feature_map_is_no_closed_form(softmax):
+    inputs = keras.Input((16, 16, 3))
+    x = keras.layers.Conv2D(4, 3, name="feature_map")(inputs)
+    pooled = keras.layers.GlobalAveragePooling2D()(x)
+    both = keras.layers.Concatenate()([pooled, keras.layers.Flatten()(inputs)])
+    model = keras.Model(inputs, keras.layers.Dense(2)(both))
+    bound = grad_cam.GradCam().bind(model, softmax)
+    assert "no chain of single layers" in bound.facts["gradient"]
+
+
+def test_by_default_the_predicted_class_is_explained():
+    model = small_resnet()
+    predicted = model.predict(photographs(), verbose=0).argmax(axis=1)
+    explain = grad_cam.GradCam()
+    np.testing.assert_array_equal(
+        explain(model, photographs()), explain(model, photographs(), predicted)
+    )
+
+
+def test_a_map_without_positive_evidence_is_all_zero(linear):
+    image = np.zeros((2, 8, 8, 3), np.uint8)
+    image[0, :, :, 2], image[1, :, :, 1] = 200, 200
+    heatmaps = grad_cam.GradCam()(linear, image, np.array([1, 1]))
+    assert not heatmaps[0].any() and (heatmaps[1] == 1).all()
+    assert explainer.has_evidence(heatmaps).tolist() == [False, True]
+
+
+def test_a_model_with_heatmaps_gives_all_in_one_graph(tmp_path, softmax):
+    model = small_resnet()
+    raw = grad_cam.with_heatmaps(model, softmax, normalize=False)
+    images = photographs().astype(np.float32)
+    found = {name: one.numpy() for name, one in raw(images).items()}
+    logits = model(images, training=False).numpy()
+    np.testing.assert_allclose(found["logits"], logits, atol=1e-6)
+    assert found["feature_map"].shape == (3, 4, 4, 16)
+    for number in range(3):
+        classes = np.full(3, number)
+        expected = by_differentiation(model, images, classes)
+        assert relative(found["heatmaps"][:, number], expected) < 1e-5
+    scaled = grad_cam.with_heatmaps(model, softmax)
+    heatmaps = scaled(images)["heatmaps"].numpy()
+    for number in range(3):
+        expected = explainer.scale(found["heatmaps"][:, number], (4, 4))
+        np.testing.assert_allclose(heatmaps[:, number], expected, atol=1e-6)
+    scaled.export(tmp_path / "model", format="tf_saved_model", verbose=False)
+    loaded = tf.saved_model.load(tmp_path / "model")
+    np.testing.assert_allclose(loaded.serve(images)["heatmaps"], heatmaps, atol=1e-5)
+
+
+def test_a_graph_without_evidence_gives_zeros(linear, softmax):
+    image = np.zeros((1, 8, 8, 3), np.float32)
+    image[..., 2] = 200
+    heatmaps = grad_cam.with_heatmaps(linear, softmax)(image)["heatmaps"].numpy()
+    assert not heatmaps.any()
+
+
+def test_binding_leaves_no_trace_on_the_model(softmax):
+    model = small_resnet()
+    grad_cam.GradCam().bind(model, softmax)(photographs())
+    assert all("call" not in vars(layer) for layer in layers.leaves(model))
+
+
+def test_later_weights_are_seen(linear, softmax):
+    bound = grad_cam.GradCam().bind(linear, softmax)
+    image = np.zeros((1, 8, 8, 3), np.uint8)
+    image[..., 2] = 200
+    assert not bound(image, np.array([1])).any()
+    head = linear.get_layer("logits")
+    head.set_weights([-head.get_weights()[0], np.zeros(2)])
+    assert bound(image, np.array([1])).all()
+
+
+def test_a_layer_that_is_not_there_is_an_error_that_lists_those_that_are(linear):
+    message = (
+        r"must have one layer 'last_conv'\. Received: 0 of them\. Its layers are: "
+    )
+    with pytest.raises(ValueError, match=message + "feature_map, global_average"):
+        grad_cam.GradCam(layer="last_conv")(linear, photographs(size=8))
+
+
+def test_a_layer_without_height_and_width_is_refused(linear):
+    with pytest.raises(
+        ValueError, match=r"'logits' must give one feature map of shape"
+    ):
+        grad_cam.GradCam(layer="logits")(linear, photographs(size=8))

@@ -1,0 +1,129 @@
+"""How far heatmaps agree with the lesions that an expert outlined.
+
+Each score stands beside what chance gives: a map that is spread evenly over the retina
+has an enrichment of 1. A map without evidence has missed every lesion.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from evaluation import resampling
+from input_pipeline import lesion_masks
+
+METRICS = ("pointing", "energy", "enrichment", "precision", "iou")
+"""What `summarize` reports."""
+
+_ENDS = (0.025, 0.975)
+
+
+def score(
+    heatmap: np.ndarray, shares: np.ndarray, retina: np.ndarray, tolerance: float
+) -> dict[str, float]:
+    """Scores one heatmap against one kind of lesion in its photograph.
+
+    Args:
+        heatmap: float array of shape `(size, size)`, 0-1.
+        shares: float array of shape `(size, size)`, 0-1: how much of each pixel the
+            lesions cover; not 0 everywhere.
+        retina: bool array of shape `(size, size)`: where the photograph shows any.
+        tolerance: Of the pointing game, as a share of the side.
+
+    Returns:
+        `pointing`: 1 if the map's maximum is within the tolerance of a lesion, else 0
+        (Zhang et al., "Top-down Neural Attention by Excitation Backprop", 2018);
+        `energy`: share of the map's sum that lies on lesions; `precision` and `iou` of
+        the map's highest values, as many as there are lesion pixels. `area` is what
+        chance gives for `energy`, and `pointing_chance`, `precision_chance` and
+        `iou_chance` for the others.
+
+    Raises:
+        ValueError: The shapes differ, or there is no lesion.
+    """
+    if not heatmap.shape == shares.shape == retina.shape:
+        raise ValueError(
+            "`heatmap`, `shares` and `retina` must have one shape. Received: "
+            f"{heatmap.shape}, {shares.shape} and {retina.shape}."
+        )
+    mask = lesion_masks.binary(shares)
+    if not mask.any():
+        raise ValueError("`shares` must cover something. Received: an empty mask.")
+    lesion, whole = int(mask.sum()), max(int((retina | mask).sum()), 1)
+    distance = ndimage.distance_transform_edt(~mask)
+    near = distance <= tolerance * max(mask.shape)
+    area = lesion / whole
+    chance = {
+        "area": float(shares.sum() / whole),
+        "pointing_chance": float((near & (retina | mask)).sum() / whole),
+        "precision_chance": area,
+        "iou_chance": area / (2 - area),
+    }
+    if not heatmap.max() > 0:
+        return dict.fromkeys(("pointing", "energy", "precision", "iou"), 0.0) | chance
+    total = float(heatmap.sum(dtype=np.float64))
+    precision = _precision_of_highest(heatmap, mask, lesion)
+    return {
+        # Where several pixels share the maximum, the share of them that hits.
+        "pointing": float(near[heatmap == heatmap.max()].mean()),
+        "energy": float((heatmap * shares).sum(dtype=np.float64) / total),
+        "precision": precision,
+        "iou": precision / (2 - precision),
+    } | chance
+
+
+def summarize(
+    scores: Sequence[Mapping[str, float]], *, resamples: int, seed: int
+) -> dict[str, Any]:
+    """Means over photographs, with 95 % intervals and the level of chance.
+
+    Args:
+        scores: What `score` returned for each photograph.
+        resamples: Bootstrap resamples of photographs behind an interval.
+        seed: Decides the resamples.
+
+    Returns:
+        `photographs`, and for each of `METRICS` its `value`, `low`, `high` and
+        `chance`. Enrichment is the mean energy as a multiple of the mean area. With
+        fewer than two photographs there is no interval.
+
+    Raises:
+        ValueError: There is no photograph.
+    """
+    if not scores:
+        raise ValueError("`scores` must hold a photograph. Received: none.")
+    columns = {name: np.array([one[name] for one in scores]) for name in scores[0]}
+    count = len(scores)
+    draws = resampling.weights(
+        np.zeros(count, np.int64), np.arange(count), resamples=resamples, seed=seed
+    )
+    drawn = np.concatenate(list(draws)) if count > 1 else None
+    summary: dict[str, Any] = {"photographs": count}
+    ratios = {  # Numerator, denominator or None, chance or None for 1.
+        "pointing": ("pointing", None, "pointing_chance"),
+        "energy": ("energy", None, "area"),
+        "enrichment": ("energy", "area", None),
+        "precision": ("precision", None, "precision_chance"),
+        "iou": ("iou", None, "iou_chance"),
+    }
+    for name, (upper, lower, chance) in ratios.items():
+        above = columns[upper]
+        below = np.ones(count) if lower is None else columns[lower]
+        entry = {"value": float(above.sum() / below.sum()), "low": None, "high": None}
+        if drawn is not None:
+            ends = np.quantile((drawn @ above) / (drawn @ below), _ENDS)
+            entry |= {"low": float(ends[0]), "high": float(ends[1])}
+        entry["chance"] = float(columns[chance].mean()) if chance else 1.0
+        summary[name] = entry
+    return summary
+
+
+def _precision_of_highest(heatmap: np.ndarray, mask: np.ndarray, count: int) -> float:
+    """Share of lesion among the `count` highest values; ties count in proportion."""
+    values = heatmap.ravel()
+    least = np.partition(values, -count)[-count]
+    above, ties = values > least, values == least
+    inside = mask.ravel()
+    rest = count - above.sum()
+    return float((inside[above].sum() + rest * inside[ties].mean()) / count)

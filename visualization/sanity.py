@@ -1,0 +1,138 @@
+"""Does a heatmap depend on what the model has learnt?
+
+Adebayo et al., "Sanity Checks for Saliency Maps", NeurIPS 2018, section 4.1: cascading
+randomisation. From the logits down, each layer's weights are put into a random order,
+which leaves a network of the same statistics that has learnt nothing. A method whose
+maps stay as they were shows the photograph's edges, not the model's reasons.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import cv2
+import keras
+import numpy as np
+from scipy import stats
+
+from visualization import baselines, layers
+
+MOST_ALIKE = 0.5
+"""A method fails whose maps of a random network correlate more with the learnt ones."""
+
+_SIDE = 32  # Maps are compared at this size: single pixels never agree.
+
+
+def check(
+    model: keras.Model,
+    explain: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    images: np.ndarray,
+    classes: np.ndarray,
+    *,
+    stages: int = 3,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Compares the maps of a model with those of its randomised copies.
+
+    Args:
+        model: A trained model; its weights are afterwards what they were.
+        explain: `(images, classes) -> heatmaps`, bound to this model.
+        images: uint8 array of shape `(batch, height, width, 3)`, RGB, 0-255.
+        classes: int array of shape `(batch,)`: what is explained throughout.
+        stages: After how many, evenly spread, of the layers maps are compared; the last
+            time after all of them.
+        seed: Decides the random order.
+
+    Returns:
+        `stages`: for each `layers`, how many were randomised, `correlation`, Spearman's
+        rank correlation within the retina, and `ssim`, structural similarity, means
+        over the images; and `passes`. A map without evidence resembles none.
+
+    Raises:
+        ValueError: `stages` is not positive.
+    """
+    if stages < 1:
+        raise ValueError(f"`stages` must be at least 1. Received: stages={stages}.")
+    learnt = explain(images, classes)
+    retinas = [baselines.retina(image) for image in images]
+    weighted = [one for one in layers.leaves(model) if one.weights][::-1]
+    ends = np.unique(np.linspace(1, len(weighted), stages + 1)[1:].round().astype(int))
+    rng = np.random.default_rng(seed)
+    found = []
+    with _restored(model):
+        done = 0
+        for end in ends:
+            for layer in weighted[done:end]:
+                shuffled = [
+                    rng.permutation(one.ravel()).reshape(one.shape)
+                    for one in layer.get_weights()
+                ]
+                layer.set_weights(shuffled)
+            done = end
+            maps = explain(images, classes)
+            pairs = list(zip(learnt, maps, retinas, strict=True))
+            found.append(
+                {
+                    "layers": int(end),
+                    "correlation": float(np.mean([correlation(*one) for one in pairs])),
+                    "ssim": float(np.mean([ssim(one, two) for one, two, _ in pairs])),
+                }
+            )
+    return {"stages": found, "passes": found[-1]["correlation"] <= MOST_ALIKE}
+
+
+def correlation(first: np.ndarray, second: np.ndarray, retina: np.ndarray) -> float:
+    """Spearman's rank correlation of two maps, within the retina.
+
+    Args:
+        first: float array of shape `(height, width)`.
+        second: The same.
+        retina: bool array of that shape.
+
+    Returns:
+        From -1 to 1; 0 where one of them is the same everywhere.
+    """
+    inside = _reduced(retina.astype(np.float32)) > 0.5
+    values = [_reduced(one)[inside] for one in (first, second)]
+    if any(len(one) < 2 or one.min() == one.max() for one in values):
+        return 0.0
+    return float(stats.spearmanr(*values).statistic)
+
+
+def ssim(first: np.ndarray, second: np.ndarray) -> float:
+    """Structural similarity of two maps (Wang et al., 2004, equation 13).
+
+    Args:
+        first: float array of shape `(height, width)`, 0-1.
+        second: The same.
+
+    Returns:
+        From -1 to 1, which is for equal maps.
+    """
+
+    def mean(one):
+        return cv2.GaussianBlur(one, (11, 11), 1.5)
+
+    one, two = (_reduced(some).astype(np.float64) for some in (first, second))
+    centre_one, centre_two = mean(one), mean(two)
+    spread_one, spread_two = mean(one**2) - centre_one**2, mean(two**2) - centre_two**2
+    shared = mean(one * two) - centre_one * centre_two
+    c1, c2 = 0.01**2, 0.03**2
+    top = (2 * centre_one * centre_two + c1) * (2 * shared + c2)
+    bottom = (centre_one**2 + centre_two**2 + c1) * (spread_one + spread_two + c2)
+    return float((top / bottom).mean())
+
+
+@contextlib.contextmanager
+def _restored(model: keras.Model) -> Iterator[None]:
+    """Gives a model its weights back."""
+    weights = model.get_weights()
+    try:
+        yield
+    finally:
+        model.set_weights(weights)
+
+
+def _reduced(one: np.ndarray) -> np.ndarray:
+    size = (_SIDE, _SIDE)
+    return cv2.resize(np.float32(one), size, interpolation=cv2.INTER_AREA)
