@@ -1,5 +1,6 @@
 """What a run would do: found out from labels alone, before any photograph is opened."""
 
+import math
 import pathlib
 from collections.abc import Mapping, Sequence
 
@@ -145,9 +146,10 @@ def training(built: trainer.Trainer) -> str:
     """Lines on the model and its training, for a person."""
     recipe, model = built.recipe, built.model
     *first, last = built.phase_optimizers
+    trained = sum(math.prod(one.shape) for one in model.trainable_variables)
     lines = [
-        f"Model: {model.name}, {model.count_params():,} parameters, "
-        f"{model.input_shape[1]} px."
+        f"Model: {model.name}, {model.count_params():,} parameters, {trained:,} of "
+        f"them trained, {model.input_shape[1]} px."
     ]
     if recipe.init_from:
         head = "head included" if built.earlier.answers(recipe) else "with a new head"
