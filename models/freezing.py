@@ -32,3 +32,14 @@ def freeze(model: keras.Model, up_to: str | None) -> None:
     if up_to is not None:
         for layer in keras.Model(model.inputs, model.get_layer(up_to).output).layers:
             layer.trainable = False
+
+
+def freeze_normalization(model: keras.Model) -> None:
+    """Freezes all batch normalization, and leaves the other layers as they are.
+
+    Args:
+        model: A flat model.
+    """
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False

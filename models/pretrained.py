@@ -1,6 +1,7 @@
 """Networks that know ImageNet: a backbone of Keras or of ours, with a head of ours."""
 
 import contextlib
+import difflib
 import functools
 import inspect
 import pathlib
@@ -65,7 +66,9 @@ def pretrained(
     backbone: Callable[..., keras.Model],
     weights: str | None = "imagenet",
     partial: bool = False,
+    features: str | None = None,
     freeze_up_to: str | None = None,
+    freeze_normalization: bool = False,
     hidden_units: int | None = None,
     dropout: float = 0.0,
     mean: Rgb | None = None,
@@ -86,8 +89,13 @@ def pretrained(
             or None for random ones.
         partial: Whether the file may hold other layers than the backbone. What it
             lacks stays random and is listed.
+        features: Name of the backbone's layer that gives the feature map; what comes
+            after it is left away. Earlier layers have a finer map. None for the last.
         freeze_up_to: Name of the last layer that is not trained; "feature_map" trains
             the head alone, None trains everything.
+        freeze_normalization: Whether all batch normalization keeps its weights and
+            statistics, while other layers train: batches of a few photographs tell
+            little of the statistics, and the step is quicker.
         hidden_units: Width of a ReLU layer before the logits; None for none.
         dropout: Share of the features before the logits that is dropped in training,
             0 to below 1.
@@ -113,6 +121,8 @@ def pretrained(
     file = None if weights in ("imagenet", None) else pathlib.Path(weights)
     _check(backbone, weights, file, partial, freeze_up_to, mean, deviation)
     trunk = _build(backbone, image_size, None if file else weights)
+    if features is not None:
+        trunk = _cut(trunk, features)
     left = []
     if file:
         left = weight_files.load(trunk, file, partial=partial, ignore=heads.NAMES)
@@ -133,11 +143,14 @@ def pretrained(
     nested = keras.Model(inputs, logits, name=trunk.name)
     model = flatten.flatten(nested, synchronized=synchronized)
     freezing.freeze(model, freeze_up_to)
+    if freeze_normalization:
+        freezing.freeze_normalization(model)
     if frozen := [name for name in left if not model.get_layer(name).trainable]:
         raise ValueError(
-            f"`pretrained.freeze_up_to` is {freeze_up_to!r}, which would keep random "
-            f"for ever what {file} lacks: {', '.join(frozen)}. Freeze up to a layer "
-            "before them."
+            f"`pretrained.freeze_up_to` = {freeze_up_to!r} with freeze_normalization = "
+            f"{freeze_normalization} would keep random for ever what {file} lacks: "
+            f"{', '.join(frozen)}. Freeze less, or end before them, with "
+            "`pretrained.features`."
         )
     return model
 
@@ -204,6 +217,18 @@ def _build(backbone: Callable, image_size: int, weights: str | None) -> keras.Mo
             f"width, channels). Received: {trunk.output_shape}."
         )
     return trunk
+
+
+def _cut(trunk: keras.Model, features: str) -> keras.Model:
+    """A backbone up to one of its layers."""
+    maps = [one.name for one in trunk.layers if len(one.output.shape) == 4]
+    if features not in maps:
+        close = difflib.get_close_matches(features, maps, n=5, cutoff=0.0)
+        raise ValueError(
+            "`pretrained.features` must name a layer of the backbone that gives a "
+            f"feature map. Received: {features!r}. Perhaps one of {close}."
+        )
+    return keras.Model(trunk.input, trunk.get_layer(features).output, name=trunk.name)
 
 
 @contextlib.contextmanager

@@ -202,6 +202,43 @@ def test_what_is_frozen_up_to_a_layer_is_not_trained(tmp_path):
     assert len(model.trainable_variables) == 4  # Of own_norm and logits.
 
 
+def test_normalization_can_be_frozen_while_the_rest_trains():
+    model = small(freeze_normalization=True)
+    assert [one.path for one in model.trainable_variables] == [
+        "own_conv/kernel",
+        "own_conv/bias",
+        "logits/kernel",
+        "logits/bias",
+    ]
+    before = model.get_layer("own_norm").moving_mean.numpy()
+    model(photographs(16), training=True)
+    np.testing.assert_array_equal(model.get_layer("own_norm").moving_mean, before)
+
+
+def test_the_feature_map_can_be_that_of_an_earlier_layer(tmp_path):
+    model = pretrained.pretrained(
+        image_size=64,
+        num_outputs=2,
+        backbone=FAMILIES["mobilenet"],
+        weights=None,
+        features="conv_dw_6_relu",
+    )
+    # The fourth stage has an eighth of the side at its input, a sixteenth behind it.
+    assert model.get_layer("feature_map").output.shape == (None, 4, 4, 64)
+    assert "conv_pw_6" not in [layer.name for layer in model.layers]
+    part = keras.Model(model.input, model.get_layer("feature_map").output)
+    part.save_weights(tmp_path / "part.weights.h5")
+    pretrained.pretrained(
+        image_size=64,
+        num_outputs=2,
+        backbone=FAMILIES["mobilenet"],
+        weights=str(tmp_path / "part.weights.h5"),
+        features="conv_dw_6_relu",
+    )
+    with pytest.raises(ValueError, match=r"gives a feature map\. .*'conv_dw_99'\. Per"):
+        small(features="conv_dw_99")
+
+
 def test_random_layers_are_not_frozen(tmp_path):
     model = small()
     part = keras.Model(model.input, model.get_layer("own_conv").output)
