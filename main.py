@@ -19,6 +19,7 @@ MODES = (
     "train",
     "evaluate",
     "explain",
+    "tune",
     "compare",
     "doctor",
     "verify",
@@ -36,7 +37,7 @@ MODE = flags.DEFINE_enum(
     "run",
     MODES,
     "run: prepare what is missing, train or resume, evaluate. prepare, train, "
-    "evaluate, explain: that step alone. compare: evaluated runs, each with its "
+    "evaluate, explain: that step alone. tune: search hyperparameters. compare: evaluated runs, each with its "
     "--run_dir. doctor: examine the data folder and the records. verify: compute a "
     "run's figures again and say whether they agree.",
 )

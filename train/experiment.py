@@ -28,7 +28,7 @@ from evaluation import (
     verify,
 )
 from input_pipeline import audit, doctor, photograph, prepare, records, splits
-from train import checkpoints, plan, run_dir, trainer
+from train import checkpoints, plan, run_dir, trainer, tuning
 from train import recipe as recipes
 from visualization import explain, explanation_table
 
@@ -143,6 +143,12 @@ def evaluate_mode(where: Where) -> str:
         return _write_report(run, folder, audited)
 
 
+def tune_mode(where: Where) -> str:
+    """Searches hyperparameters; returns the table of trials."""
+    tuner = _configured(tuning.Tuner)
+    return tuner.run(where.data_dirs, where.prepared_dir, where.run_dir, where.dry_run)
+
+
 def compare_mode(where: Where) -> str:
     """Compares evaluated runs; returns tables and sentences."""
     return _configured(compare.Comparer).run(where.compared, where.dry_run)
@@ -207,6 +213,7 @@ MODES: Mapping[str, tuple[Callable[[Where], str], tuple[str, ...]]] = {
     "train": (train_mode, ("prepare", "audit", "split", "train")),
     "evaluate": (evaluate_mode, ("prepare", "audit", "split", "train", "evaluate")),
     "explain": (explain_mode, ("prepare", "audit", "split", "train", "explain")),
+    "tune": (tune_mode, ("tune",)),
     "compare": (compare_mode, ("compare",)),
     "doctor": (doctor_mode, ("prepare", "doctor")),
     "verify": (verify_mode, ("train",)),
