@@ -12,7 +12,7 @@ import pathlib
 import threading
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -75,7 +75,9 @@ class Search:
             prepared_dir=prepared_dir,
             threads=max(1, (os.cpu_count() or 1) // tuner.workers),
         )
+        self._lock = threading.Lock()
         self._stopping = threading.Event()
+        self._error: BaseException | None = None
         self._began = time.monotonic()
 
     def plan(self) -> str:
@@ -111,8 +113,7 @@ class Search:
         waits = {"timeout": 60} if url.startswith("sqlite") else {}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            # Tables are made by one process; those of other machines find them.
-            with folder_lock.hold(self._run_dir / "logs", wait=True):
+            with self._alone():
                 self._storage = optuna.storages.RDBStorage(
                     url,
                     engine_kwargs={"connect_args": waits},
@@ -132,7 +133,18 @@ class Search:
                 )
         self._check_same()
         records.write_text(self._run_dir / CONFIG, self._config)
-        self._fill()
+        with self._alone():
+            self._fill()
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Nobody else on this machine adds or takes a trial.
+
+        SQLite has no `SELECT ... FOR UPDATE`, by which Optuna lets one of two workers
+        take a trial; PostgreSQL has, and so workers of other machines need no lock.
+        """
+        with self._lock, folder_lock.hold(self._run_dir, wait=True):
+            yield
 
     def _check_same(self) -> None:
         """Notes what the study is about; raises if it was begun otherwise."""
@@ -207,15 +219,14 @@ class Search:
             self._stopping.set()
             for one in threads:
                 one.join()
-        if self._failure is not None:
-            raise self._failure
-
-    _failure: BaseException | None = None
+        if self._error is not None:
+            raise self._error
 
     def _worker(self) -> None:
         try:
             while not self._stopping.is_set():
-                claimed = self._claim()
+                with self._alone():
+                    claimed = self._claim()
                 if claimed is not None:
                     self._attempt(claimed)
                 elif any(self._is_open(one) for one in self._latest().values()):
@@ -223,7 +234,7 @@ class Search:
                 else:
                     return
         except BaseException as error:
-            self._failure = error
+            self._error = error
             self._stopping.set()
 
     def _claim(self) -> FrozenTrial | None:
