@@ -38,8 +38,8 @@ MODE = flags.DEFINE_enum(
     MODES,
     "run: prepare what is missing, train or resume, evaluate. prepare, train, "
     "evaluate, explain: that step alone. tune: search hyperparameters. compare: "
-    "evaluated runs, each with its --run_dir. doctor: examine the data folder and the records. verify: compute a "
-    "run's figures again and say whether they agree.",
+    "evaluated runs, each with its --run_dir. doctor: examine the data folder and the "
+    "records. verify: compute a run's figures again and say whether they agree.",
 )
 DATA_DIR = flags.DEFINE_multi_string(
     "data_dir",

@@ -103,7 +103,8 @@ class Search:
         if any(self._is_open(one) for one in self._latest().values()):
             self._prepare()
             self._work()
-        return self._report()
+        with self._alone():
+            return self._report()
 
     def _open(self) -> None:
         """Opens the study, or creates it; refuses one of another space."""
@@ -111,34 +112,36 @@ class Search:
         self._run_dir.mkdir(parents=True, exist_ok=True)
         url = self._tuner.storage or f"sqlite:///{self._run_dir / 'study.db'}"
         waits = {"timeout": 60} if url.startswith("sqlite") else {}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            with self._alone():
-                self._storage = optuna.storages.RDBStorage(
-                    url,
-                    engine_kwargs={"connect_args": waits},
-                    heartbeat_interval=HEARTBEAT_SECONDS,
-                    grace_period=GRACE_SECONDS,
-                )
-                sampler = self._tuner.sampler
-                if sampler is None and self._is_grid:
-                    sampler = optuna.samplers.RandomSampler()
-                self._study = optuna.create_study(
-                    storage=self._storage,
-                    study_name=self._tuner.name or self._run_dir.name,
-                    direction=self._tuner.direction,
-                    sampler=sampler,
-                    pruner=self._tuner.pruner or optuna.pruners.NopPruner(),
-                    load_if_exists=True,
-                )
-        self._check_same()
-        records.write_text(self._run_dir / CONFIG, self._config)
+        # Heartbeats are said to be experimental, at each call.
+        warnings.filterwarnings(
+            "ignore", category=optuna.exceptions.ExperimentalWarning
+        )
         with self._alone():
+            self._storage = optuna.storages.RDBStorage(
+                url,
+                engine_kwargs={"connect_args": waits},
+                heartbeat_interval=HEARTBEAT_SECONDS,
+                grace_period=GRACE_SECONDS,
+            )
+            sampler = self._tuner.sampler
+            if sampler is None and self._is_grid:
+                sampler = optuna.samplers.RandomSampler()
+            self._study = optuna.create_study(
+                storage=self._storage,
+                study_name=self._tuner.name or self._run_dir.name,
+                direction=self._tuner.direction,
+                sampler=sampler,
+                pruner=self._tuner.pruner or optuna.pruners.NopPruner(),
+                load_if_exists=True,
+            )
+        self._check_same()
+        with self._alone():
+            records.write_text(self._run_dir / CONFIG, self._config)
             self._fill()
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        """Nobody else on this machine adds or takes a trial.
+        """Nobody else on this machine adds or takes a trial, or writes results.
 
         SQLite has no `SELECT ... FOR UPDATE`, by which Optuna lets one of two workers
         take a trial; PostgreSQL has, and so workers of other machines need no lock.
@@ -239,9 +242,7 @@ class Search:
 
     def _claim(self) -> FrozenTrial | None:
         """Takes a waiting trial, which nobody else has then."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            optuna.storages.fail_stale_trials(self._study)
+        optuna.storages.fail_stale_trials(self._study)
         self._fill()
         for one in self._latest().values():
             if one.state != TrialState.WAITING:
@@ -299,9 +300,10 @@ class Search:
     def _progress(self, point: int) -> None:
         """Says how far the search is, and shows the trial in TensorBoard."""
         latest = self._latest()
-        hparams_board.write_trial(
-            self._run_dir / "tensorboard", point, latest[point], self._parameters
-        )
+        with self._alone():
+            hparams_board.write_trial(
+                self._run_dir / "tensorboard", point, latest[point], self._parameters
+            )
         logging.info(
             "%s",
             study_table.progress(

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 
-from evaluation import scoring  # noqa: F401
 from input_pipeline import records
 from train import search_space
 
@@ -170,10 +169,11 @@ def _verdict(ranked: Sequence[tuple[int, FrozenTrial]], objective: str) -> str:
     within = [p for p, one in ranked[1:] if low <= one.value <= high]
     if not within:
         return f"Trial {point} has the best {objective}; no other lies in its interval."
-    named = ", ".join(map(str, within))
+    named = f"trial{'s' * (len(within) > 1)} {', '.join(map(str, within))}"
+    lie = "lie" if len(within) > 1 else "lies"
     return (
         f"Trial {point} has the best {objective}, but it is not distinguishable: the "
-        f"photographs alone move it by {(high - low) / 2:.4f} either way, and trials "
-        f"{named} lie in its interval. More folds or seeds (tune.folds, tune.seeds) "
+        f"photographs alone move it by {(high - low) / 2:.4f} either way, and "
+        f"{named} {lie} in its interval. More folds or seeds (tune.folds, tune.seeds) "
         "would tell them apart."
     )
