@@ -465,7 +465,7 @@ def _frozen(run: run_dir.RunDir, evaluator: evaluate.Evaluator) -> evaluate.Froz
             "--mode and `evaluate.on`."
         )
     content = records.read_json(run.metrics)
-    done = evaluate.Evaluator().description() | content["evaluation"]
+    done = evaluate.settings_of(content)
     asked = evaluator.description()
     for name in ("operating_point", "calibrate"):
         if done[name] != asked[name]:
@@ -474,10 +474,8 @@ def _frozen(run: run_dir.RunDir, evaluator: evaluate.Evaluator) -> evaluate.Froz
                 f"{name}` as {done[name]}. Received: {asked[name]}. Take it back; "
                 "`evaluate.recalibrate` chooses a threshold for another site."
             )
-    said, passes = {}, asked["dropout_samples"]
-    if done["dropout_samples"] == passes and (
-        not passes or done["seed"] == asked["seed"]
-    ):
+    said = {}
+    if evaluate.says_the_same(done, asked):
         names = content["task"]["class_names"]
         said = predictions.read_csv(run.path / "predictions.csv", names)
     return evaluate.Frozen(decision.load(run.path), said)
@@ -507,9 +505,7 @@ def _explained(explanations: explain.Explanations, folder: pathlib.Path) -> str:
 
 def _check_evaluator(run: run_dir.RunDir, evaluator: evaluate.Evaluator) -> None:
     """Raises if a finished run was evaluated with other settings than these."""
-    # Runs of earlier versions have settings that were not there yet as by default.
-    usual = evaluate.Evaluator().description()
-    done = usual | records.read_json(run.metrics)["evaluation"]
+    done = evaluate.settings_of(records.read_json(run.metrics))
     if done != evaluator.description():
         raise ValueError(
             f"{run.path} is finished and was evaluated with {done}. Received: "

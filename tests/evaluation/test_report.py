@@ -323,5 +323,5 @@ def test_the_card_and_the_report_agree(page, drawn_run, audited, tmp_path):
 
 
 def test_what_is_shown_are_the_galleries_photographs_once(drawn):
-    ids = [one for group in gallery.choose(drawn) for one in group.ids]
+    ids = [one for group in gallery.choose(drawn, "test") for one in group.ids]
     assert report.shown(drawn) == list(dict.fromkeys(ids))
