@@ -58,6 +58,17 @@ def is_given(folder: pathlib.Path) -> bool:
     return (folder / SOURCE).exists()
 
 
+def check_settings(evaluator: evaluators.Evaluator) -> None:
+    """Raises ValueError for settings that need the model itself."""
+    usual = evaluators.Evaluator()
+    for name in ("on", "dropout_samples", "test_time_augmentation"):
+        if getattr(evaluator, name) != getattr(usual, name):
+            raise ValueError(
+                f"`evaluate.{name}` needs a model that can be asked, and --predictions "
+                f"are answers. Received: {evaluator.description()[name]}. Take it back."
+            )
+
+
 def decide(
     table: Table,
     evaluator: evaluators.Evaluator,

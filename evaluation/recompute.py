@@ -229,6 +229,8 @@ class Recomputed:
                 path, "operating_point", stored["operating_point"], str(error)
             )
             return
+        views = "test_time_augmentation"
+        self._found.compare(path, views, stored.get(views), self.settings[views])
         again = again.description()
         for key, tolerance in (
             ("calibration", _SEARCHED),

@@ -3,14 +3,6 @@ import pytest
 
 from evaluation import assessment, facts, predictions
 from input_pipeline import records, tasks
-from tests.evaluation import drawn_sites
-
-
-@pytest.fixture(scope="session")
-def drawn_site(tmp_path_factory):
-    """A folder with both eyes of eight patients, and its rows; one is not graded."""
-    folder = tmp_path_factory.mktemp("site")
-    return folder, drawn_sites.write_site(folder)
 
 
 @pytest.fixture
