@@ -389,10 +389,12 @@ def _check_complete(
         )
     missing = [one for one in ids if one not in rows]
     if missing:
+        rest = " and of the file" if len(missing) < len(ids) else ""
         raise ValueError(
             f"{path} must have all {len(ids)} photographs of {name!r}. Missing: "
             f"{len(missing)}, the first {missing[0]}. Predict them too, or take "
-            f"{name!r} out of `evaluate.splits` and of the file."
+            f"{name!r} out of `evaluate.splits`{rest}, as in "
+            "--gin_bindings=\"evaluate.splits = ('test',)\"."
         )
 
 

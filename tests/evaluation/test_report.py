@@ -374,7 +374,7 @@ def test_who_is_left_out_of_another_site_is_named(site_page, on_a_site):
     ]
     why = dict(table(site_page, "Left out of site")[1:])
     assert len(why) == 1 + drawn
-    assert why["site/p1_right"] == "without a label that the task asks for"
+    assert why["site/ p1_right"] == "without a label that the task asks for"
 
 
 def test_photographs_of_another_site_are_shown_with_their_grades(
