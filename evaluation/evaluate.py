@@ -344,10 +344,9 @@ def settings_of(content: Mapping[str, Any]) -> dict[str, Any]:
 
 def says_the_same(done: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
     """Whether two settings make a model say the same of a photograph."""
-    passes = asked["dropout_samples"]
-    if done["dropout_samples"] != passes:
-        return False
-    return not passes or done["seed"] == asked["seed"]
+    names = ["test_time_augmentation", "dropout_samples"]
+    names += ["seed"] if asked["dropout_samples"] else []
+    return all(done[name] == asked[name] for name in names)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,7 +16,14 @@ from typing import Any
 import keras
 from absl import logging
 
-from evaluation import evaluate, findings, other_models, recompute, seal
+from evaluation import (
+    evaluate,
+    findings,
+    other_models,
+    predictions,
+    recompute,
+    seal,
+)
 from input_pipeline import audit, records, splits, tasks
 from models import outputs
 from train import checkpoints
@@ -67,13 +74,22 @@ def verify(run: pathlib.Path, task: tasks.Task, output: outputs.Output) -> str:
     for folder in folders:
         logging.info("Computing the figures of %s again.", folder)
         parts[folder] = recompute.Recomputed(folder, _holder(folder, run), found)
-        validation = parts[run].validation if run in parts else None
+        validation = _validation(parts.get(run), parts[folder])
         parts[folder].verify(output, validation)
         if folder != run and parts[folder].settings["on"]:
             parts[folder].verify_frozen(run)
         _verify_report(folder, found)
     _verify_ledgers(run, parts, found)
     return f"{found.conclude()}\n{_UNKNOWN}"
+
+
+def _validation(
+    own: recompute.Recomputed | None, part: recompute.Recomputed
+) -> predictions.Predictions | None:
+    """What the run said of the validation photographs, if an evaluation asked alike."""
+    views = "test_time_augmentation"
+    alike = own is not None and own.settings[views] == part.settings[views]
+    return own.validation if alike else None
 
 
 def _read(path: pathlib.Path) -> dict[str, Any]:
