@@ -70,7 +70,11 @@ def _run(where: commands.Where, evaluator: evaluate.Evaluator | None) -> str:
         logging.info("%s", audited.summary())
         plan.check_copies(audited, recipe.task)
         description = data.describe(recipe, preparation, audited)
-        split = _begin(run, where, description, audited, splitter, training)
+        made = None
+        if not run.split.exists():  # What is refused here has begun no run.
+            made = splitter.split(audited)
+            plan.check_split(photographs, made, recipe, named)
+        split = _begin(run, where, description, audited, made, training)
         scored = run.evaluated
         # Before training: what is wrong with them shows now, not after hours.
         externals = []
@@ -95,16 +99,13 @@ def _begin(
     where: commands.Where,
     description: Mapping[str, Any],
     audited: audit.Audit,
-    splitter: splits.Splitter,
+    made: splits.Split | None,
     training: trainer.Trainer | None,
 ) -> splits.Split:
     """Begins a run, or goes on with it; returns the split that it was begun with."""
-    earlier = training and training.earlier
-    made = inherited = None
-    if not run.split.exists():  # What is refused here has begun no run.
-        made = splitter.split(audited)
-        if earlier:
-            inherited = earlier.bequeath(made, audited, where.prepared_dir)
+    earlier, inherited = training and training.earlier, None
+    if made and earlier:
+        inherited = earlier.bequeath(made, audited, where.prepared_dir)
     devices = training.devices if training else ()
     run.begin(gin.config_str(), where.bindings, description, devices)
     if not run.evaluated:  # Those of a model that was lost are not the next one's.
