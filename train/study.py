@@ -334,11 +334,12 @@ class Search:
             path,
             f"# Trial {point} of {self._study.study_name}: {objective} "
             f"{best.value:.4f} on the validation photographs.\n"
-            f"{self._config}\n# What the search chose.\n" + "\n".join(lines) + "\n",
+            f"\ninclude '{CONFIG}'\n\n" + "\n".join(lines) + "\n",
         )
         return (
-            f"{table}\n\nThe winner, trained and tested: python main.py "
-            f"--gin_file={path}\nDashboard: tensorboard --logdir={board}"
+            f"{table}\n\nTo train and test the winner: python main.py "
+            f"--gin_file={path} --run_dir={self._run_dir / 'best'} and the folders of "
+            f"the data.\nDashboard: tensorboard --logdir={board}"
         )
 
 

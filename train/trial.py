@@ -93,6 +93,8 @@ class Command:
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 env=os.environ | threads,
+                # Ctrl-C is for the search, which then ends its trials: not failures.
+                process_group=0,
             )
             try:
                 while process.poll() is None:

@@ -9,6 +9,7 @@ optuna = pytest.importorskip("optuna", reason="Optuna is not installed")
 from tensorboard.backend.event_processing import event_accumulator  # noqa: E402
 from tensorboard.plugins.hparams import metadata  # noqa: E402
 
+from configs import syntax  # noqa: E402
 from train import search_space, study, trial, tuning  # noqa: E402
 
 SPACE = {"a.rate": [0.1, 0.01], "a.size": [2, 4]}
@@ -57,9 +58,8 @@ def test_a_grid_is_searched_once_and_a_failure_keeps_its_reason(tmp_path, calls)
     assert "Trial 2 failed: The loss is not finite." in table
     assert "and trial 3 lies in its interval" in table
     best = (tmp_path / "s" / "best.gin").read_text()
-    assert best.endswith(
-        "train.epochs = 1\n\n# What the search chose.\na.rate = 0.1\na.size = 4\n"
-    )
+    assert best.startswith("# Trial 1 of s: auc 4.1000 on the validation photographs.")
+    assert best.endswith("\ninclude 'experiment.gin'\n\na.rate = 0.1\na.size = 4\n")
 
     calls.clear()
     assert search(tmp_path / "s").run() == table
@@ -93,6 +93,29 @@ def test_another_config_is_refused(tmp_path, calls):
     search(tmp_path / "s").run()
     with pytest.raises(ValueError, match=r"train\.epochs = 1 there\n.*= 2 here\nName"):
         search(tmp_path / "s", config="train.epochs = 2\n").run()
+
+
+def test_the_winners_file_overrides_the_experiment(tmp_path, calls):
+    search(tmp_path / "s", config="a.rate = 9\ntrain.epochs = 1\n").run()
+    parsed = syntax.parse([str(tmp_path / "s" / "best.gin")], [])
+    assert {one.key: one.value for one in parsed} == {
+        "a.rate": 0.1,
+        "a.size": 4,
+        "train.epochs": 1,
+    }
+
+
+def test_a_sampler_chooses_as_many_points_as_asked(tmp_path, calls, monkeypatch):
+    space = {"a.rate": ("log_float", 1e-3, 1e-1), "a.size": [2, 4]}
+    monkeypatch.setitem(SPACE, "a.rate", space["a.rate"])
+    search(tmp_path / "s", trials=3).run()
+    assert [name for name, _ in calls] == ["0", "1", "2"]
+    rates = [float(point["a.rate"]) for _, point in calls]
+    assert len(set(rates)) == 3
+    assert all(1e-3 <= rate <= 1e-1 for rate in rates)
+    calls.clear()
+    search(tmp_path / "s", trials=4).run()
+    assert [name for name, _ in calls] == ["3"]
 
 
 def test_the_dashboard_has_a_session_for_each_trial(tmp_path, calls):
