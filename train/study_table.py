@@ -172,8 +172,7 @@ def _verdict(ranked: Sequence[tuple[int, FrozenTrial]], objective: str) -> str:
     named = f"trial{'s' * (len(within) > 1)} {', '.join(map(str, within))}"
     lie = "lie" if len(within) > 1 else "lies"
     return (
-        f"Trial {point} has the best {objective}, but it is not distinguishable: the "
-        f"photographs alone move it by {(high - low) / 2:.4f} either way, and "
-        f"{named} {lie} in its interval. More folds or seeds (tune.folds, tune.seeds) "
-        "would tell them apart."
+        f"Trial {point} has the best {objective}, but it is not distinguishable: its "
+        f"interval reaches {(high - low) / 2:.4f} either way, and {named} {lie} in it. "
+        "More folds or seeds (tune.folds, tune.seeds) would tell them apart."
     )

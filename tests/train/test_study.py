@@ -56,7 +56,7 @@ def test_a_grid_is_searched_once_and_a_failure_keeps_its_reason(tmp_path, calls)
     assert lines[1].split() == ["1", "0.1", "4", "4.1000", "3.9000-4.3000", "done"]
     assert lines[4].split() == ["2", "0.01", "2", "-", "-", "failed"]
     assert "Trial 2 failed: The loss is not finite." in table
-    assert "and trial 3 lies in its interval" in table
+    assert "and trial 3 lies in it." in table
     best = (tmp_path / "s" / "best.gin").read_text()
     assert best.startswith("# Trial 1 of s: auc 4.1000 on the validation photographs.")
     assert best.endswith("\ninclude 'experiment.gin'\n\na.rate = 0.1\na.size = 4\n")
