@@ -10,6 +10,7 @@ _OURS = (
     "evaluation.compare",
     "evaluation.evaluate",
     "evaluation.operating_point",
+    "evaluation.predict",
     "input_pipeline.audit",
     "input_pipeline.augment",
     "input_pipeline.datasets.aptos2019",
@@ -30,7 +31,9 @@ _OURS = (
     "models.losses",
     "models.outputs",
     "models.resnet_v2",
+    "train.phases",
     "train.recipe",
+    "train.schedules",
     "visualization.explain",
     "visualization.grad_cam",
     "visualization.guided_backprop",
@@ -45,10 +48,6 @@ _KERAS = {
         keras.optimizers.Adam,
         keras.optimizers.AdamW,
         keras.optimizers.SGD,
-    ),
-    "keras.optimizers.schedules": (
-        keras.optimizers.schedules.CosineDecay,
-        keras.optimizers.schedules.PiecewiseConstantDecay,
     ),
     "keras.losses": (
         keras.losses.Huber,

@@ -41,14 +41,16 @@ def learning(facts: known.Facts) -> Chart | None:
         if name in epochs[0] and name in epochs[-1]
     )
     alt = f"Curves of {len(epochs)} epochs: {losses}; epoch {kept} is kept."
-    figure = curves.learning_curves(epochs, title, kept=kept, width=_WIDTH)
+    first = facts.history.get("first_epoch", 1)
+    figure = curves.learning_curves(epochs, title, kept=kept, first=first, width=_WIDTH)
     return Chart(pages.figure(figure), alt)
 
 
 def kept_epoch(history: Mapping[str, Any]) -> int:
     """The epoch, from 1, whose weights the model has."""
-    best = history["kept"] == "best"
-    return history["best_epoch"] if best else len(history["epochs"])
+    if history["kept"] == "best":
+        return history["best_epoch"]
+    return history.get("first_epoch", 1) + len(history["epochs"]) - 1
 
 
 def discrimination(facts: known.Facts, split: str) -> list[Chart]:

@@ -32,12 +32,15 @@ class Decision:
             diseased, and what that does on the photographs it was chosen on.
         chosen_on: Those photographs, in words.
         note: Why there is no calibration although one was asked for, or None.
+        test_time_augmentation: The views over which logits are averaged before all
+            this, as `predict.Symmetries` has them, or None.
     """
 
     calibration: Calibration | None
     operating_point: operating_point.OperatingPoint
     chosen_on: str
     note: str | None = None
+    test_time_augmentation: dict[str, bool] | None = None
 
     @property
     def threshold(self) -> float:
@@ -55,6 +58,7 @@ class Decision:
             "operating_point": self.operating_point.description(),
             "chosen_on": self.chosen_on,
             "note": self.note,
+            "test_time_augmentation": self.test_time_augmentation,
         }
 
     def save(self, folder: pathlib.Path) -> None:
@@ -152,4 +156,5 @@ def from_description(description: dict[str, Any]) -> Decision:
         operating_point.OperatingPoint(**description["operating_point"]),
         description["chosen_on"],
         description["note"],
+        description.get("test_time_augmentation"),
     )

@@ -41,6 +41,8 @@ class Evaluator:
         operating_point: How the threshold is chosen, on the validation photographs.
         calibrate: How probabilities are calibrated, on the same, or None: one of the
             output's `calibrations`.
+        test_time_augmentation: Views over which each prediction is averaged, those that
+            choose the threshold too, or None.
         prevalence: Share of the diseased for which PPV and NPV are given besides those
             of the photographs at hand, 0-1 exclusive.
         resamples: Bootstrap resamples behind an interval.
@@ -57,6 +59,7 @@ class Evaluator:
         default_factory=operating_points.Fixed
     )
     calibrate: decision.Method | None = "temperature"
+    test_time_augmentation: predict.Symmetries | None = None
     prevalence: float | None = None
     resamples: int = 2000
     seed: int = 0
@@ -110,6 +113,7 @@ class Evaluator:
             "splits": list(self.splits),
             "operating_point": repr(self.operating_point),
             "calibrate": self.calibrate,
+            "test_time_augmentation": self._views(),
             "prevalence": self.prevalence,
             "resamples": self.resamples,
             "seed": self.seed,
@@ -118,6 +122,10 @@ class Evaluator:
             "recalibrate": self.recalibrate and repr(self.recalibrate),
             "dropout_samples": self.dropout_samples,
         }
+
+    def _views(self) -> dict[str, bool] | None:
+        views = self.test_time_augmentation
+        return views and dataclasses.asdict(views)
 
     def check_model(self, model: keras.Model) -> None:
         """Raises ValueError if passes with dropout are asked of a model without any."""
@@ -174,6 +182,7 @@ class Evaluator:
                 validation,
                 chosen_on=f"{len(split.valid)} validation photographs",
             )
+            decided = dataclasses.replace(decided, test_time_augmentation=self._views())
         said = []
         for name in self.splits:
             if frozen is not None and name in frozen.said:
@@ -280,7 +289,9 @@ class _Asked:
         self._passes = None
         if count := evaluator.dropout_samples:
             self._passes = dropout.Passes(model, count, evaluator.seed)
-        self._forward = predict.Forward(model)
+        self._forward = predict.Forward(
+            model, symmetries=evaluator.test_time_augmentation
+        )
 
     def labels(self, collection: records.Collection, ids: Sequence[str]) -> np.ndarray:
         return np.array(self._task.labels([collection.photograph(one) for one in ids]))

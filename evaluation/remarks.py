@@ -132,9 +132,16 @@ def _of_part(facts: known.Facts, name: str, scores: Mapping[str, Any]) -> list[s
 
 def _of_training(history: Mapping[str, Any]) -> list[str]:
     texts, epochs = [], len(history["epochs"])
-    if history["best_epoch"] == epochs and epochs > 1:
+    last = history.get("first_epoch", 1) + epochs - 1
+    if history["best_epoch"] == last and epochs > 1:
         texts.append(
             f"The last epoch of {epochs} was the best one: the training may not have "
             "come to its end."
+        )
+    for one in history.get("collapses", ()):
+        texts.append(
+            f"In epochs {one['first_epoch']} to {one['last_epoch']} the model had "
+            "collapsed: it gave every validation photograph the same class, "
+            f"{one['predicted']}."
         )
     return texts

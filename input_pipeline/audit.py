@@ -31,10 +31,15 @@ from input_pipeline import (
     shortcut,
 )
 
-FORMAT = 1
+FORMAT = 2
 """Raise it when the same photographs would be audited differently."""
 
 FINDINGS, PAGE, CERTIFICATE = "audit.json", "audit.html", "leakage.json"
+
+_ANEW = (
+    "Beside an audit, remove it: --mode=prepare then audits the photographs anew. In a "
+    "run, train in another --run_dir."
+)
 
 
 @gin.register("audit")
@@ -104,7 +109,9 @@ class Auditor(leakage.Policy):
             },
             "groups": dict(decisions.groups),
             "disputed": list(decisions.disputed),
-            "patients_across_splits": _patients_across_splits(collection.photographs),
+            "patients_across_splits": _patients_across_splits(
+                collection.photographs, self.test_on
+            ),
             "shortcut": _shortcut(collection, decisions),
         }
         records.write_json(folder / FINDINGS, findings)
@@ -182,7 +189,7 @@ def read_certificate(path: pathlib.Path) -> dict[str, Any]:
     """Reads a leakage certificate.
 
     Raises:
-        ValueError: There is none.
+        ValueError: There is none, or it is damaged.
     """
     if not path.exists():
         raise ValueError(
@@ -190,7 +197,17 @@ def read_certificate(path: pathlib.Path) -> dict[str, Any]:
             "leak from one split into another. Audit them: the same command with "
             "--mode=prepare, and another --run_dir if the run was begun."
         )
-    return records.read_json(path)
+    certificate = records.read_json(path)
+    try:
+        certificate["audit_sha256"], _certified(certificate)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path} is damaged: it is no certificate. {_ANEW}") from error
+    return certificate
+
+
+def _certified(certificate: Mapping[str, Any]) -> dict[str, str]:
+    """Dataset -> fingerprint."""
+    return {one["name"]: one["fingerprint"] for one in certificate["datasets"]}
 
 
 def check_certificate(
@@ -208,17 +225,14 @@ def check_certificate(
     Raises:
         ValueError: It does not fit; says which dataset differs.
     """
-    certified = {
-        one["name"]: one["fingerprint"] for one in certificate.get("datasets", ())
-    }
+    certified = _certified(certificate)
     found = {one.dataset: one.fingerprint for one in collection.folders}
     for name in sorted(certified.keys() | found.keys()):
         if certified.get(name) != found.get(name):
             raise ValueError(
                 f"The certificate {path} is not of these photographs: of {name!r} it "
                 f"knows the fingerprint {certified.get(name)}, the records have "
-                f"{found.get(name)}. Audit them anew: --mode=prepare, and train in "
-                "another --run_dir."
+                f"{found.get(name)}. {_ANEW}"
             )
 
 
@@ -258,46 +272,68 @@ def find_copies(
 def _renamed(
     photographs: Sequence[photograph.Photograph],
 ) -> list[tuple[str, str]]:
-    """Re-exports by their names: of one source, and of a source that is here too."""
-    by_source = collections.defaultdict(list)
+    """Copies by their names: re-exports with their sources, and APTOS 2019 again."""
+    originals, exports = collections.defaultdict(list), collections.defaultdict(list)
     for one in photographs:
         if source := duplicates.roboflow_source(one.path.name):
-            by_source[source].append(one)
-    originals = collections.defaultdict(list)
-    for one in photographs:
-        if one.path.stem in by_source:
+            exports[source].append(one)
+        else:
             originals[one.path.stem].append(one)
     pairs = []
-    for source, exports in by_source.items():
-        # Numbered names, as IDRiD_001, are of several sets: only a stem that names one
-        # photograph says of which one an export was made.
-        if len(originals[source]) == 1:
-            pairs += [(originals[source][0].id, one.id) for one in exports]
-        sets = collections.defaultdict(list)
-        for one in exports:
-            sets[one.origin].append(one)
-        for first, *others in sets.values():
+    for name in dict.fromkeys([*exports, *originals]):
+        named, exported = originals.get(name, []), exports.get(name, [])
+        if duplicates.is_aptos_code(name):
+            # No two photographs share a code: it is the same picture in every set.
+            sets = [_alone_in_their_set(named) + exported]
+        else:
+            # Numbered names, as IDRiD_001, are of several sets: only a name that one
+            # photograph has says of which one an export was made.
+            source = named if len(named) == 1 else []
+            sets = [source + some for some in _by_set(exported)]
+        for first, *others in filter(None, sets):
             pairs += [(first.id, one.id) for one in others]
     return pairs
+
+
+def _by_set(
+    photographs: Sequence[photograph.Photograph],
+) -> list[list[photograph.Photograph]]:
+    """The photographs of each dataset."""
+    sets = collections.defaultdict(list)
+    for one in photographs:
+        sets[one.origin].append(one)
+    return list(sets.values())
+
+
+def _alone_in_their_set(
+    photographs: Sequence[photograph.Photograph],
+) -> list[photograph.Photograph]:
+    """Those that share their name with no other photograph of their dataset."""
+    return [some[0] for some in _by_set(photographs) if len(some) == 1]
 
 
 def thumbnails(collection: records.Collection) -> np.ndarray:
     """uint8 of shape `(n, 64, 64, 3)`, from the records."""
     ids = [one.id for one in collection.photographs]
+    side = quality.THUMBNAIL_SIZE
+    pictures = np.empty((len(ids), side, side, 3), np.uint8)
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         small = pool.map(lambda one: quality.thumbnail(collection.read_image(one)), ids)
         bar = progress.bar(small, "compare", len(ids), unit="photo", delay=2)
-        return np.stack(list(bar))
+        for place, thumbnail in enumerate(bar):
+            pictures[place] = thumbnail
+    return pictures
 
 
 def _patients_across_splits(
-    photographs: Sequence[photograph.Photograph],
+    photographs: Sequence[photograph.Photograph], test_on: Sequence[str]
 ) -> list[str]:
-    """Patients whose photographs the publisher put into more than one split."""
+    """Patients whose photographs were in more than one split before the audit."""
+    split = leakage.official(photographs, test_on)
     places = collections.defaultdict(set)
     for one in photographs:
         if one.patient is not None:
-            places[f"{one.origin}/{one.patient}"].add(one.split)
+            places[f"{one.origin}/{one.patient}"].add(split[one.id])
     return [name for name, splits in places.items() if len(splits) > 1]
 
 
@@ -333,7 +369,7 @@ def _certificate(
                 "mean absolute difference of 64x64 thumbnails of the retina, at most "
                 f"{findings['policy']['near_identical']} grey levels, and correlation "
                 f"of their fine detail, at least {duplicates.MIN_AGREEMENT}",
-                "names of Roboflow re-exports",
+                "names of Roboflow re-exports, and APTOS 2019's codes",
                 "the publisher's names of patients",
             ],
         },

@@ -194,15 +194,10 @@ def _copies(
     collection: records.Collection, findings: Mapping[str, Any]
 ) -> dict[str, list[dict[str, Any]]]:
     """The pairs: contradictory ones, others on two sides of a split, and the rest."""
-    test_on = findings["policy"]["test_on"]
-
-    def split(photograph_id: str) -> str:
-        one = collection.photograph(photograph_id)
-        return "test" if one.origin in test_on else one.split or "train"
-
+    split = leakage.official(collection.photographs, findings["policy"]["test_on"])
     groups = {"conflict": [], "across": [], "within": []}
     for one in findings["copies"]:
-        across = split(one["first"]) != split(one["second"])
+        across = split[one["first"]] != split[one["second"]]
         group = "conflict" if one["conflict"] else "across" if across else "within"
         groups[group].append(one | {"across": across})
     return groups

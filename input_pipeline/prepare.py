@@ -347,7 +347,8 @@ def check_unchanged(
         raise ValueError(
             f"The photographs in {data_dir} are not those that {prepared.folder} was "
             f"prepared from:\n{listing}{more}\nRestore them, or name another folder "
-            f"with --prepared_dir, or remove {prepared.folder} and prepare again."
+            "with --prepared_dir, or give another set another name (its reader has "
+            f"`name`), or remove {prepared.folder} and prepare again."
         )
     if touched:
         records.write_json(prepared.folder / records.MANIFEST, manifest)

@@ -64,9 +64,9 @@ def progressive(
     natural one. An epoch takes as many photographs as there are: of a large class, at
     first, some, drawn anew in each epoch.
 
-    This is how Antony and Brueggemann (team o_O, Kaggle Diabetic Retinopathy Detection,
-    2015) resampled, with the same decay; but they ended at twice the natural weight for
-    all grades but 0.
+    Antony and Brueggemann (team o_O, Kaggle Diabetic Retinopathy Detection, 2015)
+    resampled so; the configurations that they published decay by 0.975 too, but end at
+    twice the natural weight for all grades but 0.
 
     Args:
         labels: int array of shape `(n,)`, the photographs' classes.

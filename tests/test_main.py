@@ -309,13 +309,14 @@ def test_a_whole_run_shows_its_own_messages_and_nothing_else(
     assert first.stdout.endswith("Everything is in runs/synthetic_resnet_v2.\n")
     lines = first.stderr.splitlines()
     shown = [line for line in lines if line and "img/s" not in line]
-    reused, audit, page, *memory = shown
+    reused, audit, page, *memory, devices = shown
     assert (
         reused == f"Reusing the prepared photographs in {prepared.folders[0].folder}."
     )
     assert audit.startswith("Audit: 0 pairs of copies, ")
     assert page.endswith("audit.html")
     assert len(memory) == 2 and all("kept in memory" in line for line in memory)
+    assert devices == "Training on CPU:0."
 
     arguments = ["--run_dir=runs/synthetic_resnet_v2", f"--prepared_dir={prepared_dir}"]
     again = command(*arguments, cwd=tmp_path)

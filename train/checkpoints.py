@@ -5,12 +5,13 @@ are listed; what callbacks remember and where the training stands go along as on
 serialized value.
 """
 
+import contextlib
 import hashlib
 import io
 import json
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -18,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from input_pipeline import records
+from train import optimizers
 
 
 class Progress(tf.train.experimental.PythonState):
@@ -29,6 +31,9 @@ class Progress(tf.train.experimental.PythonState):
         best: The monitored metric's best value so far, or None.
         best_epoch: The epoch that gave it, counted from 1, or None.
         history: One row of figures an epoch.
+        only_class: For each epoch the class of all predictions, if there is just one.
+        phase_starts: Epochs done before each phase that was begun.
+        stopped: Whether a callback ended the phase.
     """
 
     def __init__(self, callbacks: Sequence[keras.callbacks.Callback]):
@@ -38,8 +43,20 @@ class Progress(tf.train.experimental.PythonState):
         self.best: float | None = None
         self.best_epoch: int | None = None
         self.history: list[dict[str, float]] = []
+        self.only_class: list[int | None] = []
+        self.phase_starts = [0]
         self.stopped = False
         self._callbacks = callbacks
+
+    @property
+    def phase(self) -> int:
+        """The number of the phase, from 0."""
+        return len(self.phase_starts) - 1
+
+    def begin_phase(self) -> None:
+        """Goes on to the next phase."""
+        self.phase_starts.append(self.epoch)
+        self.stopped = False
 
     def serialize(self) -> bytes:
         """Everything as one value, for `tf.train.Checkpoint`."""
@@ -74,7 +91,16 @@ class Progress(tf.train.experimental.PythonState):
 
 
 _MADE_ANEW = ("_model", "params")
-_FIELDS = ("step", "epoch", "best", "best_epoch", "history", "stopped")
+_FIELDS = (
+    "step",
+    "epoch",
+    "best",
+    "best_epoch",
+    "history",
+    "only_class",
+    "phase_starts",
+    "stopped",
+)
 
 
 def _remembered(
@@ -117,7 +143,7 @@ class Checkpoints:
         self,
         folder: pathlib.Path,
         model: keras.Model,
-        optimizer: keras.optimizers.Optimizer,
+        every_optimizer: Sequence[keras.optimizers.Optimizer],
         totals: tf.Variable,
         progress: Progress,
         keep: int,
@@ -127,7 +153,7 @@ class Checkpoints:
         self._model = model
         self._checkpoint = tf.train.Checkpoint(
             model=[one.value for one in model.variables],
-            optimizer=[one.value for one in optimizer.variables],
+            optimizers=[optimizers.state(one) for one in every_optimizer],
             totals=totals,
             progress=progress,
         )
@@ -176,7 +202,8 @@ class Checkpoints:
         """Writes the weights of the best epoch so far."""
         partial = self._best_weights.with_name("partial.weights.h5")
         self._best_weights.parent.mkdir(parents=True, exist_ok=True)
-        self._model.save_weights(partial)
+        with self._without_optimizer():
+            self._model.save_weights(partial)
         os.replace(partial, self._best_weights)
 
     def checksums(self) -> dict[str, str]:
@@ -189,12 +216,23 @@ class Checkpoints:
     def load_best(self) -> None:
         """Gives the model the weights of the best epoch."""
         try:
-            self._model.load_weights(self._best_weights)
+            with self._without_optimizer():
+                self._model.load_weights(self._best_weights)
         except (OSError, ValueError) as error:
             raise ValueError(
                 f"{self._best_weights} cannot be read: {error} Without the weights of "
                 "the best epoch the run cannot end. Train in another --run_dir."
             ) from error
+
+    @contextlib.contextmanager
+    def _without_optimizer(self) -> Iterator[None]:
+        """Keras takes it for a part of the model; another phase has another."""
+        optimizer = getattr(self._model, "optimizer", None)
+        self._model.optimizer = None
+        try:
+            yield
+        finally:
+            self._model.optimizer = optimizer
 
 
 def digest(variables: Sequence[keras.Variable]) -> str:

@@ -6,6 +6,7 @@ import pathlib
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -30,6 +31,24 @@ def describe() -> dict[str, Any]:
         "numpy": np.__version__,
         "opencv": cv2.__version__,
     }
+
+
+def devices_of(variables: Sequence[keras.Variable]) -> list[str]:
+    """The devices that hold variables, as in "GPU:0 NVIDIA H100" or "CPU:0".
+
+    To be called in the scope of the strategy that they were made in.
+    """
+    strategy = tf.distribute.get_strategy()
+    places = {
+        copy.device.partition("device:")[2]
+        for one in variables
+        for copy in strategy.experimental_local_results(one.value)
+    }
+    names = {
+        one.name.partition("physical_device:")[2]: _device_name(one)
+        for one in tf.config.list_physical_devices("GPU")
+    }
+    return [f"{one} {names.get(one, '')}".rstrip() for one in sorted(places)]
 
 
 def now() -> str:

@@ -223,6 +223,7 @@ _NEUTRAL = (
     "train.checkpoint_every_epochs",
     "train.checkpoint_every_minutes",
     "train.keep_checkpoints",
+    "train.require_gpu",
     "training_stream.cache_gigabytes",
 )
 """Parameters that change the way to the weights, but not the weights."""
@@ -293,13 +294,23 @@ def _run(where: Where, evaluator: evaluate.Evaluator | None) -> str:
         if not reused:
             logging.info("%s", prepare.sizes(audited.collection))
         logging.info("%s", audited.summary())
+        plan.check_copies(audited, recipe.task)
         description = _description(recipe, preparation, audited)
-        run.begin(gin.config_str(), where.bindings, description)
+        earlier = training and training.earlier
+        made = inherited = None
+        if not run.split.exists():  # What is refused here has begun no run.
+            made = splitter.split(audited)
+            if earlier:
+                inherited = earlier.bequeath(made, audited, where.prepared_dir)
+        devices = training.devices if training else ()
+        run.begin(gin.config_str(), where.bindings, description, devices)
         scored = run.evaluated
         if not scored:  # Those of a model that was lost are not the next one's.
             _drop_figures(run.path)
-        if not run.split.exists():
-            run.store_split(splitter.split(audited), audited)
+        if made:
+            run.store_split(made, audited, inherited)
+        if earlier:
+            run.check_earlier(earlier)
         split = run.open_split(audited)
         # Before training: what is wrong with them shows now, not after hours.
         externals = []
@@ -467,7 +478,7 @@ def _frozen(run: run_dir.RunDir, evaluator: evaluate.Evaluator) -> evaluate.Froz
     content = records.read_json(run.metrics)
     done = evaluate.Evaluator().description() | content["evaluation"]
     asked = evaluator.description()
-    for name in ("operating_point", "calibrate"):
+    for name in ("operating_point", "calibrate", "test_time_augmentation"):
         if done[name] != asked[name]:
             raise ValueError(
                 f"On other datasets the run's own decision is used, with `evaluate."

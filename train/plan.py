@@ -3,12 +3,13 @@
 import pathlib
 from collections.abc import Mapping, Sequence
 
+import keras
 import numpy as np
 
 from evaluation import metrics
-from input_pipeline import audit, photograph, prepare, splits
+from input_pipeline import audit, photograph, prepare, splits, tasks
+from train import optimizers, trainer
 from train import recipe as recipes
-from train import trainer
 
 
 def photographs(
@@ -83,6 +84,31 @@ def check_labels(
         )
 
 
+def check_copies(audited: audit.Audit, task: tasks.Task) -> None:
+    """Refuses an audit that let copies pass which contradict each other in the task.
+
+    Args:
+        audited: All photographs of the experiment.
+        task: What will be asked of them.
+
+    Raises:
+        ValueError: Two copies have different labels, and the audit's policy does not
+            look at what makes the difference.
+    """
+    for copy in audited.findings["copies"]:
+        pair = [audited.collection.photograph(copy[end]) for end in ("first", "second")]
+        first, second = (task.label(one) for one in pair)
+        if copy["conflict"] is None and None not in (first, second) and first != second:
+            must_agree = audited.findings["policy"]["must_agree"]
+            raise ValueError(
+                f"{pair[0].id} and {pair[1].id} are copies and have different labels "
+                f"in the task {task.name!r} ({task.rule}), which the audit does not "
+                "count as a contradiction. `audit.must_agree` must name the labels "
+                "that the task asks for, as in audit.must_agree = ('macular_edema',). "
+                f"Received: {tuple(must_agree)}."
+            )
+
+
 def _check_monitor(recipe: recipes.Recipe, labels: np.ndarray) -> None:
     """Raises if even a perfect model would leave the monitored metric undefined."""
     probabilities = np.eye(len(recipe.task.class_names))[labels]
@@ -98,10 +124,34 @@ def _check_monitor(recipe: recipes.Recipe, labels: np.ndarray) -> None:
 def training(built: trainer.Trainer) -> str:
     """Lines on the model and its training, for a person."""
     recipe, model = built.recipe, built.model
-    return (
+    *first, last = built.phase_optimizers
+    lines = [
         f"Model: {model.name}, {model.count_params():,} parameters, "
-        f"{model.input_shape[1]} px.\n"
-        f"Training: {recipe.epochs} epochs, batches of {recipe.stream.batch_size}, "
-        f"{type(built.optimizer).__name__}, on "
-        f"{built.strategy.num_replicas_in_sync} device(s)."
+        f"{model.input_shape[1]} px."
+    ]
+    if recipe.init_from:
+        head = "head included" if built.earlier.answers(recipe) else "with a new head"
+        lines.append(f"It begins with the weights of {recipe.init_from}, {head}.")
+    if recipe.extend_from:
+        lines.append(
+            f"It extends {recipe.extend_from} after {built.epochs_done} epochs."
+        )
+    for phase, optimizer in zip(recipe.first_phases, first, strict=True):
+        lines.append(
+            f"First: {phase.epochs} epochs of {phase.trains!r}, {_in_words(optimizer)}."
+        )
+    return "\n".join(
+        [
+            *lines,
+            f"Training: {recipe.epochs} epochs, batches of {recipe.stream.batch_size}, "
+            f"{type(optimizers.inner(last)).__name__}, on "
+            f"{built.strategy.num_replicas_in_sync} device(s): "
+            f"{', '.join(built.devices)}.",
+            f"Learning rate: {optimizers.rate_in_words(last)}.",
+        ]
     )
+
+
+def _in_words(optimizer: keras.optimizers.Optimizer) -> str:
+    name = type(optimizers.inner(optimizer)).__name__
+    return f"{name} at {optimizers.rate_in_words(optimizer)}"

@@ -11,6 +11,7 @@ import typeguard
 
 from input_pipeline import pipeline, tasks
 from models import outputs
+from train import phases as training_phases
 
 _ALL = typeguard.CollectionCheckStrategy.ALL_ITEMS
 
@@ -47,8 +48,17 @@ class Recipe:
         optimizer: `() -> keras.optimizers.Optimizer`.
         loss: A loss of integer labels and logits; one that the output accepts.
         stream: How photographs become batches.
-        epochs: How many epochs in all.
+        epochs: How many epochs the whole model trains, as far as its builder froze
+            nothing; with `extend_from`, those of the earlier run count.
         output: What logits mean, and so how they become probabilities.
+        first_phases: What trains before, such as the head alone, each phase for epochs
+            of its own.
+        init_from: Directory of a finished run whose weights the model begins with; the
+            head is made anew if the task or the output is another.
+        extend_from: Directory of a finished run to train further: from its last epoch's
+            weights, with the state of its optimizer.
+        dtype_policy: Keras' name of the precision in which the model computes; its
+            weights and logits are float32 in any case.
         monitor: The validation metric that says which epoch is the best.
         keep: Which weights the finished model has: those of the "best" epoch or the
             "last". Both are decided without the test photographs.
@@ -59,6 +69,7 @@ class Recipe:
         keep_checkpoints: How many of the last checkpoints are kept.
         seed: At least 0; decides first weights, dropout, order and augmentation.
         strategy: `() -> tf.distribute.Strategy`; by default one device.
+        require_gpu: Whether to refuse to train on anything else.
     """
 
     task: tasks.Task
@@ -68,6 +79,12 @@ class Recipe:
     stream: pipeline.TrainingStream
     epochs: int
     output: outputs.Output = dataclasses.field(default_factory=outputs.Softmax)
+    first_phases: Sequence[training_phases.Phase] = ()
+    init_from: str | None = None
+    extend_from: str | None = None
+    dtype_policy: typing.Literal["float32", "mixed_bfloat16", "mixed_float16"] = (
+        "float32"
+    )
     monitor: str = "val_loss"
     keep: typing.Literal["best", "last"] = "best"
     callbacks: Sequence[keras.callbacks.Callback] = ()
@@ -76,6 +93,7 @@ class Recipe:
     keep_checkpoints: int = 3
     seed: int = 0
     strategy: Callable[..., tf.distribute.Strategy] = tf.distribute.get_strategy
+    require_gpu: bool = False
 
     def __post_init__(self):
         for name, hint in typing.get_type_hints(type(self)).items():
@@ -100,12 +118,30 @@ class Recipe:
                 )
         if self.seed < 0:
             raise ValueError(f"`train.seed` must be at least 0. Received: {self.seed}.")
+        if self.extend_from and (self.init_from or self.first_phases):
+            raise ValueError(
+                "`train.extend_from` goes on with a run's last phase. Take out "
+                f"`train.{'init_from' if self.init_from else 'first_phases'}`."
+            )
         num_classes = len(self.task.class_names)
         object.__setattr__(self, "output", self.output.for_classes(num_classes))
         self.output.check_loss(self.loss)
         self.stream.check_classes(self.task.class_names)
         for one in self.callbacks:
             _check_callback(one)
+
+    @property
+    def phases(self) -> tuple[training_phases.Phase, ...]:
+        """All phases; the last trains the whole model."""
+        whole = training_phases.Phase(
+            epochs=self.epochs, optimizer=self.optimizer, trains=training_phases.ALL
+        )
+        return (*self.first_phases, whole)
+
+    @property
+    def total_epochs(self) -> int:
+        """How many epochs there are in all phases, unless a callback stops one."""
+        return sum(one.epochs for one in self.phases)
 
 
 def _check_callback(callback: keras.callbacks.Callback) -> None:
@@ -125,7 +161,7 @@ def _check_callback(callback: keras.callbacks.Callback) -> None:
         raise ValueError(
             f"{name}.monitor must be one of {list(LOGS)}. Received: {monitor!r}."
         )
-    known = monitor.endswith(("loss", "accuracy", "auc"))
+    known = monitor in ("loss", "val_loss")
     if getattr(callback, "mode", None) == "auto" and not known:
         raise ValueError(
             f"Keras does not know which way {monitor!r} is better. Bind it: "

@@ -6,12 +6,12 @@ import fcntl
 import json
 import os
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from evaluation import report
 from input_pipeline import audit, folder_lock, records, splits
-from train import environment
+from train import earlier_run, environment, lineage
 
 EVALUATE = "evaluate"
 """The folder of a run in which further evaluations lie."""
@@ -91,7 +91,11 @@ class RunDir:
             self._compare(self._task, description)
 
     def begin(
-        self, config: str, bindings: Mapping[str, str], description: Mapping[str, Any]
+        self,
+        config: str,
+        bindings: Mapping[str, str],
+        description: Mapping[str, Any],
+        devices: Sequence[str] = (),
     ) -> None:
         """Notes what was asked and where it runs; the caller holds the directory.
 
@@ -99,6 +103,7 @@ class RunDir:
             config: The whole config, as gin text.
             bindings: Those bindings that decide training, binding -> value.
             description: What a model of this run is trained for, JSON-ready.
+            devices: Those that train, if there is anything left to train.
 
         Raises:
             ValueError: The run was begun for something else.
@@ -111,7 +116,8 @@ class RunDir:
             records.write_json(self._environment, [])
             records.write_json(self._bindings, dict(bindings))
         starts = records.read_json(self._environment)
-        records.write_json(self._environment, [*starts, environment.describe()])
+        start = environment.describe() | {"training_devices": list(devices)}
+        records.write_json(self._environment, [*starts, start])
 
     def note_operative_config(self, text: str) -> None:
         """Notes what was used, defaults included.
@@ -167,11 +173,44 @@ class RunDir:
         if new:
             _sync_folder(self.path)
 
-    def store_split(self, split: splits.Split, audited: audit.Audit) -> None:
-        """Stores the split for good, with the certificate that it does not leak."""
+    def store_split(
+        self,
+        split: splits.Split,
+        audited: audit.Audit,
+        inherited: lineage.Inheritance | None = None,
+    ) -> None:
+        """Stores the split for good, with the certificate that it does not leak.
+
+        Args:
+            split: The split.
+            audited: The photographs.
+            inherited: What comes from the run that this one begins with, if any.
+
+        Raises:
+            ValueError: The split leaks.
+        """
         split.check(audited)
-        records.write_json(self._certificate, audited.certificate)
+        certificate = dict(audited.certificate)
+        seen = lineage.Seen.of(split, audited.collection)
+        if inherited is not None:
+            certificate["earlier_run"] = inherited.certificate
+            seen = seen.after(inherited.seen)
+        seen.save(self.path)
+        records.write_json(self._certificate, certificate)
         split.save(self.split)
+
+    def check_earlier(self, earlier: earlier_run.EarlierRun) -> None:
+        """Refuses an earlier run that was trained anew since this one was begun.
+
+        Raises:
+            ValueError: It has other weights.
+        """
+        noted = audit.read_certificate(self._certificate).get("earlier_run", {})
+        if noted.get("weights_sha256") != earlier.weights_sha256:
+            raise ValueError(
+                f"{earlier.path} has other weights than when {self.path} was begun "
+                "with it. Bring them back, or train in another --run_dir."
+            )
 
     def open_split(self, audited: audit.Audit) -> splits.Split:
         """The stored split.

@@ -17,7 +17,16 @@ from absl import logging
 from evaluation import metrics, predict
 from input_pipeline import audit, images, pipeline, records, splits
 from input_pipeline import progress as bars
-from train import board, checkpoints
+from train import (
+    board,
+    checkpoints,
+    collapse,
+    earlier_run,
+    environment,
+    optimizers,
+    phases,
+    schedules,
+)
 from train import recipe as recipes
 
 CALL_SECONDS = 0.25
@@ -29,13 +38,17 @@ class NonFiniteLossError(ValueError):
 
 
 class Trainer:
-    """A recipe with its model and optimizer built, ready to see photographs.
+    """A recipe with its model and optimizers built, ready to see photographs.
 
     Attributes:
         recipe: What the config decided.
-        strategy: Where model and optimizer live.
+        strategy: Where model and optimizers live.
         model: The model.
-        optimizer: The optimizer, its variables built.
+        optimizer: That of the current phase, its variables built.
+        phase_optimizers: Those of all phases.
+        devices: Names of the devices that hold the model.
+        earlier: The run that this one begins with, or None.
+        epochs_done: How many epochs that run has done, if this one extends it.
         train_steps: `(batches, count) -> None` takes steps in one graph. `batches` is
             an iterator of (images, labels, weights): uint8 of shape `(batch, size,
             size, 3)`, int32 and float32 of shape `(batch,)`; `count` an int64 tensor.
@@ -49,23 +62,37 @@ class Trainer:
             image_size: Side of the prepared photographs, in pixels.
 
         Raises:
-            ValueError: The model breaks the contract that all parts rely on.
+            ValueError: The model breaks the contract that all parts rely on, or does
+                not fit the run that it begins with.
+            FileNotFoundError: There is no such run.
         """
         self.recipe = recipe
+        self.earlier = earlier_run.named(recipe)
         keras.utils.set_random_seed(recipe.seed)
         num_outputs = recipe.output.num_outputs(len(recipe.task.class_names))
         self.strategy = recipe.strategy()
+        usual_policy = keras.config.dtype_policy()
         with self.strategy.scope():
-            self.model = recipe.model(image_size=image_size, num_outputs=num_outputs)
+            keras.config.set_dtype_policy(recipe.dtype_policy)
+            try:
+                self.model = recipe.model(
+                    image_size=image_size, num_outputs=num_outputs
+                )
+            finally:
+                keras.config.set_dtype_policy(usual_policy)
             _check_model(self.model, image_size, num_outputs)
-            self.optimizer = recipe.optimizer()
-            self.optimizer.build(self.model.trainable_variables)
-        self._check_together()
-        self.model.optimizer = self.optimizer  # Where Keras' callbacks look for it.
+            self._check_together()
+            self.devices = environment.devices_of(self.model.variables)
+            self._check_devices()
+            self._switch = phases.Switch(self.model)
+            self.phase_optimizers = [
+                self._build_optimizer(one) for one in recipe.phases
+            ]
+            self._enter(0)
+            self._begin()
         # Of the epoch so far: sum of losses, number classified rightly, number.
         self._totals = tf.Variable(tf.zeros(3, tf.float64), trainable=False)
         self._finite_step = 0  # The last one at which all was known to be finite.
-        self.train_steps = tf.function(self._train_steps)
 
     def train(
         self,
@@ -108,101 +135,177 @@ class Trainer:
 
         # What is remembered, and where to go on.
         progress = checkpoints.Progress(recipe.callbacks)
+        progress.epoch, progress.phase_starts = self.epochs_done, [self._phase_start]
         saved = checkpoints.Checkpoints(
             run_dir / "checkpoints",
             self.model,
-            self.optimizer,
+            self.phase_optimizers,
             self._totals,
             progress,
             recipe.keep_checkpoints,
         )
         callbacks = keras.callbacks.CallbackList(
-            list(recipe.callbacks), model=self.model, epochs=recipe.epochs
+            list(recipe.callbacks), model=self.model, epochs=recipe.total_epochs
         )
         self.model.stop_training = False
         callbacks.on_train_begin()  # Resets callbacks, so restoring comes after it.
+        for one in recipe.callbacks:
+            # At the first epoch's end Keras turns `min_delta` round by the direction of
+            # the metric; with another process it would be turned back.
+            if getattr(one, "monitor_op", one) is None:
+                one._set_monitor_op()
         progress.serialize()  # Fails now, if ever, and not at the first checkpoint.
-        if saved.restore():
+        begun = saved.restore()
+        if begun:
             logging.info(
                 "Going on from %s, in epoch %d.", saved.latest, progress.epoch + 1
             )
+        else:
+            progress.step = progress.epoch * stream.steps_per_epoch
         self._finite_step = progress.step
 
         # What a person sees.
+        logging.info("Training on %s.", ", ".join(self.devices))
         shown = board.Board(run_dir / "tensorboard")
-        if progress.step == 0:
+        if not begun:
             shown.start(config, *_first_photographs(stream, class_names))
         batch_size, steps_per_epoch = recipe.stream.batch_size, stream.steps_per_epoch
+        self._epochs = progress.phase_starts[0] + recipe.total_epochs
         bar = bars.bar(
-            total=recipe.epochs * steps_per_epoch * batch_size,
+            total=self._epochs * steps_per_epoch * batch_size,
             initial=progress.step * batch_size,
             unit="img",
             smoothing=0.05,
         )
 
-        # Epochs.
-        dataset = stream.dataset(progress.step, recipe.epochs * steps_per_epoch)
-        batches = iter(self.strategy.experimental_distribute_dataset(dataset))
+        # Epochs, phase by phase.
+        for one in self.phase_optimizers:
+            if isinstance(rate := optimizers.schedule(one), schedules.Schedule):
+                rate.set_steps_per_epoch(steps_per_epoch)
         saved_at, steps_a_call = time.monotonic(), 1
         with bar, shown:
-            while progress.epoch < recipe.epochs and not progress.stopped:
-                if progress.step == progress.epoch * steps_per_epoch:
-                    callbacks.on_epoch_begin(progress.epoch)  # Not again on resuming.
-                first_step, start = progress.step, time.monotonic()
-                while missing := (progress.epoch + 1) * steps_per_epoch - progress.step:
-                    count = min(steps_a_call, missing)
-                    called_at = time.monotonic()
-                    try:
-                        self.train_steps(batches, tf.constant(count, tf.int64))
-                    except tf.errors.OpError as error:
-                        if stream.error is not None:  # It says more than TensorFlow.
-                            raise stream.error from error
-                        raise RuntimeError(
-                            f"Training failed in steps {progress.step + 1} to "
-                            f"{progress.step + count}: {error.message}. The last "
-                            f"checkpoint is kept: {saved.latest or 'none yet'}."
-                        ) from error
-                    progress.step += count
-                    self._check_finite([self._totals], progress, saved)
+            for number, phase in enumerate(recipe.phases):
+                if number < progress.phase:
+                    continue
+                if number > progress.phase:
+                    progress.begin_phase()
+                    self.model.stop_training = False
+                    callbacks.on_train_begin()
+                if number != self._phase:
+                    self._enter(number)
+                last_epoch = progress.phase_starts[number] + phase.epochs
+                dataset = stream.dataset(progress.step, last_epoch * steps_per_epoch)
+                batches = iter(self.strategy.experimental_distribute_dataset(dataset))
+                while progress.epoch < last_epoch and not progress.stopped:
+                    if progress.step == progress.epoch * steps_per_epoch:
+                        callbacks.on_epoch_begin(progress.epoch)  # Not on resuming.
+                    first_step, start = progress.step, time.monotonic()
+                    next_epoch = (progress.epoch + 1) * steps_per_epoch
+                    while missing := next_epoch - progress.step:
+                        count = min(steps_a_call, missing)
+                        called_at = time.monotonic()
+                        self._take_steps(batches, count, stream, progress, saved)
+                        self._show(bar, progress)
+                        bar.update(count * batch_size)
+                        now = time.monotonic()
+                        steps_a_call = _pace(count, now - called_at)
+                        due = now - saved_at > 60 * recipe.checkpoint_every_minutes
+                        if due and count < missing:  # An epoch's end has its own.
+                            self._check_finite(self.model.variables, progress, saved)
+                            saved.save()
+                            saved_at = now
+
+                    # A finite loss may still have had gradients that broke the weights.
+                    self._check_finite(self.model.variables, progress, saved)
+                    logs = self.running()
+                    seconds = time.monotonic() - start
+                    count = (progress.step - first_step) * batch_size
+                    logs["images_per_second"] = count / seconds
+                    logs["learning_rate"] = optimizers.learning_rate(self.optimizer)
+                    with self._averaged():  # Whose weights validate, may be the best.
+                        val_logs, confusion = validation.run()
+                        logs |= val_logs
+                        logs["epoch_seconds"] = time.monotonic() - start
+                        self._note_best(logs, progress, saved)
+                        callbacks.on_epoch_end(progress.epoch, dict(logs))
+                    progress.history.append(logs)
+                    progress.epoch += 1
+                    progress.stopped = bool(self.model.stop_training)
+                    _note_collapse(confusion, progress, class_names)
                     self._show(bar, progress)
-                    bar.update(count * batch_size)
-                    now = time.monotonic()
-                    steps_a_call = _pace(count, now - called_at)
-                    due = now - saved_at > 60 * recipe.checkpoint_every_minutes
-                    if due and count < missing:  # The end of an epoch has its own.
-                        self._check_finite(self.model.variables, progress, saved)
+                    shown.epoch(progress.epoch, logs, confusion, class_names)
+                    self._totals.assign(tf.zeros_like(self._totals))
+
+                    last = progress.stopped or progress.epoch == last_epoch
+                    if last or progress.epoch % recipe.checkpoint_every_epochs == 0:
+                        shown.flush()
                         saved.save()
-                        saved_at = now
-
-                # A finite loss may still have had gradients that broke the weights.
-                self._check_finite(self.model.variables, progress, saved)
-                logs = self.running()
-                seconds = time.monotonic() - start
-                count = (progress.step - first_step) * batch_size
-                logs["images_per_second"] = count / seconds
-                logs["learning_rate"] = float(
-                    tf.convert_to_tensor(self.optimizer.learning_rate)
-                )
-                val_logs, confusion = validation.run()
-                logs |= val_logs
-                logs["epoch_seconds"] = time.monotonic() - start
-
-                self._note_best(logs, progress, saved)
-                callbacks.on_epoch_end(progress.epoch, dict(logs))
-                progress.history.append(logs)
-                progress.epoch += 1
-                progress.stopped = bool(self.model.stop_training)
-                self._show(bar, progress)
-                shown.epoch(progress.epoch, logs, confusion, class_names)
-                self._totals.assign(tf.zeros_like(self._totals))
-
-                last = progress.stopped or progress.epoch == recipe.epochs
-                if last or progress.epoch % recipe.checkpoint_every_epochs == 0:
-                    shown.flush()
-                    saved.save()
-                    saved_at = time.monotonic()
-        callbacks.on_train_end()
+                        saved_at = time.monotonic()
+                # Before the callbacks' last word: one may bring back better weights.
+                self.optimizer.finalize_variable_values(self.model.trainable_variables)
+                callbacks.on_train_end()
         self._finish(progress, saved, run_dir)
+
+    def _build_optimizer(self, phase: phases.Phase) -> keras.optimizers.Optimizer:
+        self._switch.set(phase.trains)
+        optimizer = optimizers.build(
+            phase.optimizer,
+            self.model.trainable_variables,
+            self.recipe.dtype_policy,
+            self.strategy.num_replicas_in_sync,
+        )
+        rate = optimizers.schedule(optimizer)
+        for one in self.recipe.callbacks:
+            if rate and isinstance(one, keras.callbacks.ReduceLROnPlateau):
+                raise ValueError(
+                    "ReduceLROnPlateau sets the learning rate, and so does "
+                    f"{type(rate).__name__}. Remove one."
+                )
+        return optimizer
+
+    def _begin(self) -> None:
+        """Begins with an earlier run, if there is one, and tells the schedules."""
+        self.epochs_done, self._phase_start, steps = 0, 0, 0
+        if self.recipe.init_from:
+            self.earlier.initialize(self.model, self.recipe)
+        if self.recipe.extend_from:
+            self.epochs_done, self._phase_start = self.earlier.extend(
+                self.model, self.optimizer, self.recipe
+            )
+            steps = optimizers.steps_done(self.optimizer)
+        for phase, optimizer in zip(
+            self.recipe.phases, self.phase_optimizers, strict=True
+        ):
+            rate = optimizers.schedule(optimizer)
+            if isinstance(rate, schedules.Schedule):
+                done = self.epochs_done - self._phase_start
+                rate.set_epochs(phase.epochs, done, steps)
+
+    def _enter(self, number: int) -> None:
+        """Makes the model and the step those of a phase."""
+        self._phase = number
+        self._switch.set(self.recipe.phases[number].trains)
+        self.optimizer = self.phase_optimizers[number]
+        self.model.optimizer = self.optimizer  # Where Keras' callbacks look for it.
+        self.train_steps = tf.function(self._train_steps)  # Of these layers alone.
+
+    def _averaged(self):
+        return optimizers.averaged(self.optimizer, self.model.trainable_variables)
+
+    def _take_steps(self, batches, count: int, stream, progress, saved) -> None:
+        """Takes steps in one graph; raises what a person can understand."""
+        try:
+            self.train_steps(batches, tf.constant(count, tf.int64))
+        except tf.errors.OpError as error:
+            if stream.error is not None:  # It says more than TensorFlow.
+                raise stream.error from error
+            raise RuntimeError(
+                f"Training failed in steps {progress.step + 1} to "
+                f"{progress.step + count}: {error.message}. The last checkpoint is "
+                f"kept: {saved.latest or 'none yet'}."
+            ) from error
+        progress.step += count
+        self._check_finite([self._totals], progress, saved)
 
     def _check_together(self) -> None:
         """Raises if parts that are right by themselves do not go together."""
@@ -213,13 +316,17 @@ class Trainer:
                 "`training_stream.batch_size` must be a multiple of the strategy's "
                 f"{replicas} devices. Received: {batch_size}."
             )
-        scheduled = not isinstance(self.optimizer._learning_rate, keras.Variable)
-        for one in self.recipe.callbacks:
-            if scheduled and isinstance(one, keras.callbacks.ReduceLROnPlateau):
-                raise ValueError(
-                    "ReduceLROnPlateau sets the learning rate, and so does "
-                    f"{type(self.optimizer._learning_rate).__name__}. Remove one."
-                )
+
+    def _check_devices(self) -> None:
+        """Raises on a CPU where a GPU is wanted."""
+        if self.recipe.require_gpu and not any("GPU" in one for one in self.devices):
+            seen = ", ".join(one.name for one in tf.config.list_physical_devices())
+            raise ValueError(
+                "`train.require_gpu` is True, but the model is on "
+                f"{', '.join(self.devices)}; TensorFlow sees {seen}. Install the "
+                "extra `gpu` and NVIDIA's driver, name a strategy that uses the GPU, "
+                "or bind train.require_gpu = False."
+            )
 
     def running(self) -> dict[str, float]:
         """Loss and accuracy of the epoch so far, of training photographs."""
@@ -239,8 +346,10 @@ class Trainer:
             # divides the loss itself by their number, but not the penalties.
             replicas = self.strategy.num_replicas_in_sync
             total = tf.add_n([loss, *(one / replicas for one in self.model.losses)])
+            total = self.optimizer.scale_loss(total)
         variables = self.model.trainable_variables
         gradients = tape.gradient(total, variables)
+        gradients = optimizers.gather(self.optimizer, gradients)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         count = tf.cast(tf.shape(labels)[0], tf.float64)
         predicted = tf.cast(self.recipe.output.predicted(logits), labels.dtype)
@@ -253,8 +362,8 @@ class Trainer:
         monitor = self.recipe.monitor
         if progress.history:
             figures[monitor] = progress.history[-1][monitor]
-        epoch = min(progress.epoch + 1, self.recipe.epochs)
-        bar.set_description(f"epoch {epoch}/{self.recipe.epochs}", refresh=False)
+        epoch = min(progress.epoch + 1, self._epochs)
+        bar.set_description(f"epoch {epoch}/{self._epochs}", refresh=False)
         bar.set_postfix(
             {name: f"{value:.3f}" for name, value in figures.items()}, refresh=False
         )
@@ -293,17 +402,56 @@ class Trainer:
         partial = run_dir / "partial.keras"
         with records.as_os_error(partial):
             self.model.save(partial)
+        first_epoch = progress.epoch - len(progress.history) + 1
         history = {
             "epochs": progress.history,
             "monitor": self.recipe.monitor,
             "best_epoch": progress.best_epoch,
             "kept": self.recipe.keep,
+            "first_epoch": first_epoch,
+            "phases": [
+                {
+                    "trains": self.recipe.phases[number].trains,
+                    "first_epoch": start + 1,
+                    **optimizers.describe(self.phase_optimizers[number]),
+                }
+                for number, start in enumerate(progress.phase_starts)
+            ],
+            "collapses": [
+                {
+                    "predicted": self.recipe.task.class_names[one.predicted],
+                    "first_epoch": first_epoch + one.first,
+                    "last_epoch": first_epoch + one.last,
+                }
+                for one in collapse.find(progress.only_class)
+            ],
             "weights_sha256": checkpoints.digest(self.model.weights),
             "model_sha256": records.file_sha256(partial),
             "checkpoints_sha256": saved.checksums(),
         }
         records.write_json(run_dir / "history.json", history)
         os.replace(partial, run_dir / "model.keras")
+
+
+def _note_collapse(
+    confusion: np.ndarray,
+    progress: checkpoints.Progress,
+    class_names: Sequence[str],
+) -> None:
+    """Remembers an epoch's predictions; the first collapse is a warning."""
+    before = collapse.find(progress.only_class)
+    progress.only_class.append(collapse.only_class(confusion))
+    found = collapse.find(progress.only_class)
+    if found and not before:
+        first_epoch = progress.epoch - len(progress.history) + 1
+        logging.warning(
+            "The model has collapsed: in epochs %d to %d it gives every validation "
+            "photograph the same class, %r. Lower the learning rate, balance the "
+            "classes, or look at the augmented photographs in TensorBoard.",
+            first_epoch + found[0].first,
+            first_epoch + found[0].last,
+            class_names[found[0].predicted],
+        )
 
 
 def _first_photographs(

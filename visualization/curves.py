@@ -218,6 +218,7 @@ def learning_curves(
     title: str,
     *,
     kept: int,
+    first: int = 1,
     width: float = 6.4,
 ) -> Figure:
     """Draws the loss of training and validation and, below it, validation's metrics.
@@ -228,6 +229,7 @@ def learning_curves(
         epochs: Names and values of each epoch; `val_` marks what is of validation.
         title: Shown above.
         kept: The epoch, from 1, whose weights the model has; a line marks it.
+        first: Number of the first epoch, above 1 where an earlier run is extended.
         width: Of the figure, in inches; 3.6 fits a phone.
 
     Returns:
@@ -236,7 +238,7 @@ def learning_curves(
     figure, axes = figures.plain_axes(width, max(4.6, 0.8 * width), title)
     metric_axes = figure.add_subplot(2, 1, 2, sharex=axes)
     axes.set_subplotspec(metric_axes.get_gridspec()[0])
-    numbers = np.arange(1, len(epochs) + 1)
+    numbers = np.arange(first, first + len(epochs))
 
     def draw(where: Axes, name: str, color: str, label: str) -> None:
         values = [one.get(name, np.nan) for one in epochs]

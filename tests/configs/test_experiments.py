@@ -1,11 +1,13 @@
 import pathlib
 import re
 
+import gin
 import pytest
 
 from configs import loader, registry, syntax  # noqa: F401
+from input_pipeline import prepare, records
 from tests.input_pipeline.datasets import trees, trees_more
-from train import experiment
+from train import experiment, lineage, recipe, trainer
 
 EXPERIMENTS = sorted(syntax.CONFIGS.glob("*.gin"))
 
@@ -14,21 +16,64 @@ def included(path: pathlib.Path) -> list[str]:
     return re.findall(r"^include '(.*)'$", path.read_text(), re.MULTILINE)
 
 
-@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
-def test_a_shipped_experiment_passes_its_dry_run(path, idrid_like, tmp_path):
+SECOND_STAGES = {"idrid_resnet_v2_stage2": "idrid_resnet_v2"}
+"""Experiment -> the one whose run it begins with."""
+
+
+def dry_run(path, data_dir, folder):
     mode, entry_points = experiment.MODES["run"]
     bindings = loader.load([str(path)], [], entry_points, experiment.ENTRY_POINTS)
-    plan = mode(
+    return mode(
         experiment.Where(
-            data_dirs={"": idrid_like},
-            prepared_dir=tmp_path / "prepared",
-            run_dir=tmp_path / "runs" / path.stem,
+            data_dirs={"": data_dir},
+            prepared_dir=folder / "prepared",
+            run_dir=folder / "runs" / path.stem,
             bindings=experiment.deciding(bindings),
             dry_run=True,
         )
     )
+
+
+@pytest.mark.parametrize(
+    "path",
+    [one for one in EXPERIMENTS if one.stem not in SECOND_STAGES],
+    ids=lambda path: path.stem,
+)
+def test_a_shipped_experiment_passes_its_dry_run(path, idrid_like, tmp_path):
+    plan = dry_run(path, idrid_like, tmp_path)
     assert plan.startswith("Nothing is wrong with the config. The plan:\n")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", SECOND_STAGES)
+def test_a_second_stage_passes_its_dry_run_once_the_first_is_finished(
+    name, idrid_like, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)  # Their directories are relative.
+    path = syntax.CONFIGS / f"{name}.gin"
+    with pytest.raises(
+        FileNotFoundError, match=r"no finished run\. Train it first, or"
+    ):
+        dry_run(path, idrid_like, tmp_path)
+    run_dir = tmp_path / "runs" / SECOND_STAGES[name]
+    run_dir.mkdir(parents=True)
+    write_finished(run_dir, syntax.CONFIGS / f"{SECOND_STAGES[name]}.gin")
+    plan = dry_run(path, idrid_like, tmp_path)
+    assert f"It begins with the weights of runs/{SECOND_STAGES[name]}, head" in plan
+
+
+def write_finished(run_dir, gin_file):
+    """What a second stage reads of a first one, its weights as they are at first."""
+    loader.load([str(gin_file)], [], ["prepare", "train"], experiment.ENTRY_POINTS)
+    preparation = gin.get_configurable(prepare.Preparation)()
+    a_recipe = gin.get_configurable(recipe.Recipe)()
+    built = trainer.Trainer(a_recipe, preparation.image_size)
+    built.model.optimizer = None
+    built.model.save(run_dir / "model.keras")
+    target = {"task": a_recipe.task.description(), "output": a_recipe.output.name}
+    records.write_json(run_dir / "task.json", target)
+    records.write_json(run_dir / "history.json", {"phases": []})
+    lineage.Seen({}, {}, {}).save(run_dir)
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)

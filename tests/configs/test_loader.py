@@ -88,8 +88,8 @@ NAMES = {
         "nothing uses 'AdamW', so AdamW.learning_rate would have no effect. Did you "
         "mean 'Adam'?"
     ),
-    "Adam.learning_rate = @CosineDecay()": (
-        "CosineDecay.decay_steps has no value. Bind it: CosineDecay.decay_steps = ..."
+    "Adam.learning_rate = @cosine()": (
+        "cosine.learning_rate has no value. Bind it: cosine.learning_rate = ..."
     ),
     "include 'models/resnet.gin'": (
         "there is no gin file 'models/resnet.gin'. Looked in"
@@ -149,9 +149,7 @@ TYPES = {
     "Adam.learning_rate = '1e-3'": (
         "a number, like its default 0.001. Received: '1e-3', of type str."
     ),
-    "Adam.learning_rate = @CosineDecay": (
-        "@CosineDecay(), called. Received: @CosineDecay."
-    ),
+    "Adam.learning_rate = @cosine": ("@cosine(), called. Received: @cosine."),
     "SparseCategoricalCrossentropy.from_logits = 1": (
         "True or False, like its default False. Received: 1, of type int."
     ),
@@ -189,8 +187,8 @@ def test_a_macro_is_checked_as_the_value_that_it_stands_for():
         "train.output = @softmax()",
         "evaluate.splits = ['test']",
         "W = 16\nresnet_v2.widths = (%W, %W, 32)",
-        "Adam.learning_rate = @CosineDecay()\nCosineDecay.decay_steps = 9\n"
-        "CosineDecay.initial_learning_rate = 1e-3",
+        "Adam.learning_rate = @cosine()\ncosine.warmup_epochs = 2\n"
+        "cosine.learning_rate = 1e-3",
         "train.loss = @a/b/SparseCategoricalCrossentropy()\n"
         "a/SparseCategoricalCrossentropy.from_logits = True\n"
         "a/b/SparseCategoricalCrossentropy.name = 'loss'",

@@ -66,6 +66,11 @@ def test_the_kept_epoch_is_the_best_or_the_last(drawn, kept, epoch):
     assert charts.kept_epoch(drawn.history | {"kept": kept}) == epoch
 
 
+def test_the_epochs_of_an_extended_run_are_numbered_on(drawn):
+    longer = drawn.history | {"kept": "last", "first_epoch": 301}
+    assert charts.kept_epoch(longer) == 300 + len(drawn.history["epochs"])
+
+
 def test_without_a_history_there_is_no_learning_curve(made_up, drawn):
     assert charts.learning(made_up([0, 1], [0.2, 0.7])) is None
     nothing = dataclasses.replace(drawn, history=drawn.history | {"epochs": []})

@@ -115,3 +115,20 @@ def test_remarks_of_a_real_evaluation_are_sentences(drawn_run, audited):
     found = facts.read(drawn_run, drawn_run, audited)
     for text in (*remarks.limits(found), *remarks.oddities(found)):
         assert text[0].isupper() and text.endswith(".")
+
+
+def test_a_collapse_while_training_is_told_with_its_epochs(made_up):
+    collapse = {"predicted": "referable", "first_epoch": 3, "last_epoch": 9}
+    history = {"epochs": [{}] * 9, "best_epoch": 2, "collapses": [collapse]}
+    found = dataclasses.replace(made_up([0, 1], [0.1, 0.8]), history=history)
+    text = odd(found)
+    assert "In epochs 3 to 9 the model had collapsed: it gave every validation" in text
+    assert "the same class, referable." in text
+
+
+def test_the_epochs_of_an_extended_run_go_on(made_up):
+    history = {"epochs": [{}] * 3, "best_epoch": 303, "first_epoch": 301}
+    found = dataclasses.replace(made_up([0, 1], [0.1, 0.8]), history=history)
+    assert "The last epoch of 3 was the best one" in odd(found)
+    found.history["best_epoch"] = 3
+    assert odd(found) == ""

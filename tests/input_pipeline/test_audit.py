@@ -139,6 +139,30 @@ def test_a_certificate_of_other_photographs_is_refused(own_audit, prepared):
         audit.Audit(prepared, own_audit)
 
 
+@pytest.mark.parametrize(
+    "content", ["null", "[]", "{}", '{"datasets": 3}', '{"datasets": []}', '{"half']
+)
+def test_a_damaged_certificate_is_an_error_that_names_it(
+    own_audit, leaky_prepared, content
+):
+    (own_audit / "leakage.json").write_text(content)
+    with pytest.raises(ValueError, match=r"leakage\.json is damaged: "):
+        audit.Audit(leaky_prepared, own_audit)
+
+
+def test_a_certificate_that_does_not_fit_is_made_anew_once_it_is_removed(
+    own_audit, leaky_prepared, tmp_path
+):
+    path = own_audit / "leakage.json"
+    certificate = json.loads(path.read_text())
+    certificate["datasets"][0]["fingerprint"] = "0" * 16
+    path.write_text(json.dumps(certificate))
+    with pytest.raises(ValueError, match=r"Beside an audit, remove it: --mode=prepare"):
+        audit.Auditor().run(leaky_prepared, tmp_path)
+    path.unlink()
+    assert audit.Auditor().run(leaky_prepared, tmp_path).folder == own_audit
+
+
 @pytest.mark.parametrize("damage", ["changed", "gone"])
 def test_findings_that_are_not_the_certified_ones_are_refused(
     own_audit, leaky_prepared, leaky, damage
@@ -226,6 +250,22 @@ def test_a_dataset_is_prepared_once_for_all_experiments(
     assert len(collection.photographs) == 56
 
 
+def test_patients_of_a_dataset_that_only_tests_are_on_one_side():
+    photographs = [
+        photograph.Photograph(
+            id=f"{origin}/{split}",
+            path=pathlib.Path("1.jpg"),
+            grade=0,
+            patient="p",
+            split=split,
+        )
+        for origin in "ab"
+        for split in ("train", "test")
+    ]
+    assert audit._patients_across_splits(photographs, []) == ["a/p", "b/p"]
+    assert audit._patients_across_splits(photographs, ["b"]) == ["a/p"]
+
+
 def named(paths):
     return [
         photograph.Photograph(id=f"{origin}/{path}", path=pathlib.Path(path), grade=0)
@@ -247,7 +287,7 @@ def test_re_exports_are_known_by_their_names():
     )
     ids = [one.id for one in photographs]
     assert sorted(audit._renamed(photographs)) == sorted(
-        [(ids[0], ids[1]), (ids[0], ids[2]), (ids[1], ids[2])]
+        [(ids[0], ids[1]), (ids[0], ids[2])]
     )
 
 
@@ -260,6 +300,32 @@ def test_a_name_that_two_photographs_have_says_nothing_of_a_re_export():
         ]
     )
     assert audit._renamed(photographs) == []
+
+
+def test_an_aptos_code_names_the_same_picture_in_every_dataset():
+    photographs = named(
+        [
+            ("aptos2019", "train_images/000c1434d8d7.png"),
+            ("filtered", "No_DR/000c1434d8d7.png"),
+            ("folders", f"test/DR/000c1434d8d7_png.rf.{ONE}.jpg"),
+            ("others", f"train/DR/000c1434d8d7_png.rf.{TWO}.jpg"),
+        ]
+    )
+    first, *others = [one.id for one in photographs]
+    assert sorted(audit._renamed(photographs)) == [(first, one) for one in others]
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        [("a", "IDRiD_001.jpg"), ("b", "IDRiD_001.jpg")],
+        [("a", "202311211559.jpg"), ("b", "202311211559.jpg")],  # a time
+        [("a", "left/a1b2c3d4e5f6.jpg"), ("a", "right/a1b2c3d4e5f6.jpg")],  # a patient
+        [("a", "left/000c1434d8d7.jpg"), ("a", "right/000c1434d8d7.jpg"), ("b", "1")],
+    ],
+)
+def test_other_names_that_are_alike_say_nothing(paths):
+    assert audit._renamed(named(paths)) == []
 
 
 # The real photographs.

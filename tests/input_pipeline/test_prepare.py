@@ -253,7 +253,8 @@ def test_changed_originals_are_refused_with_the_difference(
     with pytest.raises(
         ValueError,
         match=rf"are not those that .* was prepared from:\n  {difference}\nRestore "
-        r"them, or name another folder with --prepared_dir, or remove",
+        r"them, or name another folder with --prepared_dir, or give another set "
+        r"another name \(its reader has `name`\), or remove",
     ):
         few_preparation.run({"few": few}, tmp_path / "prepared").folders[0]
     assert identities(few_prepared.folder) == before

@@ -22,7 +22,7 @@ def build(dropout_seed=1):
 
 def saved_in(folder, model, optimizer, progress):
     totals = tf.Variable(tf.zeros(3, tf.float64))
-    return checkpoints.Checkpoints(folder, model, optimizer, totals, progress, keep=2)
+    return checkpoints.Checkpoints(folder, model, [optimizer], totals, progress, keep=2)
 
 
 def test_everything_comes_back(tmp_path):

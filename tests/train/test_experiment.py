@@ -7,7 +7,7 @@ import keras
 import pytest
 
 from configs import loader, registry, statements  # noqa: F401
-from evaluation import facts, predict, report, seal
+from evaluation import decision, facts, predict, report, seal
 from input_pipeline import prepare, records
 from train import experiment, run_dir, trainer
 
@@ -104,6 +104,7 @@ def test_a_run_leaves_what_the_design_promises(finished_once, prepared):
         "operative_config.gin",
         "predictions.csv",
         "report.html",
+        "seen.json",
         "split.json",
         "task.json",
         "tensorboard",
@@ -367,6 +368,27 @@ def test_other_evaluations_lie_beside_the_runs_own(start, finished):
     assert (finished / "metrics.json").read_bytes() == own
 
 
+def test_test_time_augmentation_is_part_of_the_decision(start, finished):
+    own = json.loads((finished / "decision.json").read_text())
+    assert own["test_time_augmentation"] is None
+    start(
+        "evaluate",
+        finished,
+        "evaluate.splits = ('valid',)",
+        "evaluate.test_time_augmentation = @symmetries()",
+        "symmetries.quarter_turns = False",
+    )
+    (folder,) = (finished / "evaluate").iterdir()
+    assert "flips-True-quarter_turns-False" in folder.name
+    views = {"flips": True, "quarter_turns": False}
+    decided = decision.load(folder)
+    assert decided.test_time_augmentation == views
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["evaluation"]["test_time_augmentation"] == views
+    lines = [(folder / "predictions.csv").read_text() for folder in (folder, finished)]
+    assert lines[0].splitlines()[1] not in lines[1]
+
+
 def test_other_evaluation_settings_of_a_finished_run_are_refused(start, finished):
     before = state(finished.parent)
     with pytest.raises(ValueError, match=r"evaluate it again: --mode=evaluate"):
@@ -417,6 +439,29 @@ def test_a_preparation_that_fails_begins_no_run(start, tmp_path, monkeypatch):
     start("train", tmp_path / "tiny", "prepare.skip_unreadable = True")
 
 
+def test_a_run_whose_split_another_has_seen_is_refused_and_not_begun(
+    start, finished, tmp_path
+):
+    folder = tmp_path / "second"
+    line = f"train.init_from = '{finished}'"
+    message = r"tiny have seen \d of 8 photographs of this run's 'valid' split, such as"
+    with pytest.raises(ValueError, match=message):
+        start("train", folder, line, "split.fold = 1")
+    start("train", folder, line)  # The way out.
+    certificate = json.loads((folder / "leakage.json").read_text())
+    assert certificate["earlier_run"]["path"] == str(finished)
+    (begun,) = json.loads((folder / "environment.json").read_text())
+    assert begun["training_devices"] == ["CPU:0"]
+    seen = json.loads((folder / "seen.json").read_text())
+    assert (len(seen["train"]), len(seen["valid"])) == (32, 8)
+
+
+def test_a_run_that_is_extended_says_so(start, finished, tmp_path):
+    lines = (f"train.extend_from = '{finished}'", "train.epochs = 3")
+    said = start("run", tmp_path / "longer", *lines, dry_run=True)
+    assert f"It extends {finished} after 2 epochs." in said
+
+
 MISTAKES = {
     "train.epochs = 0": r"`train\.epochs` must be at least 1",
     "train.monitor = 'accuracy'": r"`train\.monitor` must be one of",
@@ -431,6 +476,11 @@ MISTAKES = {
     "training_stream.batch_size = 0": r"`training_stream\.batch_size` must be at least",
     "training_stream.batch_size = 99": r"`training_stream\.batch_size` must not exceed",
     "SparseCategoricalCrossentropy.from_logits = False": "models emit logits",
+    "train.init_from = 'nowhere'": r"nowhere/model\.keras does not exist: that is no",
+    "Adam.learning_rate = @cosine()\ncosine.learning_rate = 1\n"
+    "cosine.warmup_epochs = 2": r"`cosine\.warmup_epochs` must be below the 2 epochs",
+    "train.first_phases = [@phase()]\nphase.epochs = 1\nphase.optimizer = @Adam\n"
+    "phase.trains = 'stem'": r"`phase\.trains` must be 'head', 'all' or the name of",
     "train.strategy = @augment": "must be of type Callable",
 }
 
@@ -455,8 +505,8 @@ def test_a_mistake_in_a_config_is_found_before_any_photograph_is_opened(
     start, empty_photographs, tmp_path, line
 ):
     before = state(tmp_path)
-    with pytest.raises(ValueError, match=MISTAKES[line]):
-        start("run", tmp_path / "run", line, **empty_photographs)
+    with pytest.raises((ValueError, FileNotFoundError), match=MISTAKES[line]):
+        start("run", tmp_path / "run", *line.splitlines(), **empty_photographs)
     assert state(tmp_path) == before
     assert not (tmp_path / "run").exists()
 
@@ -482,7 +532,8 @@ def test_a_dry_run_writes_nothing_and_opens_no_photograph(
         assert said.startswith("Nothing is wrong with the config. The plan:\n")
         data_dir = empty_photographs["data_dirs"][""]
         assert f"Photographs: 52 of drawn, {data_dir} -> {folder}" in said
-        assert "Training: 2 epochs, batches of 8, Adam, on 1 device(s)." in said
+        assert "Training: 2 epochs, batches of 8, Adam, on 1 device(s): CPU:0." in said
+        assert "Learning rate: 0.001." in said
         assert "Validation: fold 0 of 5." in said
 
 

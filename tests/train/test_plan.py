@@ -1,10 +1,19 @@
 import dataclasses
 
 import keras
+import numpy as np
 import pytest
 
-from input_pipeline import audit, photograph, pipeline, samplers, splits, tasks
-from input_pipeline.datasets import idrid
+from input_pipeline import (
+    audit,
+    photograph,
+    pipeline,
+    prepare,
+    samplers,
+    splits,
+    tasks,
+)
+from input_pipeline.datasets import csv_file, idrid, synthetic
 from train import plan, recipe
 
 
@@ -117,3 +126,42 @@ def test_without_photographs_the_way_out_is_named(preparation, tmp_path):
     )
     with pytest.raises(ValueError, match=message):
         plan.photographs(preparation, {}, tmp_path)
+
+
+@pytest.fixture
+def two_copies(tmp_path):
+    """Audits a photograph and its copy, of one grade, with the given risks of edema."""
+
+    def make(first, second, **policy):
+        image = synthetic.draw(2, np.random.default_rng(0), width=400).image
+        for name in "ab":
+            keras.utils.save_img(tmp_path / f"{name}.png", image)
+        (tmp_path / "photographs.csv").write_text(
+            f"path,grade,macular_edema\na.png,2,{first}\nb.png,2,{second}\n"
+        )
+        preparation = prepare.Preparation(datasets=[csv_file.csv_file()], image_size=64)
+        collection = preparation.run({"csv": tmp_path}, tmp_path / "prepared")
+        return audit.Auditor(**policy).run(collection, tmp_path / "prepared")
+
+    return make
+
+
+def test_copies_that_contradict_each_other_in_the_task_alone_are_an_error(two_copies):
+    audited = two_copies(0, 1)
+    plan.check_copies(audited, tasks.referable())
+    message = (
+        r"csv/a and csv/b are copies .* 'macular_edema' .* `audit\.must_agree` must"
+    )
+    with pytest.raises(ValueError, match=message):
+        plan.check_copies(audited, tasks.macular_edema())
+
+
+@pytest.mark.parametrize("risks", [(1, 1), (1, "")])
+def test_copies_that_agree_in_the_task_or_say_nothing_pass(two_copies, risks):
+    plan.check_copies(two_copies(*risks), tasks.macular_edema())
+
+
+def test_copies_whose_contradiction_the_audit_knows_pass(two_copies):
+    audited = two_copies(0, 1, must_agree=("macular_edema",))
+    assert len(audited.decisions.left_out) == 2
+    plan.check_copies(audited, tasks.macular_edema())

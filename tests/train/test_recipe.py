@@ -3,7 +3,9 @@ import pytest
 
 from input_pipeline import pipeline, tasks
 from models import losses, outputs, resnet_v2
-from train import recipe
+from train import phases, recipe
+
+HEAD_FIRST = phases.Phase(epochs=1, optimizer=keras.optimizers.Adam)
 
 
 class EveryBatch(keras.callbacks.Callback):
@@ -49,6 +51,20 @@ def test_a_whole_recipe_is_accepted():
             {"callbacks": [keras.callbacks.EarlyStopping("val_quadratic_kappa")]},
             r"Bind it: EarlyStopping.mode = 'max'",
         ),
+        (
+            {"callbacks": [keras.callbacks.ReduceLROnPlateau("val_auc")]},
+            r"Bind it: ReduceLROnPlateau.mode = 'max'",
+        ),
+        ({"first_phases": [keras.optimizers.Adam]}, r"first_phases. is of the wrong"),
+        (
+            {"extend_from": "runs/a", "init_from": "runs/b"},
+            r"a run's last phase\. Take out `train\.init_from`",
+        ),
+        (
+            {"extend_from": "runs/a", "first_phases": [HEAD_FIRST]},
+            r"a run's last phase\. Take out `train\.first_phases`",
+        ),
+        ({"dtype_policy": "float16"}, r"`train.dtype_policy` is of the wrong type"),
         (
             {"callbacks": [keras.callbacks.LambdaCallback(), EveryBatch()]},
             r"Received: EveryBatch, which has on_train_batch_end\(\)",

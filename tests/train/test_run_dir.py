@@ -33,6 +33,12 @@ def test_a_begun_run_holds_what_was_asked_and_where_it_runs(begun):
     assert not begun.finished
 
 
+def test_the_devices_that_train_are_noted(begun):
+    begun.begin("train.epochs = 3\n", BINDINGS, TASK, ["GPU:0 H100"])
+    starts = json.loads((begun.path / "environment.json").read_text())
+    assert [one["training_devices"] for one in starts] == [[], ["GPU:0 H100"]]
+
+
 def test_what_was_asked_is_never_written_twice_but_each_start_is_noted(begun):
     before = content(begun)
     begun.begin("# the same, written otherwise\ntrain.epochs = 3\n", BINDINGS, TASK)

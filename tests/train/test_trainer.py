@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 import json
 import pathlib
 import random
@@ -15,7 +16,7 @@ import tensorflow as tf
 
 from input_pipeline import augment, pipeline, splits, tasks
 from models import resnet_v2
-from train import recipe, trainer
+from train import environment, optimizers, phases, recipe, schedules, trainer
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -154,22 +155,24 @@ split = splits.Splitter().split(audited)
 mirrored = lambda: tf.distribute.MirroredStrategy(["cpu:0", "cpu:1"])
 for name, strategy in (("one", tf.distribute.get_strategy), ("two", mirrored)):
     recipe = t.tiny_recipe(strategy=strategy, keep="last", epochs=2,
-        optimizer=lambda: t.keras.optimizers.SGD(0.01),
+        optimizer=lambda: t.keras.optimizers.SGD(
+            0.01, momentum=0.9, global_clipnorm=0.05, use_ema=True),
         model=lambda **sizes: resnet_v2.resnet_v2(
             **sizes, widths=(4,), depths=(1,), synchronized=True))
     training, history = t.train(
         recipe, audited, split, pathlib.Path({str(tmp_path)!r}) / name)
-    print(name, training.strategy.num_replicas_in_sync,
-          *[one["loss"] for one in history["epochs"]])
+    print(name, len(training.devices), training.strategy.num_replicas_in_sync,
+          *[one["loss"] for one in history["epochs"]],
+          *training.model.get_layer("logits").kernel.numpy().ravel())
 """
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr[-3000:]
     one, two = (line.split() for line in done.stdout.splitlines())
-    assert (one[1], two[1]) == ("1", "2")
+    assert (one[1:3], two[1:3]) == (["1", "1"], ["2", "2"])
     np.testing.assert_allclose(
-        np.array(one[2:], float), np.array(two[2:], float), rtol=1e-3
+        np.array(one[3:], float), np.array(two[3:], float), rtol=1e-3
     )
 
 
@@ -194,6 +197,35 @@ def test_divergence_stops_with_the_steps_and_keeps_the_good_checkpoint(
     assert not (tmp_path / "model.keras").exists()
 
 
+def stop_at_step(a_recipe, step, audited, split, run_dir, named=None):
+    """Trains until the power fails after so many steps; one step a call."""
+    stopped = trainer.Trainer(a_recipe, audited.collection.image_size)
+    enter, taken = stopped._enter, 0
+
+    def wrap():
+        steps = stopped.train_steps
+
+        def steps_until_power_fails(batches, count):
+            nonlocal taken
+            if taken == step:
+                raise SystemExit
+            taken += int(count)
+            steps(batches, count)
+
+        stopped.train_steps = steps_until_power_fails
+
+    def enter_and_wrap(number):
+        enter(number)
+        wrap()
+
+    wrap()
+    stopped._enter = enter_and_wrap
+    with pytest.raises(SystemExit):
+        stopped.train(audited, split, run_dir)
+    latest = tf.train.latest_checkpoint(run_dir / "checkpoints")
+    assert latest.endswith(f"ckpt-{named or step}")
+
+
 def test_a_run_stopped_within_an_epoch_goes_on_as_if_it_was_not(
     audited, split, tmp_path, monkeypatch
 ):
@@ -207,26 +239,262 @@ def test_a_run_stopped_within_an_epoch_goes_on_as_if_it_was_not(
 
     monkeypatch.setattr(trainer, "CALL_SECONDS", 0.0)  # One step a call.
     _, undisturbed = train(settings(), audited, split, tmp_path / "undisturbed")
-
-    stopped = trainer.Trainer(settings(), audited.collection.image_size)
-    steps = stopped.train_steps
-
-    def steps_until_power_fails(batches, count):
-        if int(stopped.optimizer.iterations) == 8 + 3:
-            raise SystemExit
-        steps(batches, count)
-
-    stopped.train_steps = steps_until_power_fails
-    with pytest.raises(SystemExit):
-        stopped.train(audited, split, tmp_path / "stopped")
-    latest = tf.train.latest_checkpoint(tmp_path / "stopped" / "checkpoints")
-    assert latest.endswith("ckpt-11"), "in the middle of the second epoch"
+    stop_at_step(settings(), 8 + 3, audited, split, tmp_path / "stopped")
     _, resumed = train(settings(), audited, split, tmp_path / "stopped")
 
     rates = [one["learning_rate"] for one in resumed["epochs"]]
     assert rates == [one["learning_rate"] for one in undisturbed["epochs"]]
     assert rates == pytest.approx([1e-3 / 2**epoch for epoch in range(1, 5)])
     assert resumed["weights_sha256"] == undisturbed["weights_sha256"]
+
+
+def adamw(learning_rate=1e-2, **settings):
+    return lambda: keras.optimizers.AdamW(learning_rate, **settings)
+
+
+RESUMABLE = {
+    "averages, clipping, accumulation": lambda: {
+        "optimizer": adamw(
+            use_ema=True,
+            ema_momentum=0.9,
+            global_clipnorm=0.5,
+            gradient_accumulation_steps=3,
+        ),
+    },
+    "a scaled loss": lambda: {"dtype_policy": "mixed_float16"},
+    "bfloat16, averages, a schedule": lambda: {
+        "dtype_policy": "mixed_bfloat16",
+        "optimizer": lambda: keras.optimizers.SGD(
+            schedules.Cosine(learning_rate=0.1, warmup_epochs=1),
+            momentum=0.9,
+            use_ema=True,
+        ),
+    },
+    "phases, of which early stopping ends the first": lambda: {
+        "epochs": 1,
+        "first_phases": [
+            phases.Phase(epochs=5, optimizer=adamw(use_ema=True), trains="head"),
+            phases.Phase(epochs=1, optimizer=adamw(), trains="last_norm"),
+        ],
+        "callbacks": [
+            keras.callbacks.EarlyStopping(
+                patience=1, min_delta=1e6, restore_best_weights=True
+            )
+        ],
+    },
+}
+
+
+@pytest.mark.parametrize("name", RESUMABLE)
+def test_all_that_an_optimizer_remembers_survives_a_stop(
+    audited, split, tmp_path, monkeypatch, name
+):
+    def settings():
+        usual = {"epochs": 3, "keep": "last", "checkpoint_every_minutes": 0.0}
+        return tiny_recipe(**usual | RESUMABLE[name]())
+
+    monkeypatch.setattr(trainer, "CALL_SECONDS", 0.0)  # One step a call.
+    whole, undisturbed = train(settings(), audited, split, tmp_path / "undisturbed")
+    for step in (3, 8 + 5, 2 * 8 + 7):
+        run_dir = tmp_path / f"stopped at {step}"
+        stop_at_step(settings(), step, audited, split, run_dir)
+        resumed, history = train(settings(), audited, split, run_dir)
+        assert history["weights_sha256"] == undisturbed["weights_sha256"]
+        for mine, theirs in zip(
+            resumed.optimizer.variables, whole.optimizer.variables, strict=True
+        ):
+            np.testing.assert_array_equal(mine.numpy(), theirs.numpy())
+
+
+def test_averaged_weights_validate_are_kept_and_end_in_the_model(
+    audited, split, tmp_path
+):
+    """Against averages taken by hand, of one step an epoch."""
+    seen = []
+
+    class Watch(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            own = [one.numpy() for one in self.model.trainable_variables]
+            seen.append({"own": own})
+
+        def on_epoch_end(self, epoch, logs=None):
+            shown = [one.numpy() for one in self.model.trainable_variables]
+            seen[epoch]["shown"] = shown
+
+    for keep in ("last", "best"):
+        seen.clear()
+        a_recipe = tiny_recipe(
+            epochs=4,
+            keep=keep,
+            callbacks=[Watch()],
+            stream=pipeline.TrainingStream(batch_size=32),
+            optimizer=lambda: keras.optimizers.SGD(
+                0.05, use_ema=True, ema_momentum=0.5
+            ),
+        )
+        training, history = train(a_recipe, audited, split, tmp_path / keep)
+        average = None
+        for epoch in range(3):
+            own = seen[epoch + 1]["own"]  # After the epoch's step.
+            if average is None:
+                average = own
+            else:
+                average = [(a + b) / 2 for a, b in zip(average, own, strict=True)]
+            for mine, shown in zip(average, seen[epoch]["shown"], strict=True):
+                np.testing.assert_allclose(mine, shown, rtol=1e-5, atol=1e-7)
+        kept = 4 if keep == "last" else history["best_epoch"]
+        for mine, shown in zip(
+            training.model.trainable_variables, seen[kept - 1]["shown"], strict=True
+        ):
+            np.testing.assert_array_equal(mine.numpy(), shown)
+        validation = trainer._Validation(
+            a_recipe, training.model, audited.collection, split.valid
+        )
+        logs, _ = validation.run()
+        expected = history["epochs"][kept - 1]["val_loss"]
+        assert logs["val_loss"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_accumulated_batches_are_one_batch():
+    """Two of 4, clipped, against one of 8; without batch normalization."""
+
+    def model(*, image_size, num_outputs):
+        inputs = keras.Input((image_size, image_size, 3))
+        x = keras.layers.Rescaling(1 / 255, name="feature_map")(inputs)
+        x = keras.layers.GlobalAveragePooling2D()(x)
+        return keras.Model(inputs, keras.layers.Dense(num_outputs)(x))
+
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (8, 64, 64, 3), np.uint8)
+    labels, weights = np.array(8 * [1], np.int32), np.ones(8, np.float32)
+    found = []
+    for batch_size, accumulate in ((8, None), (4, 2)):
+        a_recipe = tiny_recipe(
+            model=model,
+            optimizer=lambda accumulate=accumulate: keras.optimizers.SGD(
+                1.0, global_clipnorm=0.01, gradient_accumulation_steps=accumulate
+            ),
+        )
+        training = trainer.Trainer(a_recipe, 64)
+        before = [one.numpy() for one in training.model.trainable_variables]
+        dataset = tf.data.Dataset.from_tensor_slices((images, labels, weights))
+        batches = iter(dataset.batch(batch_size))
+        training.train_steps(batches, tf.constant(8 // batch_size, tf.int64))
+        after = [one.numpy() for one in training.model.trainable_variables]
+        moved = np.concatenate(
+            [(b - a).ravel() for a, b in zip(before, after, strict=True)]
+        )
+        assert np.linalg.norm(moved) == pytest.approx(0.01, rel=1e-3)
+        found.append(moved)
+    np.testing.assert_allclose(*found, rtol=1e-3, atol=1e-7)
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"])
+def test_a_model_computes_in_the_precision_asked_for(policy):
+    training = trainer.Trainer(tiny_recipe(dtype_policy=policy), 64)
+    computed = policy.removeprefix("mixed_")
+    assert training.model.get_layer("feature_map").compute_dtype == computed
+    assert training.model.outputs[0].dtype == "float32"
+    assert {one.dtype for one in training.model.weights} == {"float32"}
+    scaled = isinstance(training.optimizer, keras.optimizers.LossScaleOptimizer)
+    assert scaled == (policy == "mixed_float16")
+    assert keras.config.dtype_policy().name == "float32", "as it was"
+
+
+def test_the_learning_rate_of_an_epoch_is_that_of_its_last_step(
+    audited, split, tmp_path
+):
+    """Of a schedule that falls with the second epoch, not at the end of the first."""
+    a_recipe = tiny_recipe(
+        optimizer=lambda: keras.optimizers.SGD(
+            schedules.Step(learning_rate=0.5, at_epochs=(1,), factor=0.5)
+        ),
+        first_phases=[phases.Phase(epochs=1, optimizer=adamw(0.125))],
+    )
+    _, history = train(a_recipe, audited, split, tmp_path)
+    rates = [one["learning_rate"] for one in history["epochs"]]
+    assert rates == [0.125, 0.5, 0.25]
+
+
+def test_a_phase_trains_what_it_says_and_leaves_the_rest_alone(
+    audited, split, tmp_path
+):
+    weights = []
+
+    class Watch(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            weights.append({one.path: one.numpy() for one in self.model.weights})
+
+    a_recipe = tiny_recipe(
+        epochs=1,
+        callbacks=[Watch()],
+        first_phases=[
+            phases.Phase(epochs=2, optimizer=adamw()),
+            phases.Phase(epochs=1, optimizer=adamw(), trains="last_norm"),
+        ],
+    )
+    training = trainer.Trainer(a_recipe, 64)
+    weights.append({one.path: one.numpy() for one in training.model.weights})
+    training.train(audited, split, tmp_path)
+    changed = [
+        {path.split("/")[0] for path in after if (after[path] != before[path]).any()}
+        for before, after in itertools.pairwise(weights)
+    ]
+    every = {path.split("/")[0] for path in weights[0]}
+    assert changed == [{"logits"}, {"logits"}, {"last_norm", "logits"}, every]
+    history = json.loads((tmp_path / "history.json").read_text())
+    of_optimizer = {"loss_scale": False, "slots": ["momentum", "velocity"]}
+    head, norm = 4 * 2 + 2, 2 * 4  # Kernel and bias; scale and offset.
+    rest = training.model.count_params() - head - 4 * norm  # Less moving statistics.
+    assert history["phases"] == [
+        {"trains": trains, "first_epoch": first, "optimizer": name} | counted
+        for trains, first, name, counted in (
+            ("head", 1, "AdamW", of_optimizer | {"trainable_parameters": head}),
+            ("last_norm", 3, "AdamW", of_optimizer | {"trainable_parameters": 18}),
+            ("all", 4, "Adam", of_optimizer | {"trainable_parameters": head + rest}),
+        )
+    ]
+
+
+def test_early_stopping_ends_a_phase_and_the_next_begins(audited, split, tmp_path):
+    stop = keras.callbacks.EarlyStopping("val_loss", patience=1, min_delta=1e6)
+    first = phases.Phase(epochs=9, optimizer=adamw())
+    a_recipe = tiny_recipe(callbacks=[stop], epochs=9, first_phases=[first])
+    _, history = train(a_recipe, audited, split, tmp_path)
+    assert [one["first_epoch"] for one in history["phases"]] == [1, 3]
+    assert len(history["epochs"]) == 4
+
+
+def test_a_collapsed_model_is_a_warning_once_and_in_the_history(
+    audited, split, tmp_path, caplog
+):
+    a_recipe = tiny_recipe(epochs=7, optimizer=lambda: keras.optimizers.SGD(1e-12))
+    with caplog.at_level("WARNING"):
+        _, history = train(a_recipe, audited, split, tmp_path)
+    (said,) = [one.message for one in caplog.records if "collapsed" in one.message]
+    (found,) = history["collapses"]
+    assert (found["first_epoch"], found["last_epoch"]) == (1, 7)
+    assert "in epochs 1 to 5" in said
+    assert repr(found["predicted"]) in said
+
+
+def test_a_gpu_that_is_required_and_not_there_is_an_error(monkeypatch):
+    message = (
+        r"`train\.require_gpu` is True, but the model is on CPU:0; TensorFlow sees "
+        r"/physical_device:CPU:0\. Install the extra `gpu`"
+    )
+    monkeypatch.setattr(environment, "devices_of", lambda variables: ["CPU:0"])
+    cpu = tf.config.list_physical_devices("CPU")
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda: cpu)
+    with pytest.raises(ValueError, match=message):
+        trainer.Trainer(tiny_recipe(require_gpu=True), 64)
+    monkeypatch.setattr(environment, "devices_of", lambda variables: ["GPU:0 H100"])
+    assert trainer.Trainer(tiny_recipe(require_gpu=True), 64).devices == ["GPU:0 H100"]
+
+
+def test_accumulation_over_several_devices_is_refused():
+    with pytest.raises(ValueError, match=r"`AdamW\.gradient_accumulation_steps` work"):
+        optimizers.build(adamw(gradient_accumulation_steps=2), [], "float32", 2)
 
 
 def test_what_fails_in_reading_ahead_is_said_in_its_own_words(
