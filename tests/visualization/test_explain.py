@@ -16,6 +16,7 @@ from visualization import (
     grad_cam,
     guided_backprop,
     occlusion,
+    pictures,
 )
 
 METHODS = (
@@ -100,17 +101,17 @@ def test_a_copy_that_was_saved_anew_is_recognized_and_a_stranger_is_not(
 
 def test_pictures_are_written_for_each_outcome(done, split):
     content, folder = done
-    pictures = content["pictures"]["valid"]
-    counts = [pictures[one]["photographs"] for one in explain.OUTCOMES]
+    written = content["pictures"]["valid"]
+    counts = [written[one]["photographs"] for one in pictures.OUTCOMES]
     assert sum(counts) == len(split.valid) and counts[2] == 0
-    for outcome, count in zip(explain.OUTCOMES, counts, strict=True):
+    for outcome, count in zip(pictures.OUTCOMES, counts, strict=True):
         for method in METHODS:
             path = folder / "valid" / f"{outcome}_{method.name}.png"
             assert path.exists() == (count > 0)
     pictured = sum(min(one, 2) for one in counts)
     assert len(list((folder / "valid/photographs").iterdir())) == pictured
-    assert set(pictures["curves"]) == {*(one.name for one in METHODS), "chance"}
-    for areas in pictures["curves"].values():
+    assert set(written["curves"]) == {*(one.name for one in METHODS), "chance"}
+    for areas in written["curves"].values():
         assert 0 <= areas["insertion"] <= 1 and 0 <= areas["deletion"] <= 1
     assert list((folder / "tensorboard").iterdir())
 
