@@ -46,6 +46,8 @@ class Where:
         compared: Directories of the runs that `compare` takes.
         predictions: A CSV of another model's predictions, to be evaluated in place of
             the run's own model; or None.
+        random_labels: Directory of a run that was trained on random labels, to check
+            explanations by; or None.
     """
 
     data_dirs: Mapping[str, pathlib.Path]
@@ -55,6 +57,7 @@ class Where:
     dry_run: bool = False
     compared: tuple[pathlib.Path, ...] = ()
     predictions: pathlib.Path | None = None
+    random_labels: pathlib.Path | None = None
 
 
 def prepare_mode(where: Where) -> str:
@@ -173,7 +176,7 @@ def explain_mode(where: Where) -> str:
         )
     folder = run.path / "explanations" / explanations.name
     if (folder / explain.FILE).exists():
-        return _explained(explanations, folder)
+        return _explained(explanations, folder, where)
     if where.dry_run:
         return f"Would explain {run.model} by {len(explanations.methods)} methods."
     audited = _audit(preparation, auditor, where)
@@ -197,8 +200,9 @@ def explain_mode(where: Where) -> str:
             list(preparation.name_folders(where.data_dirs).values()),
             folder,
             run.path / "tensorboard" / "explanations",
+            where.random_labels,
         )
-    return _explained(explanations, folder)
+    return _explained(explanations, folder, where)
 
 
 MODES: Mapping[str, tuple[Callable[[Where], str], tuple[str, ...]]] = {
@@ -504,13 +508,16 @@ def _load(run: run_dir.RunDir) -> keras.Model:
         ) from error
 
 
-def _explained(explanations: explain.Explanations, folder: pathlib.Path) -> str:
+def _explained(
+    explanations: explain.Explanations, folder: pathlib.Path, where: Where
+) -> str:
     """What was found; raises if it was found with other settings."""
     content = records.read_json(folder / explain.FILE)
-    if content["settings"] != explanations.description():
+    settings = explanations.description(where.random_labels)
+    if content["settings"] != settings:
         raise ValueError(
-            f"{folder} was made with {content['settings']}. Received: "
-            f"{explanations.description()}. Keep both: "
+            f"{folder} was made with {content['settings']}. Received: {settings}. "
+            "Keep both: "
             "--gin_bindings=\"explain.name = 'other'\"."
         )
     return f"{explanation_table.report(content)}\n\nPictures are in {folder}."

@@ -10,7 +10,7 @@ from absl import logging
 
 from input_pipeline import progress
 from models import outputs
-from visualization import explainer, sanity
+from visualization import explainer, random_labels, sanity, stability
 
 _BATCH = 16
 
@@ -60,15 +60,46 @@ class BoundMethods:
             self._maps[name] = self._maps.get(name, 0) + len(maps[name][-1])
         return {name: np.concatenate(parts) for name, parts in maps.items()}
 
-    def check(
+    def check_sanity(
         self, pictures: np.ndarray, classes: np.ndarray, seed: int
     ) -> dict[str, Any]:
         """Method -> what `sanity.check` says of it."""
-        bar = progress.bar(self._bound.items(), "sanity", delay=5, leave=False)
         return {
             name: sanity.check(bound.model, bound, pictures, classes, seed=seed)
-            for name, bound in bar
+            for name, bound in self._bar("sanity")
         }
+
+    def check_stability(
+        self, pictures: np.ndarray, classes: np.ndarray
+    ) -> dict[str, Any]:
+        """Method -> what `stability.check` says of it."""
+        return {
+            name: stability.check(bound, pictures, classes)
+            for name, bound in self._bar("stability")
+        }
+
+    def check_random_labels(
+        self, other: "BoundMethods", pictures: np.ndarray, classes: np.ndarray
+    ) -> dict[str, Any]:
+        """Method -> what `random_labels.compare` says of it.
+
+        Args:
+            other: The same methods, bound to the model that learnt random labels.
+            pictures: uint8 array of shape `(n, height, width, 3)`, RGB, 0-255.
+            classes: int array of shape `(n,)`: what is explained of both models.
+        """
+        return {
+            name: random_labels.compare(
+                bound(pictures, classes),
+                other._bound[name](pictures, classes),
+                pictures,
+            )
+            for name, bound in self._bar("random labels")
+            if name in other._bound
+        }
+
+    def _bar(self, what: str):
+        return progress.bar(self._bound.items(), what, delay=5, leave=False)
 
     def description(self) -> dict[str, Any]:
         """Facts and time of each method, JSON-ready."""

@@ -26,11 +26,12 @@ from visualization import (
     lesion_scores,
     occlusion,
     pictures,
+    random_labels,
 )
 
 FILE = "scores.json"
 
-_CHECKED = 8  # Photographs behind the sanity check.
+_CHECKED = 8  # Photographs behind sanity and stability.
 
 
 def _every_method() -> tuple[explainer.Explainer, ...]:
@@ -110,8 +111,8 @@ class Explanations:
             )
         intervals.check_settings(self.resamples, 0.95)
 
-    def description(self) -> dict[str, Any]:
-        """The settings, JSON-ready."""
+    def description(self, random_run: pathlib.Path | None = None) -> dict[str, Any]:
+        """The settings, and the run on random labels, JSON-ready."""
         plain = (
             "explained",
             "photographs",
@@ -125,6 +126,7 @@ class Explanations:
             "splits": list(self.splits),
             "masks": [one.name for one in self.masks],
             **{name: getattr(self, name) for name in plain},
+            "random_labels": None if random_run is None else str(random_run),
         }
 
     def explain(
@@ -138,6 +140,7 @@ class Explanations:
         data_dirs: Sequence[pathlib.Path],
         folder: pathlib.Path,
         board: pathlib.Path,
+        random_run: pathlib.Path | None = None,
     ) -> dict[str, Any]:
         """Writes pictures, `lesion_scores.csv` and last `scores.json`.
 
@@ -151,13 +154,16 @@ class Explanations:
             data_dirs: Folders in which lesion masks may lie.
             folder: Where the results go.
             board: Where TensorBoard looks for galleries.
+            random_run: Directory of a run that was trained on random labels, for a
+                check of the methods.
 
         Returns:
             The content of `scores.json`.
 
         Raises:
-            ValueError: None of the methods can explain this model, a split is empty, or
-                a photograph or a mask cannot be read.
+            FileNotFoundError: `random_run` has no model.
+            ValueError: None of the methods can explain this model, a split is empty,
+                a photograph or a mask cannot be read, or `random_run` does not fit.
         """
         for name in self.splits:
             if not split[name]:
@@ -165,17 +171,22 @@ class Explanations:
                     f"The split has no photographs in {name!r}. Take it out of "
                     "`explain.splits`."
                 )
+        random = None
+        if random_run is not None:
+            random = random_labels.load(random_run, model, task, output)
         folder.mkdir(parents=True, exist_ok=True)
         said = explained_model.ExplainedModel(
             model, task, output, decided, self.explained
         )
         methods = bound_methods.BoundMethods(self.methods, model, output)
         content = {
-            "settings": self.description(),
+            "settings": self.description(random_run),
             "task": task.description(),
             "pictures": {},
             "lesions": None,
             "sanity": {},
+            "stability": {},
+            "random_labels": {},
         }
         writer = tf.summary.create_file_writer(str(board))
         with writer.as_default(step=0):
@@ -216,7 +227,22 @@ class Explanations:
             opened = images.open(audited.collection, split[self.splits[0]])
             checked = opened.take(pictures.evenly(np.arange(len(opened)), _CHECKED))
             classes = said.explained(said.of(checked))
-            content["sanity"] = methods.check(checked, classes, self.seed)
+            content["sanity"] = methods.check_sanity(checked, classes, self.seed)
+            content["stability"] = methods.check_stability(checked, classes)
+            if random is not None:
+                others = bound_methods.BoundMethods(self.methods, random, output)
+                found = methods.check_random_labels(others, checked, classes)
+                content["random_labels"] = found
+        content["offered"] = _offered(content)
         content["methods"] = methods.description()
         records.write_json(folder / FILE, content)
         return content
+
+
+def _offered(content: dict[str, Any]) -> list[str]:
+    """The methods that pass all sanity checks; without a check none does."""
+    return [
+        name
+        for name, found in content["sanity"].items()
+        if found["passes"] and content["random_labels"].get(name, found)["passes"]
+    ]
