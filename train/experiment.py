@@ -22,15 +22,17 @@ from evaluation import (
     evaluate,
     external,
     facts,
+    gallery,
     other_models,
     predictions,
     report,
     verify,
 )
 from input_pipeline import audit, doctor, photograph, prepare, records, splits
+from models import outputs
 from train import checkpoints, plan, run_dir, trainer
 from train import recipe as recipes
-from visualization import explain, explanation_table
+from visualization import explain, explanation_table, report_maps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -202,6 +204,8 @@ def explain_mode(where: Where) -> str:
             run.path / "tensorboard" / "explanations",
             where.random_labels,
         )
+        if run.finished and _doubted(run):  # Its report showed maps until now.
+            _write_report(run, run.path, audited)
     return _explained(explanations, folder, where)
 
 
@@ -447,8 +451,27 @@ def _write_report(
     run: run_dir.RunDir, folder: pathlib.Path, audited: audit.Audit
 ) -> str:
     """Writes the report of an evaluation; returns the tables."""
-    report.write(facts.read(folder, run.path, audited), folder)
+    found = facts.read(folder, run.path, audited)
+    report.write(found, folder, _heatmaps(run, found).get)
     return _report(run, folder)
+
+
+def _heatmaps(run: run_dir.RunDir, found: facts.Facts) -> dict[str, gallery.HeatMap]:
+    """Photograph id -> heat map of those that a report shows.
+
+    Predictions of others have no model, and a method that failed the run's own sanity
+    check explains nothing.
+    """
+    if not run.model.exists() or _doubted(run):
+        return {}
+    output = outputs.by_name(found.trained["output"], len(found.class_names))
+    return report_maps.make(_load(run), output, found, report.shown(found))
+
+
+def _doubted(run: run_dir.RunDir) -> bool:
+    """Whether the run's explanations say that a report's heat maps mean nothing."""
+    checked = run.path / "explanations" / explain.FILE
+    return checked.exists() and not explain.offers(checked, report_maps.METHOD)
 
 
 def _others(

@@ -239,6 +239,20 @@ class Explanations:
         return content
 
 
+def offers(path: pathlib.Path, method: str) -> bool:
+    """Whether a method may be shown, by the `scores.json` of its run.
+
+    Args:
+        path: That file.
+        method: The method's name.
+
+    Returns:
+        False if it was checked and failed; True also if it was not among the methods.
+    """
+    content = records.read_json(path)
+    return method in content["offered"] or method not in content["sanity"]
+
+
 def _offered(content: dict[str, Any]) -> list[str]:
     """The methods that pass all sanity checks; without a check none does."""
     return [
