@@ -1,6 +1,7 @@
 """Everything that a gin file can name: our own functions and what libraries bring."""
 
 import importlib
+import inspect
 
 import gin
 import keras
@@ -28,8 +29,11 @@ _OURS = (
     "input_pipeline.samplers",
     "input_pipeline.splits",
     "input_pipeline.tasks",
+    "models.efficientnet_lite",
+    "models.hub_resnet",
     "models.losses",
     "models.outputs",
+    "models.pretrained",
     "models.resnet_v2",
     "train.phases",
     "train.recipe",
@@ -60,9 +64,17 @@ _KERAS = {
     ),
 }
 
+_BACKBONE_SETTINGS = {"alpha", "depth_multiplier", "minimalistic"}
+"""What a gin file says about a backbone of Keras; `pretrained` says the rest."""
+
 for name in _OURS:
     importlib.import_module(name)
 for module, classes in _KERAS.items():
     for one in classes:
         gin.register(module=module)(one)
+for one in filter(inspect.isfunction, vars(keras.applications).values()):
+    parameters = inspect.signature(one).parameters.keys()
+    gin.register(
+        module="keras.applications", denylist=sorted(parameters - _BACKBONE_SETTINGS)
+    )(one)
 gin.register(module="tf.distribute")(tf.distribute.MirroredStrategy)

@@ -65,6 +65,18 @@ class Settings:
         }
 
 
+def settings_of(content: Mapping[str, Any]) -> Settings:
+    """How the figures of a `metrics.json` were computed, as it says itself."""
+    evaluation = content["evaluation"]
+    return Settings(
+        disease_classes=tuple(content["task"]["disease_classes"]),
+        threshold=content["decision"]["operating_point"]["threshold"],
+        prevalence=evaluation["prevalence"],
+        resamples=evaluation["resamples"],
+        seed=evaluation["seed"],
+    )
+
+
 def assess(
     predictions: Sequence[stored.Predictions], settings: Settings
 ) -> dict[str, dict]:

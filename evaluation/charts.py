@@ -33,7 +33,8 @@ def learning(facts: known.Facts) -> Chart | None:
     if facts.history is None or not facts.history["epochs"]:
         return None
     epochs, kept = facts.history["epochs"], kept_epoch(facts.history)
-    title = f"{facts.where}, training and validation"
+    trained = facts.trained["datasets"] if facts.trained else facts.datasets
+    title = f"{', '.join(trained)}, training and validation"
     losses = ", ".join(
         f"{words} loss {epochs[0][name]:.3f} in the first epoch, "
         f"{epochs[-1][name]:.3f} in the last"
@@ -100,16 +101,24 @@ def reliability(facts: known.Facts, split: str) -> Chart:
 
 def referral(facts: known.Facts, split: str) -> Chart:
     """What referring the least certain photographs gains."""
-    curve = facts.content["results"][split]["referral"]
-    name, values = table.label(curve["metric"]), curve["value"]
-    figure = curves.referral(curve, name, _title(facts, split), width=_WIDTH)
-    shown = ", ".join(
+    scores = facts.content["results"][split]
+    curve, others = scores["referral"], scores.get("referral_by", {})
+    name, title = table.label(curve["metric"]), _title(facts, split)
+    others = {table.label(way): one for way, one in others.items()}
+    figure = curves.referral(curve, name, title, others=others, width=_WIDTH)
+    texts = [f"Referral curve of {title}, {name} of the others. {_shares(curve)}."]
+    texts += [f"By {way}: {_shares(one)}." for way, one in others.items()]
+    return _chart(figure, " ".join(texts))
+
+
+def _shares(curve: Mapping[str, Any]) -> str:
+    """A referral curve in words."""
+    values = curve["value"]
+    return ", ".join(
         f"{100 * curve['referred'][place]:.0f} % referred: "
         + ("undefined" if values[place] is None else f"{values[place]:.3f}")
         for place in np.linspace(0, len(values) - 1, 6).astype(int)
     )
-    alt = f"Referral curve of {_title(facts, split)}, {name} of the others. {shown}."
-    return _chart(figure, alt)
 
 
 def scores(facts: known.Facts, split: str) -> Chart:

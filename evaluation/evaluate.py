@@ -20,6 +20,7 @@ from evaluation import (
     predict,
     predictions,
     recalibration,
+    sites,
     table,
     uncertainty,
 )
@@ -195,9 +196,8 @@ class Evaluator:
                 said.append(asked.say(name, one.collection, ids, one, decided))
         decided.save(folder)
         if others:
-            records.write_json(
-                folder / external.FILE, {one.name: one.description() for one in others}
-            )
+            described = {one.name: one.description() for one in others}
+            records.write_json(folder / external.FILE, described)
         predictions.write_csv(folder / "predictions.csv", said, task.class_names)
         return self.write(said, task, decided, folder, others)
 
@@ -243,7 +243,10 @@ class Evaluator:
             "results": assessment.assess(said, settings),
         }
         if others:
-            content["others"] = {one.name: one.summary() for one in others}
+            content["external_sha256"] = records.file_sha256(folder / external.FILE)
+            content["others"] = {
+                one.name: external.count(one.name, one.description()) for one in others
+            }
         if local:
             content["recalibrated"] = local
         for one in said:
@@ -329,6 +332,21 @@ class _Asked:
             known=describe(collection, known, ids),
             disagreement=disagreement,
         )
+
+
+def settings_of(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a `metrics.json`, as `Evaluator.description` gives them.
+
+    Earlier versions had fewer: what they did not have is as by default.
+    """
+    return Evaluator().description() | content["evaluation"]
+
+
+def says_the_same(done: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
+    """Whether two settings make a model say the same of a photograph."""
+    names = ["test_time_augmentation", "dropout_samples"]
+    names += ["seed"] if asked["dropout_samples"] else []
+    return all(done[name] == asked[name] for name in names)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -423,10 +441,12 @@ def report(content: dict[str, Any]) -> str:
     """The tables of `metrics.json`, for the terminal."""
     names = content["task"]["class_names"]
     point = content["decision"]["operating_point"]
+    how = f"{point['rule']}, chosen on {content['decision']['chosen_on']}"
+    if point["rule"] == "fixed":
+        how = "fixed beforehand"
     texts = [
         f"Task: {content['task']['rule']}",
-        f"Threshold {point['threshold']:.3f} on the probability of disease: "
-        f"{point['rule']}, chosen on {content['decision']['chosen_on']}.",
+        f"Threshold {point['threshold']:.3f} on the probability of disease: {how}.",
     ]
     if note := content["decision"]["note"]:
         texts.append(f"Probabilities are uncalibrated. {note}")
@@ -462,33 +482,16 @@ def _said_of_referral(scores: dict[str, Any]) -> str:
 
 def _report_on_others(content: dict[str, Any]) -> list[str]:
     """Other datasets beside the run's own photographs."""
-    splits, results = content["evaluation"]["splits"], content["results"]
-    home = "test" if "test" in splits else splits[-1]
-    columns, texts = {f"{home}, in-domain": results[home]}, []
+    texts = []
     for name, one in content["others"].items():
-        columns[name] = results.get(name) or results[f"{name} sample"]
-        counts = one["left_out"]
-        left_out = ", ".join(
-            f"{counts[kind]} {words}"
-            for kind, words in external.KINDS.items()
-            if kind in counts
-        )
         sample = f" and a sample of {one['sample']:,}" if one["sample"] else ""
         texts.append(
             f"{name}: {one['read']}, {one['photographs']:,} photographs{sample}. "
-            f"Left out: {left_out or 'none'}."
+            f"Left out: {sites.left_out(one)}."
         )
-        if name not in content.get("recalibrated", ()):
-            continue
-        local = content["recalibrated"][name]
-        if name in local["results"]:
-            columns[f"{name}, own threshold"] = local["results"][name]
-        point = local["decision"]["operating_point"]
-        texts.append(
-            f"{name}'s own threshold {point['threshold']:.3f}: {point['rule']}, chosen "
-            f"on {local['decision']['chosen_on']}, {point['n_diseased']} of them "
-            "diseased."
-        )
+        if local := content.get("recalibrated", {}).get(name):
+            texts.append(f"{name}'s own threshold {sites.own_threshold(local)}")
     names = content["task"]["class_names"]
     texts = [textwrap.fill(one, table.WIDTH) for one in texts]
-    return [*texts, "Side by side\n\n" + table.side_by_side(columns, names)]
+    beside = table.side_by_side(sites.columns(content), names)
+    return [*texts, f"Side by side\n\n{beside}"]

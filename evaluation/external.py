@@ -14,6 +14,8 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from absl import logging
+
 from evaluation import recalibration
 from input_pipeline import (
     audit,
@@ -97,15 +99,26 @@ class External:
             "labels_sha256": self.labels_sha256,
         }
 
-    def summary(self) -> dict[str, Any]:
-        """Counts for `metrics.json`."""
-        kinds = collections.Counter(why.kind for why in self.left_out.values())
-        return {
-            "read": self.read,
-            "photographs": len(self.ids),
-            "sample": len(self.sample),
-            "left_out": dict(kinds),
-        }
+
+def count(name: str, described: Mapping[str, Any]) -> dict[str, Any]:
+    """What `metrics.json` says of a dataset's photographs.
+
+    Args:
+        name: The dataset's.
+        described: As `External.description` describes them.
+
+    Returns:
+        Which part was read, how many photographs are reported on and in the sample,
+        and how many are left out, by kind.
+    """
+    parts = described["parts"]
+    kinds = collections.Counter(one["kind"] for one in described["left_out"].values())
+    return {
+        "read": described["read"],
+        "photographs": len(parts.get(name, ())),
+        "sample": len(parts.get(f"{name} sample", ())),
+        "left_out": dict(kinds),
+    }
 
 
 class Others:
@@ -321,6 +334,31 @@ class Others:
             for one in self._joint.datasets
             if one.name in self._names
         }
+
+
+def find(folder: pathlib.Path, own: records.Collection) -> records.Collection:
+    """The photographs of a folder of results, those of other datasets too.
+
+    Args:
+        folder: Holds the results.
+        own: The run's own photographs. The others lie beside them, prepared alike.
+
+    Returns:
+        The same, and those of the other datasets that are still as they were.
+    """
+    if not (folder / FILE).exists():
+        return own
+    first, found = own.folders[0], []
+    settings = first.folder.name.removeprefix(first.dataset)
+    for name, one in records.read_json(folder / FILE).items():
+        place = first.folder.parent / f"{name}{settings}"
+        there = (place / records.MANIFEST).exists()
+        prepared = records.Prepared(place) if there else None
+        if prepared is not None and prepared.fingerprint == one["fingerprint"]:
+            found.append(prepared)
+        else:
+            logging.warning("%s has changed: nothing of %s is shown.", place, name)
+    return records.Collection([*own.folders, *found])
 
 
 def choose(

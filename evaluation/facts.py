@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from evaluation import assessment, predictions, table
+from evaluation import assessment, external, predictions, table
 from input_pipeline import audit, photograph, records, splits
 
 # Between them stand other sets of photographs.
@@ -30,7 +30,10 @@ class Facts:
             of several.
         content: What `metrics.json` holds.
         said: Split -> its predictions.
-        audited: The photographs, with their audit.
+        audited: The run's own photographs, with their audit.
+        collection: These, and those of other datasets that it was evaluated on.
+        external: Which photographs of other datasets, and why not others; empty where
+            there are none.
         split: Which photographs trained, validated and tested.
         history: What `history.json` holds.
         config: The gin text of the run.
@@ -45,6 +48,8 @@ class Facts:
     content: Mapping[str, Any]
     said: Mapping[str, predictions.Predictions]
     audited: audit.Audit | None
+    collection: records.Collection | None
+    external: Mapping[str, Any]
     split: splits.Split | None
     history: Mapping[str, Any] | None
     config: str | None
@@ -90,15 +95,8 @@ class Facts:
 
     @property
     def settings(self) -> assessment.Settings:
-        """How the headline's figures were computed."""
-        evaluation = self.content["evaluation"]
-        return assessment.Settings(
-            disease_classes=self.disease_classes,
-            threshold=self.scores["threshold"],
-            prevalence=evaluation["prevalence"],
-            resamples=evaluation["resamples"],
-            seed=evaluation["seed"],
-        )
+        """How the figures were computed."""
+        return assessment.settings_of(self.content)
 
     @functools.cached_property
     def parts(self) -> dict[str, predictions.Predictions]:
@@ -130,8 +128,11 @@ class Facts:
     @property
     def where(self) -> str:
         """The datasets for a reader, as in "aptos, eyepacs and idrid"."""
-        *others, last = [one or "an unnamed dataset" for one in self.datasets]
-        return f"{', '.join(others)} and {last}" if others else last
+        return _listed(self.datasets)
+
+    def where_of(self, part: str) -> str:
+        """The datasets of one part, for a reader."""
+        return _listed(sorted({*self.parts[part].known["dataset"]}))
 
     @property
     def headline_metrics(self) -> list[str]:
@@ -178,11 +179,9 @@ class Facts:
 
     def photograph(self, photograph_id: str) -> photograph.Photograph | None:
         """A photograph's published labels; None where nobody has the photograph."""
-        if self.audited is None:
+        if self.collection is None or photograph_id not in self.collection.entries:
             return None
-        collection = self.audited.collection
-        known = photograph_id in collection.entries
-        return collection.photograph(photograph_id) if known else None
+        return self.collection.photograph(photograph_id)
 
     def by_grade(
         self, part: str
@@ -240,12 +239,17 @@ def read(
             "the same command without --mode."
         )
     content = records.read_json(metrics)
+    collection = None
+    if audited is not None:
+        collection = external.find(folder, audited.collection)
     class_names = content["task"]["class_names"]
     return Facts(
         name=_name(folder.resolve(), run and run.resolve()),
         content=content,
         said=predictions.read_csv(folder / "predictions.csv", class_names),
         audited=audited,
+        collection=collection,
+        external=_find(records.read_json, external.FILE, folder) or {},
         split=_find(splits.Split.load, "split.json", folder, run),
         history=_find(records.read_json, "history.json", run),
         config=_find(_read_text, "config.gin", run),
@@ -285,6 +289,11 @@ def in_words(rule: str) -> str:
         return f"grade >= {grade}, {name} or worse" + (f",{more}" if more else "")
 
     return re.sub(r"grade >= ([0-4])( or\b)?", spell, rule)
+
+
+def _listed(names: Sequence[str]) -> str:
+    *others, last = [one or "an unnamed dataset" for one in names]
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _numbered(names: Sequence[str]) -> list[str]:

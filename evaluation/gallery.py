@@ -50,17 +50,18 @@ class Group:
     total: int
 
 
-def choose(facts: known.Facts) -> list[Group]:
-    """Chooses the photographs of the headline's split.
+def choose(facts: known.Facts, part: str) -> list[Group]:
+    """Chooses the photographs of a split, or of another dataset.
 
     Args:
         facts: The evaluated run.
+        part: Whose photographs.
 
     Returns:
         The groups, mistakes first. They decide by the run's threshold; where the task
         has more than two classes, photographs put into a wrong class are one more.
     """
-    said = facts.parts[facts.headline]
+    said = facts.parts[part]
     scorer = facts.settings.scorer(said.labels, said.probabilities)
     disease, ill, called = (
         scorer.disease_probability,
@@ -105,13 +106,14 @@ def choose(facts: known.Facts) -> list[Group]:
 
 
 def cards(
-    facts: known.Facts, group: Group, overlay: Overlay | None = None
+    facts: known.Facts, part: str, group: Group, overlay: Overlay | None = None
 ) -> list[dict[str, Any]]:
     """What a page shows of each photograph of a group.
 
     Args:
         facts: The evaluated run.
-        group: Of `choose`.
+        part: As `choose` was asked.
+        group: One of those it chose.
         overlay: Gives the heat maps, if there are any.
 
     Returns:
@@ -123,7 +125,7 @@ def cards(
     Raises:
         ValueError: A photograph that is shown cannot be read.
     """
-    said = facts.parts[facts.headline]
+    said = facts.parts[part]
     place_of = {one: place for place, one in enumerate(said.ids)}
     scorer = facts.settings.scorer(said.labels, said.probabilities)
     shown = []
@@ -139,9 +141,7 @@ def cards(
                 "probability": scorer.disease_probability[place],
                 "disputed": bool(said.known["disputed"][place]),
                 "picture": published
-                and pages.picture(
-                    facts.audited.collection.read_image(one), _PICTURE_WIDTH
-                ),
+                and pages.picture(facts.collection.read_image(one), _PICTURE_WIDTH),
                 "heatmap": None
                 if heatmap is None
                 else pages.picture(heatmap.picture, _PICTURE_WIDTH),

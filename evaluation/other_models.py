@@ -58,6 +58,17 @@ def is_given(folder: pathlib.Path) -> bool:
     return (folder / SOURCE).exists()
 
 
+def check_settings(evaluator: evaluators.Evaluator) -> None:
+    """Raises ValueError for settings that need the model itself."""
+    usual = evaluators.Evaluator()
+    for name in ("on", "dropout_samples", "test_time_augmentation"):
+        if getattr(evaluator, name) != getattr(usual, name):
+            raise ValueError(
+                f"`evaluate.{name}` needs a model that can be asked, and --predictions "
+                f"are answers. Received: {evaluator.description()[name]}. Take it back."
+            )
+
+
 def decide(
     table: Table,
     evaluator: evaluators.Evaluator,
@@ -378,10 +389,12 @@ def _check_complete(
         )
     missing = [one for one in ids if one not in rows]
     if missing:
+        rest = " and of the file" if len(missing) < len(ids) else ""
         raise ValueError(
             f"{path} must have all {len(ids)} photographs of {name!r}. Missing: "
             f"{len(missing)}, the first {missing[0]}. Predict them too, or take "
-            f"{name!r} out of `evaluate.splits` and of the file."
+            f"{name!r} out of `evaluate.splits`{rest}, as in "
+            "--gin_bindings=\"evaluate.splits = ('test',)\"."
         )
 
 

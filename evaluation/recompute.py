@@ -1,6 +1,5 @@
 """A folder of results, computed again from its predictions."""
 
-import ast
 import csv
 import itertools
 import json
@@ -9,9 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from evaluation import assessment, decision, findings, metrics, other_models
+from evaluation import (
+    assessment,
+    decision,
+    findings,
+    metrics,
+    other_models,
+    own_settings,
+    recompute_others,
+    uncertainty,
+)
 from evaluation import evaluate as evaluators
-from evaluation import operating_point as operating_points
 from evaluation import predictions as stored_predictions
 from input_pipeline import records, splits, tasks
 from models import outputs
@@ -19,25 +26,13 @@ from models import outputs
 # A search for a temperature ends anywhere on the flat floor of its valley.
 _SEARCHED = 1e-6
 
-_OWN = ("splits", "calibrate", "prevalence", "resamples", "seed")
-
-_RULES = {
-    one.__name__: one
-    for one in (
-        operating_points.Fixed,
-        operating_points.Youden,
-        operating_points.SensitivityAtLeast,
-        operating_points.SpecificityAtLeast,
-        operating_points.SensitivityAssured,
-    )
-}
-
 
 class Recomputed:
     """`predictions.csv`, `decision.json` and `metrics.json` of one evaluation.
 
     Attributes:
-        splits: The splits that were evaluated.
+        settings: What was asked, as `Evaluator.description` gives it.
+        is_given: Whether the predictions are those of somebody else's model.
     """
 
     def __init__(
@@ -58,26 +53,24 @@ class Recomputed:
             FileNotFoundError: There are no predictions.
         """
         self._folder, self._holder, self._found = folder, holder, found
-        self._is_given = other_models.is_given(folder)
+        self.is_given = other_models.is_given(folder)
         self._metrics = folder / "metrics.json"
         self._csv = folder / "predictions.csv"
         self._content = records.read_json(self._metrics)
         try:
             self._task = _task(self._content["task"])
-            settings = self._content["evaluation"]
-            self._rule = _rule(settings["operating_point"])
-            # Of a rule that is not known the threshold alone is needed.
-            rule = self._rule or operating_points.Fixed()
-            self._evaluator = evaluators.Evaluator(
-                **{name: settings[name] for name in _OWN}, operating_point=rule
-            )
+            self.settings = evaluators.settings_of(self._content)
+            self._rule = own_settings.read(self.settings["operating_point"])
+            self._computed = assessment.settings_of(self._content)
             self._decided = decision.from_description(self._content["decision"])
-        except (KeyError, TypeError, AttributeError, ValueError, SyntaxError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ValueError(
                 f"{self._metrics} is damaged: {type(error).__name__}, {error}. Restore "
                 "it from a copy, or evaluate in another --run_dir."
             ) from error
-        self.splits = list(self._evaluator.splits)
+        self._others = recompute_others.Others(
+            folder, self._content, self.settings, found
+        )
         self._said = stored_predictions.read_csv(self._csv, self._task.class_names)
 
     @property
@@ -102,11 +95,20 @@ class Recomputed:
         self._verify_checksum()
         self._verify_rows()
         if self._verify_probabilities(output):
-            if self.validation is None and not self._is_given:
+            if self.validation is None and not self.is_given:
                 self._verify_decision(output, validation)
             else:
                 self._verify_decision(output, self.validation)
+        self._others.verify(self._said, self._decided, self._computed)
         self._verify_figures()
+
+    def verify_frozen(self, run: pathlib.Path) -> None:
+        """Compares the decision with the run's own, which other datasets go by."""
+        path, own = self._folder / decision.FILE, run / decision.FILE
+        stored = self._content["decision"]
+        again = records.read_json(own) if own.exists() else findings.NOTHING
+        self._found.compare(path, "", stored, again, tolerance=0)
+        self._found.note(path, "the run's own")
 
     def _verify_checksum(self) -> None:
         noted = self._content.get("predictions_sha256")
@@ -120,16 +122,19 @@ class Recomputed:
         self._found.note(self._csv, text)
 
     def _verify_rows(self) -> None:
-        """Compares the photographs with the split, and classes with probabilities."""
+        """Compares the photographs with the lists, and classes with probabilities."""
         split = splits.Split.load(self._holder / "split.json")
-        self._found.compare(self._csv, "splits", list(self._said), self.splits)
+        expected_ids = {name: split[name] for name in self.settings["splits"]}
+        expected_ids |= self._others.parts
+        disputed = {*split.disputed, *self._others.disputed}
+        self._found.compare(self._csv, "splits", list(self._said), list(expected_ids))
         with open(self._csv, newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         for name, said in self._said.items():
-            if name not in self.splits:
+            if name not in expected_ids:
                 continue  # Noted already.
             pairs = itertools.zip_longest(
-                said.ids, split[name], fillvalue=findings.NOTHING
+                said.ids, expected_ids[name], fillvalue=findings.NOTHING
             )
             for place, (listed, expected) in enumerate(pairs, start=1):
                 if listed != expected:  # Behind a missing one all of them differ.
@@ -139,26 +144,33 @@ class Recomputed:
             of_split = [row for row in rows if row["split"] == name]
             predicted = said.probabilities.argmax(axis=1)
             for row, label, most in zip(of_split, said.labels, predicted, strict=True):
-                again = {"label": str(label), "predicted": str(most)}
-                if (row["label"], row.get("predicted")) != tuple(again.values()):
-                    written = {key: row.get(key) for key in again}
+                again = {
+                    "label": str(label),
+                    "predicted": str(most),
+                    "disputed": "1" if row["id"] in disputed else "",
+                }
+                written = {key: row.get(key) for key in again}
+                if written != again:
                     self._found.compare(self._csv, row["id"], written, again)
+        asked = self.settings["dropout_samples"]
+        columns = [*next(iter(self._said.values())).disagreement]
+        expected = [*uncertainty.DISAGREEMENT] if asked else []
+        self._found.compare(self._csv, "columns of disagreement", columns, expected)
         counts = ", ".join(f"{len(one)} {name}" for name, one in self._said.items())
-        self._found.note(
-            self._csv, f"{counts}; the photographs of split.json, in order"
-        )
+        lists = "split.json and external.json" if self._others.parts else "split.json"
+        self._found.note(self._csv, f"{counts}; the photographs of {lists}, in order")
 
     def _verify_probabilities(self, output: outputs.Output) -> bool:
         """Compares probabilities with logits; False if these are not as expected."""
         names = self._task.class_names
         for said in self._said.values():
             count = said.logits.shape[1]
-            expected = 0 if self._is_given else output.num_outputs(len(names))
+            expected = 0 if self.is_given else output.num_outputs(len(names))
             if count != expected:
                 self._found.differ(self._csv, "columns of logits", count, expected)
                 return False
             again = {"probability": self._reported(output, said)}
-            if not self._is_given:
+            if not self.is_given:
                 again["uncalibrated"] = output.probabilities(said.logits)
             stored = {
                 "probability": said.probabilities,
@@ -169,7 +181,7 @@ class Recomputed:
                 self._found.compare_arrays(
                     self._csv, said.ids, columns, stored[block], values
                 )
-        origin = "those given" if self._is_given else "the logits"
+        origin = "those given" if self.is_given else "the logits"
         self._found.note(
             self._csv, f"its probabilities follow from {origin} and decision.json"
         )
@@ -179,7 +191,7 @@ class Recomputed:
         self, output: outputs.Output, said: stored_predictions.Predictions
     ) -> np.ndarray:
         """What the stored decision makes of logits, or of given probabilities."""
-        if self._is_given:
+        if self.is_given:
             return other_models.reported(self._decided, said.uncalibrated)
         return self._decided.probabilities(output, said.logits)
 
@@ -194,11 +206,11 @@ class Recomputed:
         in_file = records.read_json(path) if path.exists() else findings.NOTHING
         self._found.compare(path, "", in_file, stored, tolerance=0)
         if self._rule is None:
-            rule = self._content["evaluation"]["operating_point"]
+            rule = self.settings["operating_point"]
             self._found.note(path, f"not chosen again: {rule} is not a rule of ours")
             return
         unchosen = stored["chosen_on"] == other_models.UNCHOSEN
-        if validation is None and not (self._is_given and unchosen):
+        if validation is None and not (self.is_given and unchosen):
             self._found.note(
                 path, "not chosen again: no CSV has the validation photographs"
             )
@@ -217,6 +229,8 @@ class Recomputed:
                 path, "operating_point", stored["operating_point"], str(error)
             )
             return
+        views = "test_time_augmentation"
+        self._found.compare(path, views, stored.get(views), self.settings[views])
         again = again.description()
         for key, tolerance in (
             ("calibration", _SEARCHED),
@@ -234,8 +248,8 @@ class Recomputed:
         output: outputs.Output,
         validation: stored_predictions.Predictions | None,
     ) -> decision.Decision:
-        method = self._evaluator.calibrate
-        if self._is_given:
+        method = self.settings["calibrate"]
+        if self.is_given:
             validated = None
             if validation is not None:
                 validated = validation.labels, validation.uncalibrated
@@ -252,9 +266,8 @@ class Recomputed:
 
     def _verify_figures(self) -> None:
         """Computes all results again."""
-        settings = self._evaluator.settings(self._task, self._decided)
         try:
-            again = assessment.assess(list(self._said.values()), settings)
+            again = assessment.assess(list(self._said.values()), self._computed)
         except (ValueError, TypeError) as error:
             self._found.differ(self._csv, "figures", f"what has none: {error}", "some")
             return
@@ -263,6 +276,7 @@ class Recomputed:
         stored = self._content.get("results")
         self._found.compare(self._metrics, "results", stored, again)
         known = {"task", "evaluation", "decision", "predictions_sha256", "results"}
+        known |= {"external_sha256", "others", "recalibrated"}
         text = "every number follows from predictions.csv"
         if unknown := sorted(self._content.keys() - known):
             text += f", but for {', '.join(unknown)}, which were not computed again"
@@ -277,12 +291,3 @@ def _task(described: dict[str, Any]) -> tasks.Task:
         disease_classes=tuple(described["disease_classes"]),
         label=lambda one: None,  # Labels are those of the CSV.
     )
-
-
-def _rule(text: str) -> operating_points.Rule | None:
-    """The rule of ours whose `repr` a text is; None if it is that of another one."""
-    call = ast.parse(text, mode="eval").body
-    if not isinstance(call, ast.Call) or getattr(call.func, "id", None) not in _RULES:
-        return None
-    values = {one.arg: ast.literal_eval(one.value) for one in call.keywords}
-    return _RULES[call.func.id](**values)

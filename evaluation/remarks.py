@@ -41,7 +41,8 @@ def limits(facts: known.Facts) -> list[str]:
             "chosen after the first reading makes the figures too good."
         )
     texts.append(
-        f"The figures hold for photographs like those of {facts.where}: other cameras, "
+        f"The figures hold for photographs like those of "
+        f"{facts.where_of(facts.headline)}: other cameras, "
         "clinics and people can give other ones."
     )
     share = np.isin(said.labels, facts.disease_classes).mean()

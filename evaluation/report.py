@@ -12,7 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from evaluation import assessment, charts, gallery, model_card, remarks, seal
+from evaluation import (
+    assessment,
+    charts,
+    gallery,
+    model_card,
+    remarks,
+    seal,
+    sites,
+)
 from evaluation import facts as known
 from input_pipeline import photograph, records
 from visualization import figures, pages
@@ -45,9 +53,16 @@ def write(
 
 def shown(facts: known.Facts) -> list[str]:
     """Ids of the photographs that the report shows, for whoever makes heat maps."""
-    return list(
-        dict.fromkeys(one for group in gallery.choose(facts) for one in group.ids)
-    )
+    groups = [
+        group for part in _pictured(facts) for group in gallery.choose(facts, part)
+    ]
+    return list(dict.fromkeys(one for group in groups for one in group.ids))
+
+
+def _pictured(facts: known.Facts) -> list[str]:
+    """The parts of which photographs are shown: the first, and other datasets."""
+    others = [name for name in facts.content.get("others", ()) if name in facts.said]
+    return list(dict.fromkeys([facts.headline, *others]))
 
 
 def render(facts: known.Facts, overlay: gallery.Overlay | None = None) -> str:
@@ -90,10 +105,14 @@ def render(facts: known.Facts, overlay: gallery.Overlay | None = None) -> str:
             for split in facts.parts
             if split in facts.said
         },
-        groups=[
-            (group, gallery.cards(facts, group, overlay))
-            for group in gallery.choose(facts)
-        ],
+        groups={
+            part: [
+                (group, gallery.cards(facts, part, group, overlay))
+                for group in gallery.choose(facts, part)
+            ]
+            for part in _pictured(facts)
+        },
+        others=_others(facts),
         subgroups=_subgroups(facts.scores["subgroups"]),
         subgroup_metrics=_SUBGROUP_METRICS,
         environment=_environment(facts.environment),
@@ -115,12 +134,34 @@ def _counts(facts: known.Facts) -> dict[str, Any]:
             collection.photograph(one).grade for one in facts.split[split]
         )
         rows[split] = [some[grade] for grade in _GRADES]
-    for split in facts.said:
-        labels, _, _, are_grades = facts.by_grade(split)
-        if split not in rows and are_grades:  # Of another dataset.
-            rows[split] = [*np.bincount(labels, minlength=5).tolist(), 0]
+    for name, said in facts.said.items():
+        published = [facts.photograph(one) for one in said.ids]
+        if name not in rows and None not in published:  # Of another dataset.
+            some = collections.Counter(one.grade for one in published)
+            rows[name] = [some[grade] for grade in _GRADES]
     columns = [f"{number} {name}" for number, name in enumerate(photograph.GRADES)]
     return {"columns": [*columns, "no grade"], "rows": rows, "grades": True}
+
+
+def _others(facts: known.Facts) -> dict[str, Any] | None:
+    """Other datasets beside the run's own photographs; None where there are none."""
+    counts = facts.content.get("others")
+    if not counts:
+        return None
+    local = facts.content.get("recalibrated", {})
+    return {
+        "counts": counts,
+        "columns": {
+            heading.partition(", ")[::2]: one
+            for heading, one in sites.columns(facts.content).items()
+        },
+        "left_out": {name: sites.left_out(one) for name, one in counts.items()},
+        "why": {
+            name: {key: one["reason"] for key, one in described["left_out"].items()}
+            for name, described in facts.external.items()
+        },
+        "thresholds": {name: sites.own_threshold(one) for name, one in local.items()},
+    }
 
 
 def _audit(facts: known.Facts) -> dict[str, Any] | None:

@@ -7,6 +7,9 @@ from scipy import special
 
 from evaluation import scoring
 
+DISAGREEMENT = ("spread", "mutual_information")
+"""What the members of an ensemble disagree on, by name."""
+
 
 def entropy(probabilities: np.ndarray) -> np.ndarray:
     """Predictive entropy in nats: 0 for a sure prediction, `log(num_classes)` at most.
@@ -77,13 +80,11 @@ def disagreement(
         disease_classes: The classes that mean disease.
 
     Returns:
-        "spread" and "mutual_information", each a float64 array of shape `(n,)`, high
-        where they disagree.
+        One of `DISAGREEMENT` -> float64 array of shape `(n,)`, high where they
+        disagree.
     """
-    return {
-        "spread": spread(members, disease_classes),
-        "mutual_information": mutual_information(members),
-    }
+    values = spread(members, disease_classes), mutual_information(members)
+    return dict(zip(DISAGREEMENT, values, strict=True))
 
 
 def referral_curve(

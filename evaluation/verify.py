@@ -7,6 +7,7 @@ a whole agrees with itself: against that helps a checksum of `metrics.json` kept
 elsewhere, or evaluating the model again.
 """
 
+import collections
 import json
 import pathlib
 from collections.abc import Mapping
@@ -15,7 +16,14 @@ from typing import Any
 import keras
 from absl import logging
 
-from evaluation import findings, other_models, recompute, seal
+from evaluation import (
+    evaluate,
+    findings,
+    other_models,
+    predictions,
+    recompute,
+    seal,
+)
 from input_pipeline import audit, records, splits, tasks
 from models import outputs
 from train import checkpoints
@@ -66,11 +74,22 @@ def verify(run: pathlib.Path, task: tasks.Task, output: outputs.Output) -> str:
     for folder in folders:
         logging.info("Computing the figures of %s again.", folder)
         parts[folder] = recompute.Recomputed(folder, _holder(folder, run), found)
-        validation = parts[run].validation if run in parts else None
+        validation = _validation(parts.get(run), parts[folder])
         parts[folder].verify(output, validation)
+        if folder != run and parts[folder].settings["on"]:
+            parts[folder].verify_frozen(run)
         _verify_report(folder, found)
     _verify_ledgers(run, parts, found)
     return f"{found.conclude()}\n{_UNKNOWN}"
+
+
+def _validation(
+    own: recompute.Recomputed | None, part: recompute.Recomputed
+) -> predictions.Predictions | None:
+    """What the run said of the validation photographs, if an evaluation asked alike."""
+    views = "test_time_augmentation"
+    alike = own is not None and own.settings[views] == part.settings[views]
+    return own.validation if alike else None
 
 
 def _read(path: pathlib.Path) -> dict[str, Any]:
@@ -187,38 +206,52 @@ def _verify_ledgers(
     found: findings.Findings,
 ) -> None:
     """Compares each reading of test photographs with what read them."""
-    for holder in dict.fromkeys([run, *parts]):
-        path = holder / "ledger.jsonl"
-        read_here = [
-            one
-            for one, part in parts.items()
-            if "test" in part.splits and _ledger_of(one, run) == path
-        ]
-        if not read_here and not path.exists():
+    needed: dict[pathlib.Path, collections.Counter] = {}
+    for folder, part in parts.items():
+        path = folder if part.is_given else run
+        counter = needed.setdefault(path / "ledger.jsonl", collections.Counter())
+        counter.update(_read_in(folder, run, parts))
+    for path, at_least in needed.items():
+        if not at_least and not path.exists():
             continue
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        read = collections.Counter({"test": 0})
         for number, line in enumerate(lines, start=1):
-            _verify_reading(path, f"line {number}", line, found)
-        if len(lines) < len(read_here):
-            at_least = f"at least {len(read_here)}"
-            found.differ(path, "readings of test photographs", len(lines), at_least)
-        found.note(path, f"readings of the test photographs: {len(lines)}")
+            read[_verify_reading(path, f"line {number}", line, found)] += 1
+        for name, count in at_least.items():
+            if read[name] < count:
+                key = f"readings of {name} photographs"
+                found.differ(path, key, read[name], f"at least {count}")
+        others = (f", of {name}: {read[name]}" for name in read if name != "test")
+        text = f"readings of the test photographs: {read['test']}{''.join(others)}"
+        found.note(path, text)
 
 
-def _ledger_of(folder: pathlib.Path, run: pathlib.Path) -> pathlib.Path:
-    own = folder / "ledger.jsonl"
-    return own if own.exists() else run / "ledger.jsonl"
+def _read_in(
+    folder: pathlib.Path,
+    run: pathlib.Path,
+    parts: Mapping[pathlib.Path, recompute.Recomputed],
+) -> list[str]:
+    """The test photographs, by split or dataset, that an evaluation read."""
+    settings = parts[folder].settings
+    names = [*settings["on"], *({"test"} & {*settings["splits"]})]
+    # On other datasets the run's own predictions are taken as they are.
+    if folder != run and settings["on"] and run in parts:
+        own = parts[run].settings
+        if "test" in own["splits"] and evaluate.says_the_same(own, settings):
+            names = list(settings["on"])
+    return names
 
 
 def _verify_reading(
     path: pathlib.Path, key: str, line: str, found: findings.Findings
-) -> None:
-    """Compares a line of a ledger with the checksum of the model or the file."""
+) -> str | None:
+    """Compares a line of a ledger with what read; returns what was read."""
     try:
         entry = dict(json.loads(line))
     except (ValueError, TypeError):
         found.differ(path, key, repr(line), "an entry in JSON")
-        return
+        return None
     if other_models.is_given(path.parent):
         noted = _read(path.parent / other_models.SOURCE).get("sha256")
         name = "predictions_sha256"
@@ -226,3 +259,7 @@ def _verify_reading(
         noted = _read(path.parent / "history.json").get("weights_sha256")
         name = "weights_sha256"
     found.compare(path, f"{key}, {name}", entry.get(name, findings.NOTHING), noted)
+    if "config_sha256" in entry:  # Those of earlier versions do not have it.
+        again = records.file_sha256(path.parent / "bindings.json")
+        found.compare(path, f"{key}, config_sha256", entry["config_sha256"], again)
+    return entry.get("split")

@@ -163,13 +163,15 @@ class Splitter:
             The split.
 
         Raises:
-            ValueError: There are too few photographs for so many folds.
+            ValueError: There are too few photographs for so many folds, or none of the
+                publisher's validation photographs is left.
         """
         lists = {"test": [], "valid": [], "train": []}
         for one in photographs:
             if one.id not in decisions.left_out:
                 lists[decisions.split[one.id]].append(one)
         if not lists["valid"] and lists["train"]:
+            _check_none_was_published(photographs, decisions)
             rest = lists["train"]
             chosen = self._fold(rest, [decisions.groups[one.id] for one in rest])
             lists["valid"] = [one for one in rest if one.id in chosen]
@@ -204,3 +206,21 @@ class Splitter:
             parts = list(splitter.split(strata, strata, groups))
         _, chosen = parts[self.fold]
         return frozenset(rest[i].id for i in chosen)
+
+
+def _check_none_was_published(
+    photographs: Sequence[photograph.Photograph], decisions: leakage.Decisions
+) -> None:
+    """Raises where a fold would silently stand in for published validation."""
+    lost = [
+        one.id
+        for one in photographs
+        if one.split == "valid" and one.id in decisions.left_out
+    ]
+    if lost and all(decisions.left_out[one].kind != "unlabelled" for one in lost):
+        why = decisions.left_out[lost[0]].reason
+        raise ValueError(
+            f"None of the publisher's {len(lost)} validation photographs may validate: "
+            f"{lost[0]} {why}. Remove their split from the labels, and a fold of the "
+            "training photographs validates."
+        )

@@ -1,6 +1,7 @@
 import json
 import os
 import pathlib
+import shutil
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -9,9 +10,9 @@ import keras
 import numpy as np
 import pytest
 
-from evaluation import evaluate
+from evaluation import evaluate, external, operating_point, recalibration
 from input_pipeline import audit, prepare, records, splits, tasks
-from input_pipeline.datasets import idrid
+from input_pipeline.datasets import csv_file, idrid
 from models import outputs
 
 REAL_IDRID = pathlib.Path(__file__).parents[2] / "shared" / "data" / "idrid"
@@ -78,13 +79,16 @@ def split(audited) -> splits.Split:
 def write_run(audited, split):
     """Writes the files of an evaluated run: `write_run(folder, tasks.referable())`."""
 
-    def write(folder, task, splits=("valid", "test"), **settings):
+    def write(folder, task, splits=("valid", "test"), others=(), **settings):
         inputs = keras.Input((64, 64, 3))
         pooled = keras.layers.GlobalAveragePooling2D()(inputs)
+        if "dropout_samples" in settings:
+            pooled = keras.layers.Dropout(0.5)(pooled)
         # The mean colour, which an untrained model turns into some probabilities.
         logits = keras.layers.Dense(len(task.class_names))(pooled / 64)
+        model = keras.Model(inputs, logits)
         evaluate.Evaluator(splits=splits, resamples=100, **settings).evaluate(
-            keras.Model(inputs, logits), task, outputs.Softmax(), audited, split, folder
+            model, task, outputs.Softmax(), audited, split, folder, others
         )
         split.save(folder / "split.json")
         files = {
@@ -147,3 +151,45 @@ def write_run(audited, split):
 def drawn_run(write_run, tmp_path_factory) -> pathlib.Path:
     """An evaluated run of the drawn photographs, not to be changed."""
     return write_run(tmp_path_factory.mktemp("runs") / "drawn_run", tasks.referable())
+
+
+@pytest.fixture(scope="session")
+def drawn_site(tmp_path_factory) -> tuple[pathlib.Path, list]:
+    """A folder with both eyes of eight patients, and its rows; one is not graded."""
+    from tests.evaluation import drawn_sites
+
+    folder = tmp_path_factory.mktemp("site")
+    return folder, drawn_sites.write_site(folder)
+
+
+@pytest.fixture(scope="session")
+def elsewhere(write_run, preparation, prepared, prepared_dir, drawn_site, split):
+    """Writes a run that is evaluated on the site too, by its own threshold as well.
+
+    `elsewhere(folder, ("valid", "test"))` returns the photographs, audited.
+    """
+
+    def write(folder, splits):
+        own = shutil.copytree(prepared_dir, folder / "prepared")
+        audited = audit.Auditor().run(preparation.run({}, own), own)
+        site = csv_file.csv_file(name="site")
+        sampling = recalibration.Recalibration(
+            photographs=6,
+            rule=operating_point.SensitivityAssured(value=0.5, confidence=0.7),
+        )
+        others = external.Others(
+            [site], (), sampling, preparation, {"site": drawn_site[0]}, own
+        )
+        read = others.read(tasks.referable(), audited, audit.Auditor(), split)
+        write_run(
+            folder / "run",
+            tasks.referable(),
+            splits,
+            others=read,
+            on=[site],
+            recalibrate=sampling,
+            dropout_samples=3,
+        )
+        return audited
+
+    return write

@@ -14,13 +14,21 @@ import urllib.parse
 import numpy as np
 import pytest
 
-from evaluation import facts, report
+from evaluation import compare, facts, report
 from input_pipeline import audit, tasks
+from tests.evaluation import drawn_runs
 
 AXE = pathlib.Path(__file__).parents[1] / "node_modules" / "axe-core" / "axe.min.js"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 WIDTHS = {"phone": 375, "desk": 1280}
-PAGES = ("report", "report with heat maps", "report of five grades", "audit")
+PAGES = (
+    "report",
+    "report with heat maps",
+    "report of five grades",
+    "report on another site",
+    "audit",
+    "comparison",
+)
 
 
 def missing() -> str | None:
@@ -55,7 +63,7 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def addresses(browser, drawn_run, write_run, audited, tmp_path_factory):
+def addresses(browser, drawn_run, write_run, elsewhere, audited, tmp_path_factory):
     """The address of each page; without a browser none is made."""
     folder = tmp_path_factory.mktemp("pages")
     grades = write_run(folder / "grades", tasks.icdr_grades())
@@ -63,16 +71,37 @@ def addresses(browser, drawn_run, write_run, audited, tmp_path_factory):
     entry = found.ledger[0] | {"config_sha256": "cd" * 32}
     found.ledger.append(entry)
     heatmap = np.full((64, 64, 3), (160, 60, 20), np.uint8)
+    site = folder / "site"
+    found_there = facts.read(site / "run", site / "run", elsewhere(site, ("test",)))
     texts = {
         "report": report.render(found),
         "report with heat maps": report.render(found, lambda one: heatmap),
         "report of five grades": report.render(facts.read(grades, grades, audited)),
+        "report on another site": report.render(found_there),
     }
     for name, text in texts.items():
         (folder / f"{name}.html").write_text(text, encoding="utf-8")
     paths = {name: folder / f"{name}.html" for name in texts}
     paths["audit"] = audited.folder / audit.PAGE
+    paths["comparison"] = write_comparison(folder / "compared")
     return {name: path.as_uri() for name, path in paths.items()}
+
+
+def write_comparison(folder):
+    """Two seeds, and another task, so that there are joint figures."""
+    edema = {"task": tasks.macular_edema(), "label": lambda grade: min(grade, 2)}
+    runs = {
+        "one seed": {"skill": 3.0},
+        "another seed": {"seed": 1, "skill": 3.0, "bindings": {"train.seed": "1"}},
+        "edema": edema,
+    }
+    folders = [
+        drawn_runs.write_run(folder / name, **settings)
+        for name, settings in runs.items()
+    ]
+    compare.Comparer(resamples=200).run(folders)
+    (page,) = folders[0].glob("compare/*/comparison.html")
+    return page
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """What a run would do: found out from labels alone, before any photograph is opened."""
 
+import math
 import pathlib
 from collections.abc import Mapping, Sequence
 
@@ -62,8 +63,28 @@ def check_labels(
         ValueError: The dataset does not answer the task, or has too few photographs
             for folds, a split, a batch or the monitored metric.
     """
-    # Copies show only once the files are read.
+    # Copies show only once the files are read; then `check_split` looks again.
     split = splitter.make(photographs, auditor.decide(photographs))
+    check_split(photographs, split, recipe, names)
+
+
+def check_split(
+    photographs: Sequence[photograph.Photograph],
+    split: splits.Split,
+    recipe: recipes.Recipe,
+    names: Sequence[str],
+) -> None:
+    """Refuses a split that cannot train or validate.
+
+    Args:
+        photographs: All photographs of the experiment.
+        split: Which of them are in which split.
+        recipe: Its task, sampler and batch size are tried.
+        names: The splits that will be used, "train" and "valid" among them.
+
+    Raises:
+        ValueError: A split has too few photographs, or lacks a label or a class.
+    """
     by_id = {one.id: one for one in photographs}
     labels = {}
     for name in names:
@@ -125,9 +146,10 @@ def training(built: trainer.Trainer) -> str:
     """Lines on the model and its training, for a person."""
     recipe, model = built.recipe, built.model
     *first, last = built.phase_optimizers
+    trained = sum(math.prod(one.shape) for one in model.trainable_variables)
     lines = [
-        f"Model: {model.name}, {model.count_params():,} parameters, "
-        f"{model.input_shape[1]} px."
+        f"Model: {model.name}, {model.count_params():,} parameters, {trained:,} of "
+        f"them trained, {model.input_shape[1]} px."
     ]
     if recipe.init_from:
         head = "head included" if built.earlier.answers(recipe) else "with a new head"

@@ -4,10 +4,11 @@ Written out, and not `Model.fit`, because a run that was killed at any step must
 with the very weights of one that was not.
 """
 
+import inspect
 import os
 import pathlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
@@ -70,6 +71,7 @@ class Trainer:
         self.earlier = earlier_run.named(recipe)
         keras.utils.set_random_seed(recipe.seed)
         num_outputs = recipe.output.num_outputs(len(recipe.task.class_names))
+        _check_builder(recipe.model)
         self.strategy = recipe.strategy()
         usual_policy = keras.config.dtype_policy()
         with self.strategy.scope():
@@ -507,6 +509,19 @@ class _Validation:
             self._labels, predictions, len(task.class_names)
         )
         return logs, confusion
+
+
+def _check_builder(builder: Callable[..., keras.Model]) -> None:
+    """Raises for a function that does not build a model of a given size."""
+    try:
+        inspect.signature(builder).bind_partial(image_size=None, num_outputs=None)
+    except TypeError as error:
+        raise ValueError(
+            "`train.model` must take image_size and num_outputs. Received "
+            f"{getattr(builder, '__name__', builder)}: {error}. A backbone gets its "
+            "head from `pretrained`: train.model = @pretrained, pretrained.backbone = "
+            "@<the backbone>."
+        ) from None
 
 
 def _check_model(model: keras.Model, image_size: int, num_outputs: int) -> None:

@@ -21,6 +21,12 @@ _LEARNT = {
 
 _REFERENCE = {"color": figures.DIM, "lw": 1, "ls": figures.DASHES}
 
+# Told apart by more than their colour.
+_OTHER_WAYS = (
+    {"color": figures.DISEASE_COLOR, "ls": "--"},
+    {"color": "#009E73", "ls": ":"},
+)
+
 # A curve of more would make a page of megabytes.
 _POINTS = 2000
 
@@ -178,14 +184,20 @@ def reliability(
 
 
 def referral(
-    curve: Mapping[str, Any], name: str, title: str, *, width: float = 5.4
+    curve: Mapping[str, Any],
+    name: str,
+    title: str,
+    *,
+    others: Mapping[str, Mapping[str, Any]] | None = None,
+    width: float = 5.4,
 ) -> Figure:
     """Draws what a metric becomes when the least certain photographs are referred.
 
     Args:
-        curve: As `uncertainty.referral_curve` returns it.
+        curve: As `uncertainty.referral_curve` returns it, by entropy.
         name: The metric's name for a reader.
         title: Shown above.
+        others: Another way to tell who is certain -> its curve, beside the first.
         width: Of the figure, in inches; 3.6 fits a phone.
 
     Returns:
@@ -198,19 +210,28 @@ def referral(
     axes.set_ylabel(name, color=figures.INK)
     axes.grid(axis="y", color=figures.FAINT, lw=0.5)
     axes.set_xlim(0, curve["referred"][-1])
-    values = np.array([np.nan if one is None else one for one in curve["value"]])
+    values = _values(curve)
     if np.isnan(values).all():
         middle = 0.5 * curve["referred"][-1]
         axes.text(middle, 0.5, f"{name} is undefined", ha="center", color=figures.INK)
         return figure
     if not np.isnan(values[0]):
         axes.axhline(values[0], label="nobody referred", **_REFERENCE)
-    label = f"the others; {curve['n'][-1]:,} at the end"
+    label = "by entropy" if others else f"the others; {curve['n'][-1]:,} at the end"
     axes.plot(curve["referred"], values, color=figures.HEALTHY_COLOR, lw=2, label=label)
-    low = min(np.nanmin(values), 0.9)
+    lowest = np.nanmin(values)
+    for style, (way, one) in zip(_OTHER_WAYS, (others or {}).items(), strict=False):
+        beside = _values(one)
+        axes.plot(one["referred"], beside, lw=1.5, label=f"by {way}", **style)
+        lowest = np.nanmin([lowest, *beside])
+    low = min(lowest, 0.9)
     axes.set_ylim(low - 0.15 * (1 - low), 1 + 0.05 * (1 - low))
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     return figure
+
+
+def _values(curve: Mapping[str, Any]) -> np.ndarray:
+    return np.array([np.nan if one is None else one for one in curve["value"]])
 
 
 def learning_curves(

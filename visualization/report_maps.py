@@ -31,8 +31,7 @@ def make(
         model: A trained model.
         output: What its logits mean.
         facts: The evaluated run.
-        ids: Photographs of the headline's split; of others than the run's own there
-            are no pictures and so no maps.
+        ids: Evaluated photographs; those that nobody has get no map.
 
     Returns:
         Photograph id -> its map; empty if the model's head has no closed form.
@@ -45,15 +44,18 @@ def make(
     if not own or len(named) != 1 or grad_cam.find_head(model, *named)[0] is None:
         return {}
     bound = grad_cam.GradCam().bind(model, output)
-    said = facts.parts[facts.headline]
-    place_of = {one: place for place, one in enumerate(said.ids)}
+    chances = {
+        one: row
+        for said in facts.said.values()
+        for one, row in zip(said.ids, said.probabilities, strict=True)
+    }
     disease = np.array(facts.disease_classes)
     found = {}
     for start in range(0, len(own), _BATCH):
         some = own[start : start + _BATCH]
-        images = np.stack([facts.audited.collection.read_image(one) for one in some])
-        chances = said.probabilities[[place_of[one] for one in some]][:, disease]
-        classes = disease[chances.argmax(axis=1)]
+        images = np.stack([facts.collection.read_image(one) for one in some])
+        ill = np.stack([chances[one][disease] for one in some])
+        classes = disease[ill.argmax(axis=1)]
         heatmaps = bound(images, classes)
         seen = explainer.has_evidence(heatmaps)
         for place, one in enumerate(some):

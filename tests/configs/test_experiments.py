@@ -99,7 +99,12 @@ def test_every_config_is_included_by_an_experiment_or_takes_anothers_place():
         if path not in EXPERIMENTS
     }
     included_parts = {name for path in EXPERIMENTS for name in included(path)}
-    others = {"datasets": DATASETS, "tasks": TASKS, "outputs": OUTPUTS}
+    others = {
+        "datasets": DATASETS,
+        "tasks": TASKS,
+        "outputs": OUTPUTS,
+        "models": MODELS,
+    }
     assert parts - included_parts == {
         f"{folder}/{name}.gin" for folder, names in others.items() for name in names
     }
@@ -194,6 +199,21 @@ def test_an_output_without_its_calibration_is_refused(idrid_like, tmp_path):
 def test_a_loss_is_a_line_of_a_config(lines, idrid_like, tmp_path):
     said = plan(["idrid_resnet_v2"], lines, idrid_like, tmp_path)
     assert said.startswith("Nothing is wrong with the config. The plan:\n")
+
+
+MODELS = {
+    "efficientnet_lite0": ["pretrained.weights = None"],
+    "mobilenet": ["pretrained.weights = None"],
+    "resnet50": ["pretrained.weights = None", "pretrained.freeze_up_to = None"],
+}
+"""Model's config -> what a dry run of it needs where there is no network."""
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_models_config_takes_the_place_of_another(name, idrid_like, tmp_path):
+    lines = [*MODELS[name], "prepare.image_size = 64"]
+    said = plan(["idrid_resnet_v2", f"models/{name}"], lines, idrid_like, tmp_path)
+    assert f"\nModel: {name.partition('_')[0]}" in said
 
 
 def test_every_folder_of_configs_is_a_package_so_that_it_is_installed():

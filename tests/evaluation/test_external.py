@@ -13,6 +13,7 @@ from configs import loader, registry  # noqa: F401
 from evaluation import external
 from input_pipeline import photograph, prepare, tasks
 from input_pipeline.datasets import csv_file
+from tests.evaluation import drawn_sites
 from tests.input_pipeline.datasets import trees
 from train import experiment
 
@@ -87,35 +88,10 @@ def originals(idrid_like):
     }
 
 
-def write_list(folder, rows):
-    with open(folder / "photographs.csv", "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(("path", "grade", "patient", "eye", "split"))
-        writer.writerows(rows)
-
-
 @pytest.fixture(scope="module")
-def own_rows(tmp_path_factory):
-    """A folder with both eyes of eight patients, and its rows; one is not graded."""
-    folder = tmp_path_factory.mktemp("site")
-    rng = np.random.default_rng(5)
-    rows = []
-    for patient in range(8):
-        for eye in ("left", "right"):
-            grade = (0, 3, 2, 0)[patient % 4]
-            name = f"p{patient}_{eye}.jpg"
-            drawn = trees.photograph(grade, (300, 220), rng, eye)
-            cv2.imwrite(str(folder / name), drawn[..., ::-1])
-            rows.append((name, grade, f"p{patient}", eye, ""))
-    rows[3] = (rows[3][0], "", *rows[3][2:])
-    write_list(folder, rows)
-    return folder, rows
-
-
-@pytest.fixture(scope="module")
-def mixed(own_rows, originals, stored, tmp_path_factory):
+def mixed(drawn_site, originals, stored, tmp_path_factory):
     """The same with copies of the run's photographs, and where they are from."""
-    folder = shutil.copytree(own_rows[0], tmp_path_factory.mktemp("mixed") / "site")
+    folder = shutil.copytree(drawn_site[0], tmp_path_factory.mktemp("mixed") / "site")
     train, valid, test = (stored[name][0] for name in ("train", "valid", "test"))
     renamed = next(  # A number that the test half has too says nothing.
         one for one in reversed(stored["train"]) if int(one[-3:]) > 12
@@ -130,10 +106,10 @@ def mixed(own_rows, originals, stored, tmp_path_factory):
     shutil.copy(originals[test], folder / "of_test.jpg")
     fellow = trees.photograph(0, (300, 220), np.random.default_rng(78))
     cv2.imwrite(str(folder / "fellow.jpg"), fellow[..., ::-1])
-    write_list(
+    drawn_sites.write_list(
         folder,
         [
-            *own_rows[1],
+            *drawn_site[1],
             ("bytes.jpg", 2, "known", "left", ""),
             ("fellow.jpg", 0, "known", "right", ""),
             ("encoded.jpg", 2, "", "", ""),
@@ -202,8 +178,8 @@ def test_what_the_run_knows_is_left_out_by_name_with_the_reason(start, finished,
     ) in said.replace("\n", " ")
 
 
-def test_the_decision_stays_the_runs_own(start, finished, own_rows):
-    start("evaluate", finished, *ON_SITE, site=own_rows[0])
+def test_the_decision_stays_the_runs_own(start, finished, drawn_site):
+    start("evaluate", finished, *ON_SITE, site=drawn_site[0])
     where, metrics = results(finished)
     own = (finished / "decision.json").read_bytes()
     assert (where / "decision.json").read_bytes() == own
@@ -222,9 +198,9 @@ def test_the_decision_stays_the_runs_own(start, finished, own_rows):
 
 
 def test_the_runs_own_photographs_are_not_read_again(
-    start, finished, finished_once, own_rows
+    start, finished, finished_once, drawn_site
 ):
-    start("evaluate", finished, *ON_SITE, site=own_rows[0])
+    start("evaluate", finished, *ON_SITE, site=drawn_site[0])
     where, metrics = results(finished)
     before = rows_of(finished_once)
     assert [row for row in rows_of(where) if row["split"] != "site"] == before
@@ -240,8 +216,8 @@ def test_the_runs_own_photographs_are_not_read_again(
     assert second["weights_sha256"] == first["weights_sha256"]
 
 
-def test_home_and_site_stand_side_by_side(start, finished, own_rows):
-    said = start("evaluate", finished, *ON_SITE, site=own_rows[0])
+def test_home_and_site_stand_side_by_side(start, finished, drawn_site):
+    said = start("evaluate", finished, *ON_SITE, site=drawn_site[0])
     table = said.partition("Side by side\n\n")[2].splitlines()
     _, metrics = results(finished)
     assert table[0].split() == ["test", "site"]
@@ -256,27 +232,27 @@ def test_home_and_site_stand_side_by_side(start, finished, own_rows):
 
 
 def test_the_run_stays_finished_and_a_second_evaluation_changes_nothing(
-    start, finished, own_rows
+    start, finished, drawn_site
 ):
     own = state(finished)
-    said = start("evaluate", finished, *ON_SITE, site=own_rows[0])
+    said = start("evaluate", finished, *ON_SITE, site=drawn_site[0])
     after = state(finished)
     for name in ("ledger.jsonl", "report.html"):  # The report shows the ledger.
         del own[finished / name]
     assert own.items() <= after.items()
-    assert start("evaluate", finished, *ON_SITE, site=own_rows[0]) == said
+    assert start("evaluate", finished, *ON_SITE, site=drawn_site[0]) == said
     assert start("evaluate", finished, *ON_SITE) == said
     assert start("run", finished).startswith("Task: referable")
     assert state(finished) == after
 
 
-def test_results_of_other_photographs_are_not_shown(start, finished, own_rows, mixed):
-    start("evaluate", finished, *ON_SITE, site=own_rows[0])
+def test_results_of_other_photographs_are_not_shown(start, finished, drawn_site, mixed):
+    start("evaluate", finished, *ON_SITE, site=drawn_site[0])
     with pytest.raises(ValueError, match=r"has results on 'site', but not on the pho"):
         start("evaluate", finished, *ON_SITE, site=mixed[0])
 
 
-def test_a_run_can_have_other_datasets_from_the_start(start, tmp_path, own_rows):
+def test_a_run_can_have_other_datasets_from_the_start(start, tmp_path, drawn_site):
     with pytest.raises(ValueError, match=r"--data_dir=other=<folder>"):
         start(
             "run",
@@ -285,9 +261,9 @@ def test_a_run_can_have_other_datasets_from_the_start(start, tmp_path, own_rows)
             "other/csv_file.name = 'other'",
         )
     assert not (tmp_path / "run").exists()
-    plan = start("run", tmp_path / "run", *ON_SITE, dry_run=True, site=own_rows[0])
+    plan = start("run", tmp_path / "run", *ON_SITE, dry_run=True, site=drawn_site[0])
     assert "On site: all of it, 15 photographs, 1 more without a label" in plan
-    start("run", tmp_path / "run", *ON_SITE, site=own_rows[0])
+    start("run", tmp_path / "run", *ON_SITE, site=drawn_site[0])
     content = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert {"valid", "test", "site"} <= content["results"].keys()
     assert [one["split"] for one in ledger(tmp_path / "run")] == ["site", "test"]
@@ -296,7 +272,7 @@ def test_a_run_can_have_other_datasets_from_the_start(start, tmp_path, own_rows)
         start("run", tmp_path / "run")
 
 
-def test_mistakes_are_found_before_anything_is_read(start, finished, own_rows):
+def test_mistakes_are_found_before_anything_is_read(start, finished, drawn_site):
     before = state(finished)
     cases = {
         ("train.task = @any_dr()",): "was begun with something else",
@@ -306,20 +282,20 @@ def test_mistakes_are_found_before_anything_is_read(start, finished, own_rows):
     }
     for lines, message in cases.items():
         with pytest.raises(ValueError, match=message):
-            start("evaluate", finished, *ON_SITE, *lines, site=own_rows[0])
+            start("evaluate", finished, *ON_SITE, *lines, site=drawn_site[0])
     message = r"no dataset 'sight'\. Expected: --data_dir=drawn=.* --data_dir=site=<f"
     with pytest.raises(ValueError, match=message):
-        start("evaluate", finished, *ON_SITE, sight=own_rows[0])
+        start("evaluate", finished, *ON_SITE, sight=drawn_site[0])
     message = r"`evaluate\.on_splits` is about other datasets, and `evaluate\.on` lists"
     with pytest.raises(ValueError, match=message):
         start("evaluate", finished, "evaluate.on_splits = ('test',)")
     assert state(finished) == before
 
 
-def test_a_run_without_a_decision_has_none_to_use(start, finished, own_rows):
+def test_a_run_without_a_decision_has_none_to_use(start, finished, drawn_site):
     (finished / "metrics.json").unlink()
     with pytest.raises(FileNotFoundError, match="the run has no threshold yet that co"):
-        start("evaluate", finished, *ON_SITE, site=own_rows[0])
+        start("evaluate", finished, *ON_SITE, site=drawn_site[0])
 
 
 SAMPLE = (
@@ -332,9 +308,9 @@ SAMPLE = (
 
 
 def test_a_threshold_of_the_site_is_scored_on_the_patients_not_drawn(
-    start, finished, own_rows
+    start, finished, drawn_site
 ):
-    said = start("evaluate", finished, *ON_SITE, *SAMPLE, site=own_rows[0])
+    said = start("evaluate", finished, *ON_SITE, *SAMPLE, site=drawn_site[0])
     where, metrics = results(finished)
     rows = rows_of(where)
     sample, rest = (
@@ -373,9 +349,9 @@ def test_a_threshold_of_the_site_is_scored_on_the_patients_not_drawn(
     assert [one["photographs"] for one in ledger(finished)] == [12, 6 + len(rest)]
 
 
-def test_all_that_is_there_can_be_the_sample(start, finished, own_rows):
+def test_all_that_is_there_can_be_the_sample(start, finished, drawn_site):
     lines = (*SAMPLE, "recalibration.photographs = None")
-    said = start("evaluate", finished, *ON_SITE, *lines, site=own_rows[0])
+    said = start("evaluate", finished, *ON_SITE, *lines, site=drawn_site[0])
     _, metrics = results(finished)
     assert metrics["recalibrated"]["site"]["results"] == {}
     assert metrics["others"]["site"]["sample"] == 8
@@ -384,7 +360,7 @@ def test_all_that_is_there_can_be_the_sample(start, finished, own_rows):
 
 
 def test_a_sample_that_proves_nothing_is_refused_before_a_reading(
-    start, finished, own_rows
+    start, finished, drawn_site
 ):
     lines = ("evaluate.recalibrate = @recalibration()", "recalibration.photographs = 6")
     message = (
@@ -392,7 +368,7 @@ def test_a_sample_that_proves_nothing_is_refused_before_a_reading(
         r"diseased, \d+ photographs, each of another patient, hold as many"
     )
     with pytest.raises(ValueError, match=message):
-        start("evaluate", finished, *ON_SITE, *lines, site=own_rows[0])
+        start("evaluate", finished, *ON_SITE, *lines, site=drawn_site[0])
     assert len(ledger(finished)) == 1
     assert not (finished / "evaluate").exists()
 
@@ -432,7 +408,7 @@ def test_only_what_the_run_knows_is_no_other_site(
 ):
     for number, one in enumerate(stored["train"][:3]):
         shutil.copy(originals[one], tmp_path / f"{number}.jpg")
-    write_list(tmp_path, [(f"{n}.jpg", 2, "", "", "") for n in range(3)])
+    drawn_sites.write_list(tmp_path, [(f"{n}.jpg", 2, "", "", "") for n in range(3)])
     with pytest.raises(ValueError, match="No photograph of 'again' is left to evaluat"):
         start(
             "evaluate",
@@ -461,7 +437,7 @@ def test_the_real_segmentation_set_knows_what_the_grading_set_trained_on(
     for path in (real_idrid / "A. Segmentation/1. Original Images").rglob("*.jpg"):
         (folder / path.name).symlink_to(path)
     names = sorted(path.name for path in folder.iterdir())
-    write_list(folder, [(name, 2, "", "", "") for name in names])
+    drawn_sites.write_list(folder, [(name, 2, "", "", "") for name in names])
     site = csv_file.csv_file(name="masks")
     others = external.Others(
         [site], (), None, own, {"masks": folder}, tmp_path / "prepared"

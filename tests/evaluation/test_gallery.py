@@ -23,7 +23,7 @@ def by_title(groups):
 
 def test_groups_hold_the_surest_first(made_up):
     # At 0.5 of the probability of disease; 0.5 itself counts as diseased.
-    assert by_title(gallery.choose(made_up(LABELS, DISEASE))) == {
+    assert by_title(gallery.choose(made_up(LABELS, DISEASE), "test")) == {
         "Missed": [0, 1],
         "False alarms": [5, 3],
         "Found": [2, 6],
@@ -32,13 +32,15 @@ def test_groups_hold_the_surest_first(made_up):
 
 
 def test_the_runs_own_threshold_decides(made_up):
-    groups = by_title(gallery.choose(made_up(LABELS, DISEASE, threshold=0.4)))
+    groups = by_title(gallery.choose(made_up(LABELS, DISEASE, threshold=0.4), "test"))
     assert (groups["Missed"], groups["Found"]) == ([0], [2, 6, 1])
 
 
 def test_of_many_the_surest_are_shown_and_all_counted(made_up):
     disease = np.linspace(0.6, 0.9, 30)
-    groups = {one.title: one for one in gallery.choose(made_up([0] * 30, disease))}
+    groups = {
+        one.title: one for one in gallery.choose(made_up([0] * 30, disease), "test")
+    }
     alarms = groups["False alarms"]
     assert [int(one.rpartition("/")[2]) for one in alarms.ids] == [*range(29, 21, -1)]
     assert (alarms.total, alarms.mistakes) == (30, True)
@@ -46,7 +48,7 @@ def test_of_many_the_surest_are_shown_and_all_counted(made_up):
 
 
 def test_among_equals_the_order_of_the_file_decides(made_up):
-    groups = by_title(gallery.choose(made_up([1] * 12, [0.9] * 12)))
+    groups = by_title(gallery.choose(made_up([1] * 12, [0.9] * 12), "test"))
     assert groups["Found"] == [*range(8)]
 
 
@@ -55,11 +57,11 @@ def test_of_more_than_two_classes_wrong_ones_are_a_group(made_up):
     probabilities[[0, 1, 2], [0, 3, 4]] = 0.6
     probabilities[2] = [0.02, 0.02, 0.02, 0.04, 0.9]
     found = made_up([0, 4, 3], probabilities=probabilities, task=tasks.icdr_grades())
-    groups = gallery.choose(found)
+    groups = gallery.choose(found, "test")
     assert by_title(groups)["Wrong class"] == [2, 1]
     assert by_title(groups)["Found"] == [2, 1]
     (wrong,) = (one for one in groups if one.title == "Wrong class")
-    first = gallery.cards(found, wrong)[0]
+    first = gallery.cards(found, "test", wrong)[0]
     assert (first["truth"], first["said"]) == ("3 severe", "4 proliferative")
     assert first["class_probability"] == pytest.approx(0.9)
     assert first["probability"] == pytest.approx(0.96)
@@ -67,8 +69,8 @@ def test_of_more_than_two_classes_wrong_ones_are_a_group(made_up):
 
 def test_cards_without_photographs_have_words_alone(made_up):
     found = made_up([1, 1], [0.2, 0.9], known={"disputed": ["1", ""]})
-    (missed, *_) = gallery.choose(found)
-    assert gallery.cards(found, missed) == [
+    (missed, *_) = gallery.choose(found, "test")
+    assert gallery.cards(found, "test", missed) == [
         {
             "id": "far/test/0",
             "truth": "referable",
@@ -91,7 +93,9 @@ def decoded(uri):
 def test_cards_show_the_prepared_photograph_with_its_grade(drawn_run, audited):
     found = facts.read(drawn_run, drawn_run, audited)
     cards = [
-        card for one in gallery.choose(found) for card in gallery.cards(found, one)
+        card
+        for one in gallery.choose(found, "test")
+        for card in gallery.cards(found, "test", one)
     ]
     assert {card["id"] for card in cards} <= set(found.split.test)
     for card in cards:
@@ -115,8 +119,8 @@ def test_heat_maps_are_asked_for_photographs_that_are_shown(drawn_run, audited):
         picture = np.full((64, 64, 3), (200, 30, 30), np.uint8)
         return gallery.HeatMap(picture, "a method, for a class")
 
-    first = next(one for one in gallery.choose(found) if len(one.ids) > 1)
-    cards = gallery.cards(found, first, overlay)
+    first = next(one for one in gallery.choose(found, "test") if len(one.ids) > 1)
+    cards = gallery.cards(found, "test", first, overlay)
     assert asked == first.ids
     assert cards[0]["heatmap"] is None and cards[0]["explains"] is None
     assert cards[1]["explains"] == "a method, for a class"

@@ -329,10 +329,7 @@ def test_without_validation_nothing_is_chosen_and_that_is_said(
     assert decided["calibration"] is None
     assert decided["operating_point"]["threshold"] == 0.5
     text = evaluate.report(content)
-    assert (
-        "Threshold 0.500 on the probability of disease: fixed, chosen on no photo"
-        in text
-    )
+    assert "Threshold 0.500 on the probability of disease: fixed beforehand." in text
     assert (
         "uncalibrated. No temperature calibration: no validation photograph is" in text
     )

@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
-from evaluation import facts, gallery, report, seal
+from evaluation import charts, facts, gallery, report, seal
 from input_pipeline import records, tasks
 
 SECTIONS = (
@@ -328,5 +328,129 @@ def test_the_card_and_the_report_agree(page, drawn_run, audited, tmp_path):
 
 
 def test_what_is_shown_are_the_galleries_photographs_once(drawn):
-    ids = [one for group in gallery.choose(drawn) for one in group.ids]
+    ids = [one for group in gallery.choose(drawn, "test") for one in group.ids]
     assert report.shown(drawn) == list(dict.fromkeys(ids))
+
+
+@pytest.fixture(scope="module")
+def on_a_site(elsewhere, tmp_path_factory):
+    """Facts of a run that was evaluated on another site too."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    audited = elsewhere(folder, ("valid", "test"))
+    return facts.read(folder / "run", folder / "run", audited)
+
+
+@pytest.fixture(scope="module")
+def site_page(on_a_site):
+    return report.render(on_a_site)
+
+
+def test_another_site_stands_beside_the_runs_own_photographs(site_page, on_a_site):
+    headings = [words(one) for one in re.findall(r"<h2>.*?</h2>", site_page)]
+    assert headings == ["Summary", "Other datasets", *SECTIONS[1:]]
+    caption = "In-domain and other photographs side by side, with 95 % intervals"
+    head, *rows = table(site_page, caption)
+    assert head == ["Metric", "test, in-domain", "site", "site, own threshold"]
+    rows = {row[0]: row[1:] for row in rows}
+    results = on_a_site.content["results"]
+    local = on_a_site.content["recalibrated"]["site"]
+    n = results["site"]["n"]
+    assert rows["photographs"] == ["12", str(n), str(n)]
+    point = local["decision"]["operating_point"]
+    assert rows["threshold"] == ["0.500", "0.500", f"{point['threshold']:.3f}"]
+    columns = results["test"], results["site"], local["results"]["site"]
+    for cell, one in zip(rows["sensitivity"], columns, strict=True):
+        value = one["metrics"]["sensitivity"]["value"]
+        assert cell.startswith("undefined" if value is None else f"{value:.3f} ")
+    assert (
+        f"site 's own threshold {point['threshold']:.3f}: {point['rule']}, chosen on "
+        f"6 labelled photographs of site, {point['n_diseased']} of them diseased."
+    ) in words(site_page)
+
+
+def test_who_is_left_out_of_another_site_is_named(site_page, on_a_site):
+    (row,) = table(site_page, "Whose photographs, and who is left out")[1:]
+    n = on_a_site.content["results"]["site"]["n"]
+    # 16 are there, one without a grade; six patients are in the sample.
+    drawn = 16 - 1 - 6 - n
+    assert row == [
+        *("site", "all of it", str(n), "6"),
+        f"1 without a label for the task, {drawn} of patients in the sample",
+    ]
+    why = dict(table(site_page, "Left out of site")[1:])
+    assert len(why) == 1 + drawn
+    assert why["site/ p1_right"] == "without a label that the task asks for"
+
+
+def test_photographs_of_another_site_are_shown_with_their_grades(
+    site_page, on_a_site, monkeypatch
+):
+    read, read_image = [], records.Prepared.read_image
+
+    def note(self, photograph_id):
+        read.append(photograph_id)
+        return read_image(self, photograph_id)
+
+    monkeypatch.setattr(records.Prepared, "read_image", note)
+    assert report.render(on_a_site) == site_page
+    assert sorted(set(read)) == sorted(report.shown(on_a_site))
+    assert {one.partition("/")[0] for one in read} == {"drawn", "site"}
+    pictures = re.findall(
+        r'<img class="photograph" src="data:\S+" alt="([^"]+)"', site_page
+    )
+    assert {f"Photograph {one}" for one in read} == set(pictures)
+    assert "Found on site" in words(site_page)
+    rows = {
+        row[0]: row
+        for row in table(site_page, "Photographs of drawn and site by split and grade")[
+            1:
+        ]
+    }
+    labels = [int(one) for one in rows["site"][1:6]]
+    diseased = on_a_site.content["results"]["site"]["disease_matrix"][1]
+    assert sum(labels[2:]) == sum(diseased) and labels[1] == labels[4] == 0
+
+
+def test_a_site_that_is_no_longer_prepared_has_words_alone(on_a_site, caplog):
+    (site,) = on_a_site.audited.collection.folders[0].folder.parent.glob("site-*")
+    hidden = site.rename(site.with_name("hidden"))
+    try:
+        run = on_a_site.audited.collection.folders[0].folder.parent.parent / "run"
+        found = facts.read(run, run, on_a_site.audited)
+    finally:
+        hidden.rename(site)
+    assert "has changed: nothing of site is shown" in caplog.text
+    text = report.render(found)
+    assert 'alt="Photograph drawn/' in text and 'alt="Photograph site/' not in text
+
+
+def test_referral_has_a_curve_for_each_way_to_tell_who_is_certain(site_page, on_a_site):
+    rows = table(
+        site_page, "Mean gain where up to half are referred, on drawn and site"
+    )
+    assert rows[0] == [
+        "Photographs",
+        "by entropy",
+        "by spread",
+        "by mutual information",
+    ]
+    gains = {row[0]: row[1:] for row in rows[1:]}
+    scores = on_a_site.content["results"]["test"]
+    curves = [scores["referral"], *scores["referral_by"].values()]
+    expected = [
+        "undefined" if c["gain"] is None else f"{c['gain']:.3f}" for c in curves
+    ]
+    assert gains["test"] == expected
+    chart = charts.referral(on_a_site, "test")
+    assert "By spread: 0 % referred: " in chart.alt
+    assert "By mutual information: 0 % referred: " in chart.alt
+
+
+def test_without_its_own_test_photographs_the_site_comes_first(elsewhere, tmp_path):
+    audited = elsewhere(tmp_path, ("valid",))
+    found = facts.read(tmp_path / "run", tmp_path / "run", audited)
+    text = words(report.render(found))
+    assert found.headline == "site"
+    n = found.scores["n"]
+    assert f"On {n} photographs of site" in text
+    assert "The figures hold for photographs like those of site" in text

@@ -152,6 +152,28 @@ def test_an_untouched_run_agrees(start, evaluated, evaluated_once):
             assert path.read_bytes() == before.read_bytes()
 
 
+def test_a_decision_on_other_views_is_not_chosen_again_on_the_runs_own(
+    start, evaluated
+):
+    views = "evaluate.test_time_augmentation = @symmetries()"
+    start("evaluate", evaluated, "evaluate.splits = ('test',)", views)
+    (folder,) = evaluated.glob("evaluate/test-calibrate-*Symmetries*")
+    said = start("verify", evaluated)
+    name = f"{folder.relative_to(evaluated)}/decision.json"
+    text = "not chosen again: no CSV has the validation photographs."
+    assert f"{name}: {text}\n" in said
+    start("evaluate", evaluated, views)
+    (folder,) = evaluated.glob("evaluate/valid-test-calibrate-*Symmetries*")
+    name = f"{folder.relative_to(evaluated)}/decision.json"
+    again = f"{name}: chosen again on 8 validation photographs.\n"
+    assert again in start("verify", evaluated)
+    edit_json(folder / "decision.json", "test_time_augmentation", value=None)
+    edit_json(folder / "metrics.json", "decision", "test_time_augmentation", value=None)
+    key = r"test_time_augmentation: stored None, recomputed \{'flips': True, "
+    with pytest.raises(ValueError, match=key):
+        start("verify", evaluated)
+
+
 def test_a_run_is_verified_by_its_own_config_without_photographs(
     start, evaluated, tmp_path
 ):

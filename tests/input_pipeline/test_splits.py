@@ -265,3 +265,14 @@ def test_photographs_that_all_test_need_no_folds():
     split = make_split(splits.Splitter(folds=5), photographs)
     assert (split.train, split.valid) == ((), ())
     assert split.test == ("set/0", "set/1", "set/2")
+
+
+def test_no_fold_stands_in_for_published_validation_that_leaks():
+    photographs = [make(f"set/{n}", grade=n % 2, split="train") for n in range(40)]
+    photographs += [
+        make("set/v", grade=0, split="valid"),
+        make("set/t", grade=0, split="test"),
+    ]
+    with pytest.raises(ValueError, match=r"publisher's 1 validation ph.*: set/v "):
+        make_split(splits.Splitter(), photographs, ("set/v", "set/t"))
+    assert make_split(splits.Splitter(), photographs).valid == ("set/v",)

@@ -624,6 +624,38 @@ def test_predictions_are_evaluated_without_a_run_which_may_begin_later(
     assert readings(results) == 1
 
 
+def test_a_missing_report_of_predictions_is_written_from_the_figures(
+    start, tmp_path, theirs
+):
+    folder = tmp_path / "tiny"
+    said = start("evaluate", folder, predictions=theirs)
+    (results,) = (folder / "evaluate").iterdir()
+    page = (results / "report.html").read_text()
+    (results / "report.html").unlink()
+    assert start("evaluate", folder, predictions=theirs) == said
+    assert (results / "report.html").read_text() == page
+    assert readings(results) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("evaluate.dropout_samples = 3", r"dropout_samples` needs a model .* 3\. Take"),
+        (
+            "evaluate.test_time_augmentation = @symmetries()",
+            r"`evaluate\.test_time_augmentation` needs a model",
+        ),
+        ("evaluate.on = [@csv_file()]", r"`evaluate\.on` needs a model that can be"),
+    ],
+)
+def test_what_needs_the_model_cannot_be_asked_of_predictions(
+    start, tmp_path, theirs, line, message
+):
+    with pytest.raises(ValueError, match=message):
+        start("evaluate", tmp_path / "run", line, predictions=theirs)
+    assert not (tmp_path / "run").exists()
+
+
 def test_predictions_go_by_the_split_of_the_run(start, finished, theirs):
     start("evaluate", finished, predictions=theirs)
     (results,) = (finished / "evaluate").iterdir()

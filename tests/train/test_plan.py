@@ -168,3 +168,15 @@ def test_copies_whose_contradiction_the_audit_knows_pass(two_copies):
     audited = two_copies(0, 1, must_agree=("macular_edema",))
     assert len(audited.decisions.left_out) == 2
     plan.check_copies(audited, tasks.macular_edema())
+
+
+def test_a_split_that_lost_a_class_of_the_monitored_metric_is_refused(photographs):
+    made = splits.Splitter().make(photographs, audit.Auditor().decide(photographs))
+    by_id = {one.id: one for one in photographs}
+    healthy = tuple(one for one in made.valid if by_id[one].grade < 2)
+    assert 0 < len(healthy) < len(made.valid)
+    lost = dataclasses.replace(made, valid=healthy)
+    wanted = recipe_of(tasks.referable(), "val_auc", batch_size=8)
+    plan.check_split(photographs, made, wanted, ("train", "valid"))
+    with pytest.raises(ValueError, match=r"`train\.monitor` is 'val_auc'"):
+        plan.check_split(photographs, lost, wanted, ("train", "valid"))

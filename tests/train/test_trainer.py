@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 
 from input_pipeline import augment, pipeline, splits, tasks
-from models import resnet_v2
+from models import freezing, resnet_v2
 from train import environment, optimizers, phases, recipe, schedules, trainer
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -147,7 +147,7 @@ tf.config.set_logical_device_configuration(
 sys.path.insert(0, {str(pathlib.Path(__file__).parent)!r})
 import test_trainer as t
 from input_pipeline import audit, records, splits
-from models import resnet_v2
+from models import freezing, resnet_v2
 prepared = records.Prepared(pathlib.Path({str(prepared)!r}))
 audited = audit.Audit(
     records.Collection([prepared]), pathlib.Path({str(audited.folder)!r}))
@@ -679,3 +679,33 @@ def test_a_killed_run_ends_bit_identical_to_an_undisturbed_one(
         # Progress holds seconds and rates; checkpoints in time are counted.
         if not name.startswith(("progress", "save_counter")):
             np.testing.assert_array_equal(*(one.get_tensor(name) for one in readers))
+
+
+def test_frozen_layers_and_their_statistics_do_not_move(audited, split, tmp_path):
+    def frozen_model(**sizes):
+        model = resnet_v2.resnet_v2(**sizes, widths=(4,), depths=(1,))
+        freezing.freeze(model, "feature_map")
+        return model
+
+    a_recipe = tiny_recipe(model=frozen_model, epochs=1, keep="last")
+    keras.utils.set_random_seed(a_recipe.seed)
+    before = frozen_model(image_size=64, num_outputs=2)
+    train(a_recipe, audited, split, tmp_path)
+    after = keras.models.load_model(tmp_path / "model.keras", compile=False)
+    for one, other in zip(before.layers, after.layers, strict=True):
+        for old, new in zip(one.weights, other.weights, strict=True):
+            equal = np.array_equal(old, new)
+            assert equal == (one.name != "logits"), new.path
+    assert [one.path for one in after.trainable_variables] == [
+        "logits/kernel",
+        "logits/bias",
+    ]
+
+
+def test_a_backbone_in_a_models_place_is_told_where_it_belongs():
+    def backbone(*, input_shape, weights):
+        raise AssertionError
+
+    message = r"Received backbone: got an unexpected .* pretrained\.backbone = @<the b"
+    with pytest.raises(ValueError, match=message):
+        trainer.Trainer(tiny_recipe(model=backbone), 64)

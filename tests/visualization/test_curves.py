@@ -140,6 +140,21 @@ def test_referral_draws_the_curve_and_its_start():
     assert low < min(curve["value"]) and high > 1
 
 
+def test_other_ways_to_refer_are_drawn_beside_the_first_and_named():
+    first = {"referred": [0.0, 0.5], "n": [4, 2], "value": [0.8, 0.9]}
+    ways = {
+        "spread": first | {"value": [0.8, None]},
+        "mutual information": first | {"value": [0.8, 0.2]},
+    }
+    figure = curves.referral(first, "balanced accuracy", "title", others=ways)
+    _, *lines = figure.axes[0].lines
+    labels = ["by entropy", "by spread", "by mutual information"]
+    assert [line.get_label() for line in lines] == labels
+    np.testing.assert_allclose(lines[1].get_ydata(), [0.8, np.nan])
+    assert len({line.get_linestyle() for line in lines}) == 3
+    assert figure.axes[0].get_ylim()[0] < 0.2
+
+
 def test_a_referral_curve_that_is_undefined_says_so():
     curve = {"referred": [0.0, 0.5], "n": [2, 1], "value": [None, None]}
     figure = curves.referral(curve, "AUC", "title")

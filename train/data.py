@@ -1,0 +1,67 @@
+"""The photographs of an experiment: listed, planned, prepared, audited."""
+
+import collections
+import pathlib
+
+from input_pipeline import audit, photograph, prepare, records
+from train import commands
+from train import plan as plans
+from train import recipe as recipes
+
+
+def photographs(
+    preparation: prepare.Preparation, where: commands.Where
+) -> list[photograph.Photograph]:
+    """All photographs with their labels, none of them opened."""
+    data_dirs = preparation.name_folders(where.data_dirs)
+    return plans.photographs(preparation, data_dirs, where.prepared_dir)
+
+
+def folders(
+    preparation: prepare.Preparation, where: commands.Where
+) -> list[pathlib.Path]:
+    """The prepared folder of each dataset, there or not yet."""
+    return [preparation.folder(one, where.prepared_dir) for one in preparation.datasets]
+
+
+def is_prepared(folder: pathlib.Path) -> bool:
+    """Whether a prepared folder is there, whole."""
+    return (folder / records.MANIFEST).exists()
+
+
+def plan(preparation: prepare.Preparation, where: commands.Where) -> str:
+    """A line a dataset; raises if its folder is not as published."""
+    data_dirs = preparation.name_folders(where.data_dirs)
+    counts = collections.Counter(one.origin for one in photographs(preparation, where))
+    lines = []
+    for one, folder in zip(
+        preparation.datasets, folders(preparation, where), strict=True
+    ):
+        what = f"Photographs: {counts[one.name]} of {one.name}"
+        if is_prepared(folder):
+            lines.append(f"{what}, prepared already in {folder}.")
+        else:
+            lines.append(f"{what}, {data_dirs[one.name]} -> {folder}.")
+    return "\n".join(lines)
+
+
+def audited(
+    preparation: prepare.Preparation, auditor: audit.Auditor, where: commands.Where
+) -> audit.Audit:
+    """Prepares what is missing, and audits it unless that was done."""
+    data_dirs = preparation.name_folders(where.data_dirs)
+    collection = preparation.run(data_dirs, where.prepared_dir)
+    return auditor.run(collection, where.prepared_dir)
+
+
+def describe(
+    recipe: recipes.Recipe, preparation: prepare.Preparation, audited: audit.Audit
+) -> dict:
+    """What travels with a model: what it was trained for, on which photographs."""
+    return {
+        "task": recipe.task.description(),
+        "output": recipe.output.name,
+        "datasets": [one.name for one in preparation.datasets],
+        "preparation": preparation.settings,
+        "data_fingerprint": audited.collection.fingerprint,
+    }

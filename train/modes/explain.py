@@ -1,0 +1,63 @@
+"""The mode explain: heatmaps of a trained run, and how far they can be believed."""
+
+import pathlib
+
+from evaluation import decision
+from input_pipeline import audit, prepare, records
+from train import checkpoints, commands, data, results
+from train import recipe as recipes
+from visualization import explain, explanation_table
+
+
+def explain_mode(where: commands.Where) -> str:
+    """Explains a trained run; returns how far its heatmaps can be believed."""
+    explanations = commands.configured(explain.Explanations)
+    preparation = commands.configured(prepare.Preparation)
+    auditor = commands.configured(audit.Auditor)
+    recipe = commands.configured(recipes.Recipe)
+    run = results.trained_run(where)
+    folder = run.path / "explanations" / explanations.name
+    if (folder / explain.FILE).exists():
+        return _explained(explanations, folder, where)
+    if where.dry_run:
+        return f"Would explain {run.model} by {len(explanations.methods)} methods."
+    audited = data.audited(preparation, auditor, where)
+    with run.hold():
+        run.check_task(data.describe(recipe, preparation, audited))
+        split = run.open_split(audited)
+        model = results.load_model(run)
+        if "test" in explanations.splits:
+            weights = checkpoints.digest(model.weights)
+            run.note_test_reading("explain", len(split.test), weights)
+        decided = None
+        if (run.path / decision.FILE).exists():
+            decided = decision.load(run.path)
+        explanations.explain(
+            model,
+            recipe.task,
+            recipe.output,
+            decided,
+            audited,
+            split,
+            list(preparation.name_folders(where.data_dirs).values()),
+            folder,
+            run.path / "tensorboard" / "explanations",
+            where.random_labels,
+        )
+        if run.finished and results.doubted(run):  # Its report showed maps until now.
+            results.write_report(run, run.path, audited)
+    return _explained(explanations, folder, where)
+
+
+def _explained(
+    explanations: explain.Explanations, folder: pathlib.Path, where: commands.Where
+) -> str:
+    """What was found; raises if it was found with other settings."""
+    content = records.read_json(folder / explain.FILE)
+    settings = explanations.description(where.random_labels)
+    if content["settings"] != settings:
+        raise ValueError(
+            f"{folder} was made with {content['settings']}. Received: {settings}. "
+            "Keep both: --gin_bindings=\"explain.name = 'other'\"."
+        )
+    return f"{explanation_table.report(content)}\n\nPictures are in {folder}."
