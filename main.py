@@ -60,6 +60,12 @@ PREDICTIONS = flags.DEFINE_string(
     "With --mode=evaluate: a CSV of another model's predictions, id,prob or "
     "id,prob_0,prob_1,..., which is evaluated instead of the run's model.",
 )
+RANDOM_LABELS = flags.DEFINE_string(
+    "random_labels",
+    None,
+    "With --mode=explain: directory of a run whose task was @random_labels(), to check "
+    "the methods by.",
+)
 DRY_RUN = flags.DEFINE_bool(
     "dry_run",
     False,
@@ -74,6 +80,8 @@ def main(argv: list[str]) -> None:
         _fail(f"error: unexpected {' '.join(argv[1:])}: flags begin with --.", 2)
     if PREDICTIONS.value is not None and MODE.value != "evaluate":
         _fail(f"error: --predictions needs --mode=evaluate, not {MODE.value}.", 2)
+    if RANDOM_LABELS.value is not None and MODE.value != "explain":
+        _fail(f"error: --random_labels needs --mode=explain, not {MODE.value}.", 2)
     try:
         print(_run())
     except (NotImplementedError, RecursionError):  # Nobody's config causes these.
@@ -130,6 +138,7 @@ def _run() -> str:
             bindings=experiment.deciding(bindings),
             dry_run=DRY_RUN.value,
             predictions=predictions,
+            random_labels=RANDOM_LABELS.value and pathlib.Path(RANDOM_LABELS.value),
         )
     )
 

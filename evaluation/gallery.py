@@ -13,9 +13,22 @@ from visualization import pages
 PER_GROUP = 8
 _PICTURE_WIDTH = 240
 
-Overlay = Callable[[str], np.ndarray | None]
-"""Photograph id -> its heat map drawn on the prepared photograph, uint8 array of shape
-`(height, width, 3)`, RGB, 0-255; None where there is none."""
+
+@dataclasses.dataclass(frozen=True)
+class HeatMap:
+    """A heat map, drawn on its prepared photograph.
+
+    Attributes:
+        picture: uint8 array of shape `(height, width, 3)`, RGB, 0-255.
+        explains: Method and class, for a reader.
+    """
+
+    picture: np.ndarray
+    explains: str
+
+
+Overlay = Callable[[str], HeatMap | None]
+"""Photograph id -> its heat map; None where there is none."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,8 +119,8 @@ def cards(
     Returns:
         For each photograph its `id`, its `truth`, the class `said` with its
         `class_probability`, the `probability` of disease, whether its label is
-        `disputed`, its `picture` and its `heatmap` as data URIs, None where there is
-        none.
+        `disputed`, its `picture` and its `heatmap` as data URIs, and what the latter
+        `explains`; None where there is none.
 
     Raises:
         ValueError: A photograph that is shown cannot be read.
@@ -131,7 +144,8 @@ def cards(
                 and pages.picture(facts.collection.read_image(one), _PICTURE_WIDTH),
                 "heatmap": None
                 if heatmap is None
-                else pages.picture(heatmap, _PICTURE_WIDTH),
+                else pages.picture(heatmap.picture, _PICTURE_WIDTH),
+                "explains": heatmap and heatmap.explains,
             }
         )
     return shown

@@ -1,6 +1,7 @@
 """Tasks: how a photograph's published labels become the label a model learns."""
 
 import dataclasses
+import hashlib
 from collections.abc import Callable, Sequence
 
 import gin
@@ -19,6 +20,7 @@ class Task:
         disease_classes: The classes that mean disease, for sensitivity, specificity
             and AUC.
         label: `(photograph) -> int`, or None where the source does not know.
+        random: Whether labels mean nothing, so that copies may contradict each other.
     """
 
     name: str
@@ -26,6 +28,7 @@ class Task:
     class_names: tuple[str, ...]
     disease_classes: tuple[int, ...]
     label: Callable[[photograph.Photograph], int | None]
+    random: bool = False
 
     def labels(self, photographs: Sequence[photograph.Photograph]) -> list[int]:
         """The label of every photograph.
@@ -128,4 +131,35 @@ def macular_edema() -> Task:
         class_names=("no risk", "risk 1", "risk 2"),
         disease_classes=(1, 2),
         label=lambda one: one.macular_edema,
+    )
+
+
+@gin.register
+def random_labels(*, task: Task, seed: int = 0) -> Task:
+    """Another task's question with answers that mean nothing.
+
+    A model that learnt such labels by heart is what a sanity check of explanations
+    compares with (Adebayo et al., "Sanity Checks for Saliency Maps", 2018, section
+    4.2). All classes are equally likely, and a photograph always has the same label.
+
+    Args:
+        task: The task whose classes are taken.
+        seed: Decides the labels.
+
+    Returns:
+        The task.
+    """
+
+    def label(one: photograph.Photograph) -> int | None:
+        if task.label(one) is None:
+            return None
+        drawn = hashlib.sha256(f"{seed}/{one.id}".encode()).digest()
+        return int.from_bytes(drawn[:8]) % len(task.class_names)
+
+    return dataclasses.replace(
+        task,
+        name=f"{task.name}_random_labels",
+        rule=f"labels drawn at random, instead of {task.rule}",
+        label=label,
+        random=True,
     )

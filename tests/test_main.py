@@ -87,6 +87,11 @@ def test_help_says_how_to_start_and_imports_no_tensorflow(without_tensorflow):
             "error: --predictions needs --mode=evaluate, not verify.",
         ),
         (
+            ["--mode=verify", "--random_labels=runs/x"],
+            2,
+            "error: --random_labels needs --mode=explain, not verify.",
+        ),
+        (
             [f"--gin_file={SHIPPED}", "--mode=evaluate", "--predictions=x.csv"],
             1,
             "error: --predictions: there is no file x.csv.",
@@ -250,6 +255,14 @@ def test_flags_say_where(run_main, monkeypatch, tmp_path):
     )
     folders = {"": pathlib.Path("photographs"), "idrid": pathlib.Path("photographs")}
     assert result == (0, f"{folders} records mine True\n", "")
+
+
+def test_a_run_on_random_labels_is_handed_to_explain(run_main, monkeypatch):
+    monkeypatch.setitem(
+        experiment.MODES, "explain", (lambda where: str(where.random_labels), ())
+    )
+    result = run_main(gin_file=[SHIPPED], mode="explain", random_labels="runs/random")
+    assert result == (0, "runs/random\n", "")
 
 
 def test_predictions_are_handed_to_the_evaluation(run_main, monkeypatch, tmp_path):

@@ -21,6 +21,8 @@ class Where:
         compared: Directories of the runs that `compare` takes.
         predictions: A CSV of another model's predictions, to be evaluated in place of
             the run's own model; or None.
+        random_labels: Directory of a run that was trained on random labels, to check
+            explanations by; or None.
     """
 
     data_dirs: Mapping[str, pathlib.Path]
@@ -30,6 +32,7 @@ class Where:
     dry_run: bool = False
     compared: tuple[pathlib.Path, ...] = ()
     predictions: pathlib.Path | None = None
+    random_labels: pathlib.Path | None = None
 
 
 def configured(what: Callable, *args) -> Any:

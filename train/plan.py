@@ -116,7 +116,7 @@ def check_copies(audited: audit.Audit, task: tasks.Task) -> None:
         ValueError: Two copies have different labels, and the audit's policy does not
             look at what makes the difference.
     """
-    for copy in audited.findings["copies"]:
+    for copy in [] if task.random else audited.findings["copies"]:
         pair = [audited.collection.photograph(copy[end]) for end in ("first", "second")]
         first, second = (task.label(one) for one in pair)
         if copy["conflict"] is None and None not in (first, second) and first != second:

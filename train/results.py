@@ -9,10 +9,20 @@ from collections.abc import Sequence
 
 import keras
 
-from evaluation import decision, evaluate, external, facts, predictions, report
+from evaluation import (
+    decision,
+    evaluate,
+    external,
+    facts,
+    gallery,
+    predictions,
+    report,
+)
 from input_pipeline import audit, prepare, records, splits
+from models import outputs
 from train import checkpoints, commands, run_dir
 from train import recipe as recipes
+from visualization import explain, report_maps
 
 
 def trained_run(where: commands.Where) -> run_dir.RunDir:
@@ -95,8 +105,23 @@ def write_report(
     run: run_dir.RunDir, folder: pathlib.Path, audited: audit.Audit
 ) -> str:
     """Writes the report of an evaluation; returns the tables."""
-    report.write(facts.read(folder, run.path, audited), folder)
+    found = facts.read(folder, run.path, audited)
+    report.write(found, folder, _heatmaps(run, found).get)
     return tables(run, folder)
+
+
+def doubted(run: run_dir.RunDir) -> bool:
+    """Whether the run's explanations say that a report's heat maps mean nothing."""
+    checked = run.path / "explanations" / explain.FILE
+    return checked.exists() and not explain.offers(checked, report_maps.METHOD)
+
+
+def _heatmaps(run: run_dir.RunDir, found: facts.Facts) -> dict[str, gallery.HeatMap]:
+    """Photograph id -> heat map of those that a report shows."""
+    if not run.model.exists() or doubted(run):  # Predictions of others have no model.
+        return {}
+    output = outputs.by_name(found.trained["output"], len(found.class_names))
+    return report_maps.make(load_model(run), output, found, report.shown(found))
 
 
 def tables(run: run_dir.RunDir, folder: pathlib.Path) -> str:

@@ -36,6 +36,10 @@ def report(content: Mapping[str, Any]) -> str:
     texts += [_curves(split, some) for split, some in content["pictures"].items()]
     if content["sanity"]:
         texts.append(_sanity(content["sanity"]))
+        if content["random_labels"]:
+            texts.append(_random_labels(content))
+        texts.append(f"Offered: {', '.join(content['offered']) or 'none'}.")
+        texts.append(_stability(content["stability"]))
     texts += _lesions(content["lesions"])
     return "\n\n".join(texts)
 
@@ -52,16 +56,45 @@ def _curves(split: str, pictures: Mapping[str, Any]) -> str:
 
 
 def _sanity(checked: Mapping[str, Any]) -> str:
-    rows = [("", "correlation", "SSIM", "")]
-    for method, result in checked.items():
-        last = result["stages"][-1]
-        verdict = "" if result["passes"] else "FAILS: do not believe its maps"
-        cells = (f"{last['correlation']:.2f}", f"{last['ssim']:.2f}", verdict)
-        rows.append((method, *cells))
+    last = {name: one["stages"][-1] | one for name, one in checked.items()}
     return (
         "Likeness of maps to those of a network with all weights in random order: is "
-        f"to be low\n{_aligned(rows)}"
+        f"to be low\n{_likeness(last)}"
     )
+
+
+def _random_labels(content: Mapping[str, Any]) -> str:
+    return (
+        "Likeness of maps to those of a network that learnt random labels, "
+        f"{content['settings']['random_labels']}: is to be low\n"
+        f"{_likeness(content['random_labels'])}"
+    )
+
+
+def _likeness(checked: Mapping[str, Any]) -> str:
+    rows = [("", "correlation", "SSIM", "")]
+    for method, found in checked.items():
+        verdict = "" if found["passes"] else "FAILS: do not believe its maps"
+        cells = (f"{found['correlation']:.2f}", f"{found['ssim']:.2f}", verdict)
+        rows.append((method, *cells))
+    return _aligned(rows)
+
+
+def _stability(checked: Mapping[str, Any]) -> str:
+    changes = next(iter(checked.values()))
+    rows = [("", *changes)]
+    for method, found in checked.items():
+        rows.append((method, *(_moved(one) for one in found.values())))
+    return (
+        "Likeness of maps to those of a photograph that was changed harmlessly, as "
+        "correlation and shift of the maximum in sides: is to be high, and low\n"
+        f"{_aligned(rows)}"
+    )
+
+
+def _moved(found: Mapping[str, Any]) -> str:
+    shift = found["peak_shift"]
+    return f"{found['correlation']:.2f} {'-' if shift is None else f'{shift:.2f}'}"
 
 
 def _lesions(lesions: Mapping[str, Any] | None) -> list[str]:

@@ -80,6 +80,7 @@ def test_cards_without_photographs_have_words_alone(made_up):
             "disputed": True,
             "picture": None,
             "heatmap": None,
+            "explains": None,
         }
     ]
 
@@ -115,10 +116,12 @@ def test_heat_maps_are_asked_for_photographs_that_are_shown(drawn_run, audited):
         asked.append(photograph_id)
         if photograph_id == first.ids[0]:
             return None
-        return np.full((64, 64, 3), (200, 30, 30), np.uint8)
+        picture = np.full((64, 64, 3), (200, 30, 30), np.uint8)
+        return gallery.HeatMap(picture, "a method, for a class")
 
     first = next(one for one in gallery.choose(found, "test") if len(one.ids) > 1)
     cards = gallery.cards(found, "test", first, overlay)
     assert asked == first.ids
-    assert cards[0]["heatmap"] is None
+    assert cards[0]["heatmap"] is None and cards[0]["explains"] is None
+    assert cards[1]["explains"] == "a method, for a class"
     assert np.abs(decoded(cards[1]["heatmap"]) - np.array([200, 30, 30])).max() < 5

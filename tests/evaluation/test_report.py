@@ -188,8 +188,13 @@ def test_only_the_photographs_that_are_shown_are_read(drawn, monkeypatch):
 def test_heat_maps_stand_beside_their_photographs(drawn):
     one, *_ = report.shown(drawn)
     picture = np.full((64, 64, 3), 80, np.uint8)
-    text = report.render(drawn, {one: picture}.get)
-    assert text.count(f'alt="Heat map of {one}"') == 1
+    heatmap = gallery.HeatMap(picture, "Grad-CAM: what speaks for <illness>")
+    text = report.render(drawn, {one: heatmap}.get)
+    words = "Grad-CAM: what speaks for &lt;illness&gt;"
+    assert text.count(f'alt="Heat map of {one}. {words}"') == 1
+    assert text.count(f"\n{words}<br>") == 1
+    assert "Beside each is its heat map" in text
+    assert "Beside each is its heat map" not in report.render(drawn)
     assert text.count('alt="Heat map of') == 1
     assert len(re.findall(r'<img class="photograph"', text)) > 1
 

@@ -1,6 +1,8 @@
 import pathlib
 
+import numpy as np
 import pytest
+from scipy import stats
 
 from input_pipeline import photograph, tasks
 
@@ -106,3 +108,30 @@ def test_the_description_is_what_json_can_hold():
         "class_names": ["not referable", "referable"],
         "disease_classes": [1],
     }
+
+
+def test_random_labels_ask_the_same_and_mean_nothing():
+    task = tasks.random_labels(task=tasks.icdr_grades())
+    photographs = [
+        photograph.Photograph(
+            id=f"set/{number}", path=pathlib.Path("one.jpg"), grade=number % 5
+        )
+        for number in range(2000)
+    ]
+    labels = task.labels(photographs)
+    assert task.class_names == photograph.GRADES and task.random
+    assert task.rule == f"labels drawn at random, instead of {tasks.icdr_grades().rule}"
+    assert task.labels(photographs) == labels
+    table = np.zeros((5, 5), int)
+    for one, label in zip(photographs, labels, strict=True):
+        table[one.grade, label] += 1
+    assert stats.chi2_contingency(table).pvalue > 0.01
+    assert stats.chisquare(table.sum(axis=0)).pvalue > 0.01
+    assert labels != tasks.random_labels(task=tasks.icdr_grades(), seed=1).labels(
+        photographs
+    )
+
+
+def test_random_labels_are_unknown_where_the_true_ones_are():
+    task = tasks.random_labels(task=tasks.referable())
+    assert task.label(make()) is None

@@ -3,13 +3,13 @@ import json
 import pathlib
 import shutil
 
-import keras
 import pytest
 
 from configs import loader, registry, statements  # noqa: F401
 from evaluation import decision, facts, predict, report, seal
 from input_pipeline import prepare, records
 from train import experiment, run_dir, trainer
+from visualization import sanity
 
 TINY = """
 include 'synthetic_resnet_v2.gin'
@@ -265,7 +265,7 @@ def test_a_reading_counts_even_if_the_evaluation_dies(start, finished, monkeypat
 
 @pytest.fixture
 def count_image_readings(monkeypatch):
-    """The ids of prepared photographs that were read; no model may be."""
+    """The ids of prepared photographs that were read; none may be predicted."""
     read, read_image = [], records.Prepared.read_image
 
     def note(self, photograph_id):
@@ -273,10 +273,10 @@ def count_image_readings(monkeypatch):
         return read_image(self, photograph_id)
 
     def refuse(*arguments, **options):
-        raise AssertionError("a model was read")
+        raise AssertionError("photographs were predicted")
 
     monkeypatch.setattr(records.Prepared, "read_image", note)
-    monkeypatch.setattr(keras.models, "load_model", refuse)
+    monkeypatch.setattr(predict.Forward, "__call__", refuse)
     return read
 
 
@@ -745,6 +745,24 @@ def test_explain_writes_beside_the_results_and_changes_none(start, finished):
     assert readings(finished) == 1
     assert start("explain", finished, *EXPLAIN) == said
     assert state(finished) == after
+
+
+def test_the_report_shows_heat_maps_unless_explain_finds_that_they_mean_nothing(
+    start, finished, monkeypatch
+):
+    page = (finished / "report.html").read_text()
+    shown = report.shown(facts.read(finished, finished))
+    assert page.count('alt="Heat map of ') >= len(shown) > 0
+    assert "Grad-CAM: what speaks for" in page
+    monkeypatch.setattr(sanity, "MOST_ALIKE", -1.0)  # No method passes.
+    assert "Offered: none." in start("explain", finished, *EXPLAIN)
+    page = (finished / "report.html").read_text()
+    assert page.count('alt="Photograph ') >= len(shown)
+    assert "Heat map of" not in page and "Grad-CAM" not in page
+    assert "numbers agree" in start("verify", finished)
+    remove(finished, "report.html")
+    start("run", finished)
+    assert "Heat map of" not in (finished / "report.html").read_text()
 
 
 def test_explain_with_other_settings_needs_another_name(start, finished):

@@ -12,10 +12,13 @@ from input_pipeline.datasets import idrid_masks
 from models import outputs, resnet_v2
 from visualization import (
     explain,
+    explainer,
     explanation_table,
     grad_cam,
     guided_backprop,
     occlusion,
+    pictures,
+    stability,
 )
 
 METHODS = (
@@ -35,7 +38,7 @@ def model():
 def start(model, audited, split, tmp_path_factory):
     """Explains the drawn photographs: `start([folders], photographs=1, ...)`."""
 
-    def run(data_dirs, model=model, split=split, **settings):
+    def run(data_dirs, model=model, split=split, random_run=None, **settings):
         folder = tmp_path_factory.mktemp("run")
         settings = {"methods": METHODS, "photographs": 2, "resamples": 100} | settings
         content = explain.Explanations(**settings).explain(
@@ -48,6 +51,7 @@ def start(model, audited, split, tmp_path_factory):
             data_dirs,
             folder,
             folder / "tensorboard",
+            random_run,
         )
         assert json.loads((folder / explain.FILE).read_text()) == content
         return content, folder
@@ -100,17 +104,17 @@ def test_a_copy_that_was_saved_anew_is_recognized_and_a_stranger_is_not(
 
 def test_pictures_are_written_for_each_outcome(done, split):
     content, folder = done
-    pictures = content["pictures"]["valid"]
-    counts = [pictures[one]["photographs"] for one in explain.OUTCOMES]
+    written = content["pictures"]["valid"]
+    counts = [written[one]["photographs"] for one in pictures.OUTCOMES]
     assert sum(counts) == len(split.valid) and counts[2] == 0
-    for outcome, count in zip(explain.OUTCOMES, counts, strict=True):
+    for outcome, count in zip(pictures.OUTCOMES, counts, strict=True):
         for method in METHODS:
             path = folder / "valid" / f"{outcome}_{method.name}.png"
             assert path.exists() == (count > 0)
     pictured = sum(min(one, 2) for one in counts)
     assert len(list((folder / "valid/photographs").iterdir())) == pictured
-    assert set(pictures["curves"]) == {*(one.name for one in METHODS), "chance"}
-    for areas in pictures["curves"].values():
+    assert set(written["curves"]) == {*(one.name for one in METHODS), "chance"}
+    for areas in written["curves"].values():
         assert 0 <= areas["insertion"] <= 1 and 0 <= areas["deletion"] <= 1
     assert list((folder / "tensorboard").iterdir())
 
@@ -144,9 +148,90 @@ def test_the_table_names_every_method_and_lesion(done):
         assert word in text
     assert "Agreement with lesions, photographs not trained on\n" in text
     assert "Likeness of maps to those of a network with all weights in random" in text
+    assert "Likeness of maps to those of a photograph that was changed" in text
     failed = {name: {**one, "passes": False} for name, one in done[0]["sanity"].items()}
     marked = explanation_table.report(done[0] | {"sanity": failed})
     assert marked.count("FAILS") == len(METHODS) > text.count("FAILS")
+
+
+def test_stability_is_in_the_file_and_the_table(done):
+    content, _ = done
+    table = explanation_table.report(content).partition("changed harmlessly")[2]
+    table = table.partition("\n\n")[0]
+    for method in METHODS:
+        found = content["stability"][method.name]
+        assert set(found) == {one.name for one in stability.CHANGES}
+        correlation = found["saved as JPEG"]["correlation"]
+        (line,) = (
+            line for line in table.splitlines() if line.startswith(f"{method.name} ")
+        )
+        assert f" {correlation:.2f} " in line
+
+
+def test_what_passes_every_check_is_offered(done):
+    content, _ = done
+    passed = {name for name, one in content["sanity"].items() if one["passes"]}
+    assert set(content["offered"]) == passed
+    assert content["random_labels"] == {}
+    assert f"Offered: {', '.join(content['offered']) or 'none'}." in (
+        explanation_table.report(content)
+    )
+
+
+class Bright(explainer.Explainer):
+    """Shows brightness, whatever the model has learnt."""
+
+    name = "bright"
+
+    def bind(self, model, output):
+        class Bound(explainer.Explanation):
+            def _evidence(self, images, classes):
+                return images.numpy().mean(axis=-1)
+
+        return Bound(model, output)
+
+
+def test_a_method_that_fails_a_check_is_not_offered(start, tmp_path):
+    methods = (Bright(), occlusion.Occlusion(patch=0.5, stride=0.25))
+    content, _ = start([tmp_path], methods=methods, photographs=1)
+    assert not content["sanity"]["bright"]["passes"]
+    assert "bright" not in content["offered"]
+    assert content["stability"]["bright"]["mirrored"]["correlation"] > 0.99
+
+
+def test_without_a_check_nothing_is_offered(start, idrid_like):
+    content, _ = start([idrid_like], methods=METHODS[:1], splits=())
+    assert content["sanity"] == {} and content["offered"] == []
+
+
+@pytest.fixture
+def random_run(tmp_path):
+    """What explain reads of a run on random labels."""
+    keras.utils.set_random_seed(5)
+    folder = tmp_path / "random"
+    folder.mkdir()
+    other = resnet_v2.resnet_v2(image_size=64, num_outputs=2, widths=(4,), depths=(1,))
+    other.save(folder / "model.keras")
+    task = tasks.random_labels(task=tasks.referable()).description()
+    (folder / "task.json").write_text(json.dumps({"task": task, "output": "softmax"}))
+    return folder
+
+
+def test_a_run_on_random_labels_is_a_second_check(start, tmp_path, random_run):
+    methods = (Bright(), *METHODS[:1])
+    content, _ = start(
+        [tmp_path], methods=methods, photographs=1, random_run=random_run
+    )
+    found = content["random_labels"]
+    assert set(found) == {"bright", "grad_cam"}
+    assert found["bright"]["correlation"] == pytest.approx(1)
+    assert not found["bright"]["passes"]
+    assert ("grad_cam" in content["offered"]) == (
+        found["grad_cam"]["passes"] and content["sanity"]["grad_cam"]["passes"]
+    )
+    assert content["settings"]["random_labels"] == str(random_run)
+    text = explanation_table.report(content)
+    assert f"a network that learnt random labels, {random_run}: is to be low" in text
 
 
 def test_without_masks_there_are_pictures_and_no_agreement(start, tmp_path):

@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 from models import resnet_v2
+from tests.visualization import explained_scores
 from visualization import explainer, grad_cam, layers
 
 SIZE = 64
@@ -13,9 +14,13 @@ def photographs(count=3, size=SIZE):
     return np.random.default_rng(0).integers(0, 256, (count, size, size, 3), np.uint8)
 
 
-def small_resnet():
+def small_resnet(num_outputs=3):
     return resnet_v2.resnet_v2(
-        image_size=SIZE, num_outputs=3, widths=(8, 16), depths=(1, 1), dropout=0.3
+        image_size=SIZE,
+        num_outputs=num_outputs,
+        widths=(8, 16),
+        depths=(1, 1),
+        dropout=0.3,
     )
 
 
@@ -43,14 +48,14 @@ MODELS = {
 }
 
 
-def by_differentiation(model, images, classes):
+def by_differentiation(model, images, classes, output):
     """Grad-CAM as in the paper, with the tape, of a flat model."""
     inner = keras.Model(
         model.input, [model.get_layer("feature_map").output, model.output]
     )
     with tf.GradientTape() as tape:
         feature_map, logits = inner(tf.constant(images, tf.float32), training=False)
-        scores = tf.gather(logits, classes, axis=1, batch_dims=1)
+        scores = explained_scores.score(output, logits, classes)
     gradient = tape.gradient(scores, feature_map)
     weights = tf.reduce_mean(gradient, axis=(1, 2), keepdims=True)
     return tf.reduce_sum(weights * feature_map, axis=-1).numpy()
@@ -67,8 +72,10 @@ def test_it_is_what_the_hand_computes(linear, softmax):
     image[0, 0, 7] = 0, 0, 64  # blue against it.
     bound = grad_cam.GradCam().bind(linear, softmax)
     first, second = (bound.evidence(image, np.array([one]))[0] for one in (0, 1))
-    assert first[0, 0] == 1 and np.count_nonzero(first) == 1  # 64 / 64 cells
-    assert (second[7, 0], second[0, 7]) == (2, -1)
+    # In 64 cells; what speaks for a class speaks against the other.
+    assert (second[0, 0], second[7, 0], second[0, 7]) == (-1, 2, -1)
+    assert np.count_nonzero(second) == 3
+    np.testing.assert_array_equal(first, -second)
     heatmap = bound(image, np.array([1]))[0]
     assert heatmap[7, 0] == 1 and np.count_nonzero(heatmap) == 1
 
@@ -78,8 +85,53 @@ def test_the_closed_form_is_the_tapes_gradient(name, softmax):
     model, classes = MODELS[name](), np.array([0, 2, 1])
     bound = grad_cam.GradCam().bind(model, softmax)
     assert bound.facts == {"gradient": "closed form"}
-    expected = by_differentiation(model, photographs(), classes)
+    expected = by_differentiation(model, photographs(), classes, softmax)
     assert relative(bound.evidence(photographs(), classes), expected) < 1e-5
+
+
+@pytest.mark.parametrize("name", explained_scores.OUTPUTS)
+def test_the_closed_form_is_the_tapes_gradient_of_every_output(name):
+    output, num_outputs, num_classes = explained_scores.OUTPUTS[name]
+    model = small_resnet(num_outputs)
+    closed = grad_cam.GradCam().bind(model, output)
+    assert closed.facts == {"gradient": "closed form"}
+    layer = layers.find(model, "feature_map")
+    taped = grad_cam._Differentiated(model, output, layer, "")
+    graph = grad_cam.with_heatmaps(model, output, normalize=False)
+    images = photographs().astype(np.float32)
+    heatmaps = graph(images)["heatmaps"].numpy()
+    assert heatmaps.shape == (3, num_classes, 4, 4)
+    for number in range(num_classes):
+        classes = np.full(3, number)
+        expected = by_differentiation(model, images, classes, output)
+        assert np.abs(expected).max() > 1e-3
+        for found in (
+            closed.evidence(images, classes),
+            taped.evidence(images, classes),
+            heatmaps[:, number],
+        ):
+            assert relative(found, expected) < 1e-5
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_in_mixed_precision_it_is_differentiated_and_says_so(policy, softmax):
+    classes = np.array([0, 2, 1])
+    model = small_resnet()
+    expected = by_differentiation(model, photographs(), classes, softmax)
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        mixed = small_resnet()
+    finally:
+        keras.config.set_dtype_policy(before)
+    mixed.set_weights(model.get_weights())
+    bound = grad_cam.GradCam().bind(mixed, softmax)
+    assert bound.facts["gradient"].startswith("automatic differentiation: ")
+    found = bound.evidence(photographs(), classes)
+    assert found.dtype == np.float32
+    assert relative(found, expected) < 0.05  # bfloat16 has 8 bits.
+    with pytest.raises(ValueError, match="Received: no chain of single layers leads"):
+        grad_cam.with_heatmaps(mixed, softmax)
 
 
 def test_a_model_from_disk_and_a_nested_one_give_the_same_maps(tmp_path, softmax):
@@ -111,7 +163,7 @@ def test_another_head_is_differentiated_and_says_so(pool, reason, softmax):
     assert bound.facts["gradient"].startswith("automatic differentiation: ")
     assert bound.facts["gradient"].endswith(reason)
     classes = np.array([1, 0, 1])
-    expected = by_differentiation(model, photographs(size=16), classes)
+    expected = by_differentiation(model, photographs(size=16), classes, softmax)
     found = bound.evidence(photographs(size=16), classes)
     assert relative(found, expected) < 1e-5
     with pytest.raises(
@@ -157,7 +209,7 @@ def test_a_model_with_heatmaps_gives_all_in_one_graph(tmp_path, softmax):
     assert found["feature_map"].shape == (3, 4, 4, 16)
     for number in range(3):
         classes = np.full(3, number)
-        expected = by_differentiation(model, images, classes)
+        expected = by_differentiation(model, images, classes, softmax)
         assert relative(found["heatmaps"][:, number], expected) < 1e-5
     scaled = grad_cam.with_heatmaps(model, softmax)
     heatmaps = scaled(images)["heatmaps"].numpy()
@@ -173,7 +225,9 @@ def test_a_graph_without_evidence_gives_zeros(linear, softmax):
     image = np.zeros((1, 8, 8, 3), np.float32)
     image[..., 2] = 200
     heatmaps = grad_cam.with_heatmaps(linear, softmax)(image)["heatmaps"].numpy()
-    assert not heatmaps.any()
+    assert (heatmaps[0, 0] == 1).all() and not heatmaps[0, 1].any()
+    black = grad_cam.with_heatmaps(linear, softmax)(np.zeros_like(image))
+    assert not black["heatmaps"].numpy().any()
 
 
 def test_binding_leaves_no_trace_on_the_model(softmax):

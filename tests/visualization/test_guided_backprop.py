@@ -36,7 +36,8 @@ def test_only_what_is_positive_passes_each_relu(activation, softmax):
     image = np.random.default_rng(0).uniform(0, 255, (1, 4, 4, 3))
     hidden = np.maximum(image @ A, 0)
     last = np.maximum(hidden @ B, 0)
-    gradient = np.full((1, 4, 4, 1), 1 / 16) * (last > 0)  # Of class 0: positive.
+    # Class 0 gains 1 a unit, and class 1 loses as much: together 2.
+    gradient = np.full((1, 4, 4, 1), 2 / 16) * (last > 0)
     gradient = np.maximum(gradient @ B.T, 0) * (hidden > 0)
     expected = np.abs(gradient @ A.T).max(axis=-1)
     method = guided_backprop.GuidedBackprop()

@@ -68,10 +68,8 @@ def trained():
     return whole, drawings[TRAINED:]
 
 
-@pytest.mark.parametrize(
-    ("method", "least"), [(grad_cam.GradCam(), 2), (layer_cam.LayerCam(), 1.4)]
-)
-def test_maps_lie_on_the_lesions_and_broken_ones_do_not(trained, method, least):
+@pytest.mark.parametrize("method", [grad_cam.GradCam(), layer_cam.LayerCam()])
+def test_maps_lie_on_the_lesions_and_broken_ones_do_not(trained, method):
     model, drawings = trained
     images = np.stack([image for image, _ in drawings])
     heatmaps = method(model, images, np.ones(len(images), int))
@@ -86,8 +84,8 @@ def test_maps_lie_on_the_lesions_and_broken_ones_do_not(trained, method, least):
         return lesion_agreement.summarize(scores, resamples=500, seed=0)
 
     found = agreement(lambda heatmap: heatmap)
-    assert found["enrichment"]["low"] > least
+    assert found["enrichment"]["low"] > 1.5  # Of chance, which is 1.
     assert found["pointing"]["low"] > found["pointing"]["chance"] + 0.2
     assert found["precision"]["low"] > 2 * found["precision"]["chance"]
     for broken in (np.fliplr, np.flipud, lambda heatmap: 1 - heatmap):
-        assert agreement(broken)["enrichment"]["value"] < least
+        assert agreement(broken)["enrichment"]["high"] < found["enrichment"]["low"]

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models import resnet_v2
+from models import outputs, resnet_v2
+from tests.visualization import explained_scores
 from visualization import explainer, layer_cam
 
 
@@ -23,7 +24,7 @@ def of_layer(model, name):
     inner = keras.Model(model.input, [model.get_layer(name).output, model.output])
     with tf.GradientTape() as tape:
         result, logits = inner(tf.constant(IMAGES, tf.float32), training=False)
-        scores = tf.gather(logits, CLASSES, axis=1, batch_dims=1)
+        scores = explained_scores.score(outputs.Softmax(), logits, CLASSES)
     weights = tf.nn.relu(tape.gradient(scores, result))
     return tf.reduce_sum(weights * result, axis=-1).numpy()
 

@@ -22,7 +22,7 @@ def test_it_is_the_mean_fall_of_the_score_over_the_patches_of_a_pixel(softmax):
             hidden[:, *box] = 0
             fall = whole - model.predict(hidden, verbose=0)
             for place, number in enumerate((0, 1)):
-                total[place][box] += fall[place, number]
+                total[place][box] += fall[place, number] - fall[place, 1 - number]
             times[box] += 1
     np.testing.assert_allclose(found, total / times, atol=1e-5)
 

@@ -18,7 +18,7 @@ def explain_mode(where: commands.Where) -> str:
     run = results.trained_run(where)
     folder = run.path / "explanations" / explanations.name
     if (folder / explain.FILE).exists():
-        return _explained(explanations, folder)
+        return _explained(explanations, folder, where)
     if where.dry_run:
         return f"Would explain {run.model} by {len(explanations.methods)} methods."
     audited = data.audited(preparation, auditor, where)
@@ -42,17 +42,22 @@ def explain_mode(where: commands.Where) -> str:
             list(preparation.name_folders(where.data_dirs).values()),
             folder,
             run.path / "tensorboard" / "explanations",
+            where.random_labels,
         )
-    return _explained(explanations, folder)
+        if run.finished and results.doubted(run):  # Its report showed maps until now.
+            results.write_report(run, run.path, audited)
+    return _explained(explanations, folder, where)
 
 
-def _explained(explanations: explain.Explanations, folder: pathlib.Path) -> str:
+def _explained(
+    explanations: explain.Explanations, folder: pathlib.Path, where: commands.Where
+) -> str:
     """What was found; raises if it was found with other settings."""
     content = records.read_json(folder / explain.FILE)
-    if content["settings"] != explanations.description():
+    settings = explanations.description(where.random_labels)
+    if content["settings"] != settings:
         raise ValueError(
-            f"{folder} was made with {content['settings']}. Received: "
-            f"{explanations.description()}. Keep both: "
-            "--gin_bindings=\"explain.name = 'other'\"."
+            f"{folder} was made with {content['settings']}. Received: {settings}. "
+            "Keep both: --gin_bindings=\"explain.name = 'other'\"."
         )
     return f"{explanation_table.report(content)}\n\nPictures are in {folder}."

@@ -1,0 +1,73 @@
+"""Every method with every output, against finite differences of the score."""
+
+import numpy as np
+import pytest
+
+from models import resnet_v2
+from tests.visualization import explained_scores
+from visualization import (
+    explainer,
+    grad_cam,
+    guided_backprop,
+    integrated_gradients,
+    layer_cam,
+    occlusion,
+)
+
+METHODS = (
+    grad_cam.GradCam(),
+    layer_cam.LayerCam(),
+    guided_backprop.GuidedBackprop(),
+    guided_backprop.GuidedGradCam(),
+    integrated_gradients.IntegratedGradients(steps=8, most_steps=64),
+    occlusion.Occlusion(patch=0.5, stride=0.25),
+)
+IMAGES = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
+
+
+@pytest.fixture(params=explained_scores.OUTPUTS)
+def trained(request):
+    output, num_outputs, num_classes = explained_scores.OUTPUTS[request.param]
+    model = resnet_v2.resnet_v2(
+        image_size=32, num_outputs=num_outputs, widths=(8,), depths=(1,)
+    )
+    return model, output, np.array([0, 1, num_classes - 1, num_classes // 2])
+
+
+def test_every_method_explains_every_output(trained):
+    model, output, classes = trained
+    for method in METHODS:
+        heatmaps = method(model, IMAGES, classes, output)
+        assert heatmaps.shape == (4, 32, 32) and heatmaps.dtype == np.float32
+        assert heatmaps.min() >= 0
+        seen = explainer.has_evidence(heatmaps)
+        assert (heatmaps[seen].max(axis=(1, 2)) == pytest.approx(1)) and seen.any()
+
+
+def test_attributions_add_up_to_the_rise_of_the_score_of_every_output(trained):
+    model, output, classes = trained
+    method = integrated_gradients.IntegratedGradients(
+        baseline="black", tolerance=0.01, most_steps=512
+    )
+    found, _ = method.bind(model, output).integrate(IMAGES, classes)
+    whole, none = (
+        explained_scores.score(output, model(one, training=False), classes).numpy()
+        for one in (IMAGES.astype(np.float32), np.zeros((4, 32, 32, 3), np.float32))
+    )
+    rise = whole - none
+    missed = np.abs(found.sum(axis=(1, 2, 3)) - rise)
+    assert (missed <= 0.01 * np.maximum(np.abs(rise), 0.01) + 1e-4).all()
+
+
+def test_an_occluded_patch_lowers_the_score_of_every_output(trained):
+    model, output, classes = trained
+    method = occlusion.Occlusion(patch=1, stride=1, baseline="black")
+    found = method.bind(model, output).evidence(IMAGES, classes)
+    # Four patches, each a quarter of the photograph about one of its corners.
+    hidden = IMAGES.astype(np.float32)
+    hidden[:, :16, :16] = 0
+    whole, less = (
+        explained_scores.score(output, model(one, training=False), classes).numpy()
+        for one in (IMAGES.astype(np.float32), hidden)
+    )
+    np.testing.assert_allclose(found[:, 0, 0], whole - less, atol=1e-4)

@@ -1,0 +1,74 @@
+"""What a model says of photographs, and which class of it is explained."""
+
+from typing import Literal
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from evaluation import decision, predict
+from input_pipeline import images, tasks
+from models import outputs
+
+
+class ExplainedModel:
+    """A model, with its task, its output and its calibration.
+
+    Attributes:
+        task: What it was trained for.
+        output: How its logits become probabilities.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        task: tasks.Task,
+        output: outputs.Output,
+        decided: decision.Decision | None,
+        explained: Literal["disease", "predicted"] = "disease",
+    ):
+        self.task, self.output = task, output
+        self._decided, self._explained = decided, explained
+        self._forward = predict.Forward(model)
+        self._whole = tf.function(
+            lambda batch: model(batch, training=False), reduce_retracing=True
+        )
+
+    def probabilities(self, photographs: images.Images) -> np.ndarray:
+        """float64 `(n, num_classes)` of opened photographs, calibrated."""
+        return self._calibrated(self._forward(photographs))
+
+    def of(self, pictures: np.ndarray) -> np.ndarray:
+        """The same of uint8 images `(n, size, size, 3)`."""
+        return self._calibrated(self._logits(pictures))
+
+    def predict(self, pictures: np.ndarray) -> np.ndarray:
+        """Uncalibrated probabilities, for curves of photographs that changed."""
+        return self.output.probabilities(self._logits(pictures))
+
+    def explained(self, probabilities: np.ndarray) -> np.ndarray:
+        """The class of each photograph that is explained, int `(n,)`."""
+        if self._explained == "predicted":
+            return probabilities.argmax(axis=1)
+        disease = np.array(self.task.disease_classes)
+        return disease[probabilities[:, disease].argmax(axis=1)]
+
+    def title(self, one: str, row: np.ndarray, explained: int, label: int) -> str:
+        """Prediction, certainty and truth of a photograph."""
+        names, predicted = self.task.class_names, int(row.argmax())
+        return (
+            f"{one}: {names[predicted]}, {row[predicted]:.2f}; truth: {names[label]}. "
+            f"Explained: {names[explained]}"
+        )
+
+    def _logits(self, pictures: np.ndarray) -> np.ndarray:
+        parts = [
+            self._whole(tf.constant(pictures[start : start + 32], tf.float32)).numpy()
+            for start in range(0, len(pictures), 32)
+        ]
+        return np.concatenate(parts)
+
+    def _calibrated(self, logits: np.ndarray) -> np.ndarray:
+        if self._decided is None:
+            return self.output.probabilities(logits)
+        return self._decided.probabilities(self.output, logits)

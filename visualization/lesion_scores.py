@@ -1,0 +1,159 @@
+"""Heatmaps of photographs with lesion masks: their scores, by what was trained on."""
+
+import csv
+import io
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from input_pipeline import annotated, lesion_masks, records
+from visualization import (
+    baselines,
+    bound_methods,
+    explained_model,
+    explanation_figures,
+    figures,
+    lesion_agreement,
+    pictures,
+)
+
+FILE = "lesion_scores.csv"
+
+_ORDER = ("any_lesion", *lesion_masks.LESIONS, lesion_masks.CONTROL)
+_POOLED = {"not trained on": ("valid", "unseen")}
+
+
+def write(
+    photographs: Sequence[annotated.Photograph],
+    said: explained_model.ExplainedModel,
+    methods: bound_methods.BoundMethods,
+    folder: pathlib.Path,
+    *,
+    with_test: bool,
+    pictured: int,
+    tolerance: float,
+    opacity: float,
+    resamples: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Writes `lesion_scores.csv` and pictures with the expert's outlines.
+
+    Args:
+        photographs: Those with masks.
+        said: What the model says.
+        methods: Of that model.
+        folder: Where the results go.
+        with_test: Whether photographs of the test set are scored too.
+        pictured: How many photographs of each part are pictured, at most.
+        tolerance: Of the pointing game, as a share of the side.
+        opacity: Of overlays, 0-1.
+        resamples: Bootstrap resamples behind an interval.
+        seed: Decides the resamples.
+
+    Returns:
+        `photographs`, how many there are of each part; `left_out`; and `scores`, group
+        -> method -> lesion -> figures.
+    """
+    counts = {
+        part: sum(one.seen == part for one in photographs) for part in annotated.SEEN
+    }
+    used = [one for one in photographs if with_test or one.seen != "test"]
+    shown = np.stack([one.image for one in used])
+    probabilities = said.of(shown)
+    classes = said.explained(probabilities)
+    maps = methods.explain(shown, classes, "explain lesions")
+    rows = _score(used, maps, tolerance)
+    _write_csv(folder / FILE, rows)
+    for part, words in annotated.SEEN.items():
+        places = [place for place, one in enumerate(used) if one.seen == part]
+        for place in pictures.evenly(np.array(places, int), pictured):
+            one, explained = used[place], classes[place]
+            figure = explanation_figures.side_by_side(
+                one.image,
+                {method: heatmaps[place] for method, heatmaps in maps.items()},
+                f"{one.name}, {words}. Explained: {said.task.class_names[explained]}, "
+                f"{probabilities[place, explained]:.2f}",
+                lesions={
+                    lesion: lesion_masks.binary(shares)
+                    for lesion, shares in one.shares.items()
+                },
+                opacity=opacity,
+            )
+            file = folder / "lesions" / words.replace(" ", "_") / f"{one.name}.png"
+            figures.save(figure, file, dpi=100)
+    return {
+        "photographs": counts,
+        "left_out": 0 if with_test else counts["test"],
+        "scores": _summarize(rows, resamples, seed),
+    }
+
+
+def _score(
+    photographs: Sequence[annotated.Photograph],
+    maps: Mapping[str, np.ndarray],
+    tolerance: float,
+) -> list[dict[str, Any]]:
+    """A row for each method, photograph and kind of lesion."""
+    retinas = [baselines.retina(one.image) for one in photographs]
+    rows = []
+    for method, heatmaps in maps.items():
+        for one, heatmap, retina in zip(photographs, heatmaps, retinas, strict=True):
+            for lesion, shares in _with_any(one.shares).items():
+                keys = {
+                    "photograph": one.name,
+                    "id": one.id or "",
+                    "seen": one.seen,
+                    "method": method,
+                    "lesion": lesion,
+                    "evidence": int(heatmap.max() > 0),
+                }
+                rows.append(
+                    keys | lesion_agreement.score(heatmap, shares, retina, tolerance)
+                )
+    return rows
+
+
+def _summarize(
+    rows: Sequence[Mapping[str, Any]], resamples: int, seed: int
+) -> dict[str, Any]:
+    """Group -> method -> lesion -> figures."""
+    groups = {words: (part,) for part, words in annotated.SEEN.items()} | _POOLED
+    summary: dict[str, Any] = {}
+    for group, parts in groups.items():
+        within = [row for row in rows if row["seen"] in parts]
+        for row in within:
+            by_method = summary.setdefault(group, {}).setdefault(row["method"], {})
+            by_method.setdefault(row["lesion"], []).append(row)
+    for by_method in summary.values():
+        for method, unordered in by_method.items():
+            # In one order, whichever lesions the first photograph has.
+            by_lesion = {one: unordered[one] for one in _ORDER if one in unordered}
+            by_method[method] = by_lesion
+            for lesion, some in by_lesion.items():
+                plain = [
+                    {key: one for key, one in row.items() if not isinstance(one, str)}
+                    for row in some
+                ]
+                by_lesion[lesion] = lesion_agreement.summarize(
+                    plain, resamples=resamples, seed=seed
+                ) | {"empty_maps": sum(not row["evidence"] for row in some)}
+    return summary
+
+
+def _with_any(shares: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The lesions of a photograph, and all of them as one."""
+    found = [one for one in lesion_masks.LESIONS if one in shares]
+    if not found:
+        return dict(shares)
+    every = np.max([shares[one] for one in found], axis=0)
+    return {"any_lesion": every} | dict(shares)
+
+
+def _write_csv(path: pathlib.Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, rows[0].keys())
+    writer.writeheader()
+    writer.writerows(rows)
+    records.write_text(path, text.getvalue())

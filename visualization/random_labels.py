@@ -1,0 +1,98 @@
+"""Does a heatmap depend on what the labels mean?
+
+Adebayo et al., "Sanity Checks for Saliency Maps", NeurIPS 2018, section 4.2: data
+randomisation. A second model learns the same photographs by heart with labels that mean
+nothing (`tasks.random_labels`). A method whose maps of the two models are alike shows
+the photographs, not the relation of what is seen to what is asked.
+"""
+
+import pathlib
+import zipfile
+from typing import Any
+
+import keras
+import numpy as np
+
+from input_pipeline import records, tasks
+from models import outputs
+from visualization import baselines, sanity
+
+
+def load(
+    folder: pathlib.Path, model: keras.Model, task: tasks.Task, output: outputs.Output
+) -> keras.Model:
+    """Loads the model of a run that was trained on random labels.
+
+    Args:
+        folder: Its run directory.
+        model: The model that is explained.
+        task: What that one was trained for.
+        output: How its logits become probabilities.
+
+    Returns:
+        The other model.
+
+    Raises:
+        FileNotFoundError: The folder has no trained model.
+        ValueError: It was trained for other classes, has another output or another
+            size, or is the same model.
+    """
+    file, described = folder / "model.keras", folder / "task.json"
+    for one in (file, described):
+        if not one.exists():
+            raise FileNotFoundError(
+                f"--random_labels: {one} does not exist. Name the directory of a "
+                "finished run with `train.task = @random_labels()`."
+            )
+    content = records.read_json(described)
+    received = content["task"]["class_names"], content["output"]
+    expected = list(task.class_names), output.name
+    if received != expected:
+        raise ValueError(
+            f"--random_labels: {folder} must have the classes and the output of this "
+            f"run, {expected[0]} and {expected[1]!r}. Received: {received[0]} and "
+            f"{received[1]!r}."
+        )
+    try:
+        other = keras.models.load_model(file, compile=False)
+    except (ValueError, OSError, zipfile.BadZipFile) as error:
+        raise ValueError(f"--random_labels: {file} cannot be read: {error}") from error
+    if other.input_shape != model.input_shape:
+        raise ValueError(
+            f"--random_labels: {file} must take photographs of this run's size, "
+            f"{model.input_shape[1:3]}. Received: {other.input_shape[1:3]}."
+        )
+    weights = zip(model.get_weights(), other.get_weights(), strict=False)
+    if all(np.array_equal(one, two) for one, two in weights):
+        raise ValueError(
+            f"--random_labels: {file} must be another model. Received: the one that is "
+            "explained."
+        )
+    return other
+
+
+def compare(
+    learnt: np.ndarray, random: np.ndarray, images: np.ndarray
+) -> dict[str, Any]:
+    """Compares the maps of a model with those of one that learnt random labels.
+
+    Args:
+        learnt: float array of shape `(batch, height, width)`, 0-1.
+        random: The same, of the other model.
+        images: uint8 array of shape `(batch, height, width, 3)`, RGB, 0-255.
+
+    Returns:
+        `correlation`, Spearman's rank correlation within the retina, and `ssim`, means
+        over the images; and `passes`. A map without evidence resembles none.
+    """
+    pairs = list(zip(learnt, random, images, strict=True))
+    correlations = [
+        sanity.correlation(one, two, baselines.retina(image))
+        for one, two, image in pairs
+    ]
+    correlation = float(np.mean(correlations))
+    return {
+        "correlation": correlation,
+        "ssim": float(np.mean([sanity.ssim(one, two) for one, two, _ in pairs])),
+        "passes": correlation <= sanity.MOST_ALIKE,
+    }
