@@ -14,7 +14,7 @@ import urllib.parse
 import numpy as np
 import pytest
 
-from evaluation import compare, facts, report
+from evaluation import compare, facts, gallery, report
 from input_pipeline import audit, tasks
 from tests.evaluation import drawn_runs
 
@@ -70,7 +70,8 @@ def addresses(browser, drawn_run, write_run, elsewhere, audited, tmp_path_factor
     found = facts.read(drawn_run, drawn_run, audited)
     entry = found.ledger[0] | {"config_sha256": "cd" * 32}
     found.ledger.append(entry)
-    heatmap = np.full((64, 64, 3), (160, 60, 20), np.uint8)
+    drawn_map = np.full((64, 64, 3), (160, 60, 20), np.uint8)
+    heatmap = gallery.HeatMap(drawn_map, "Grad-CAM: what speaks for “referable”")
     site = folder / "site"
     found_there = facts.read(site / "run", site / "run", elsewhere(site, ("test",)))
     texts = {
