@@ -1,146 +1,94 @@
-"""A search in TensorBoard's HParams dashboard, and the curves that trials write there.
+"""A search in TensorBoard's HParams dashboard: a session for each trial that ended."""
 
-Everything is written from the trials' results, anew each time: a session a trial.
-"""
-
+import os
 import pathlib
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
-from optuna.trial import FrozenTrial, TrialState
-from tensorboard.backend.event_processing import event_accumulator
 from tensorboard.plugins.hparams import api_pb2, summary, summary_v2
 
-from input_pipeline import records
-from train import recipe, search_space
+from train import outcomes, search_space
+
+FOLDER = "tensorboard"
+"""The log directory, in that of the search."""
 
 _ENDS = {"value": "", "low": " (low)", "high": " (high)"}
 
 
 def write_experiment(
-    folder: pathlib.Path,
+    run_dir: pathlib.Path,
     parameters: Sequence[search_space.Parameter],
-    latest: Mapping[int, FrozenTrial],
+    metrics: Sequence[str],
     objective: str,
 ) -> None:
     """Writes which columns the dashboard has.
 
     Args:
-        folder: The log directory of TensorBoard.
+        run_dir: The search's own directory.
         parameters: The space.
-        latest: Point -> the last attempt at it.
-        objective: The metric that comes first.
+        metrics: Names of the figures that a trial has.
+        objective: That which comes first, with its interval.
     """
-    found = [
-        name for one in latest.values() for name in one.user_attrs.get("figures", ())
-    ]
-    metrics = list(dict.fromkeys([objective, *found]))
-    columns = [
-        summary_v2.Metric(name + end, display_name=name + end)
-        for name in metrics
-        for end in (_ENDS.values() if name == objective else [""])
-    ]
+    names = [f"{objective}{end}" for end in _ENDS.values()]
+    names += [one for one in metrics if one != objective]
     message = summary_v2.hparams_config_pb(
         hparams=[summary_v2.HParam(one.key, _domain(one)) for one in parameters],
-        metrics=columns,
+        metrics=[summary_v2.Metric(name, display_name=name) for name in names],
     )
-    _write(folder / "experiment", [message], {}, 0)
+    _write(run_dir / FOLDER / "experiment", [message], {})
 
 
-def write_trial(
-    folder: pathlib.Path,
-    point: int,
-    one: FrozenTrial,
-    parameters: Sequence[search_space.Parameter],
-) -> None:
-    """Writes a finished trial; of another nothing.
+def write_trial(run_dir: pathlib.Path, one: outcomes.Outcome) -> None:
+    """Writes a trial that has ended, unless that was done; of another nothing.
 
     Args:
-        folder: The log directory of TensorBoard.
-        point: The trial's number.
-        one: The last attempt at it.
-        parameters: The space.
+        run_dir: The search's own directory.
+        one: The trial.
     """
-    if not one.state.is_finished() or len(one.params) < len(parameters):
+    folder = run_dir / FOLDER / f"trial-{one.number:03d}"
+    if not one.ended or folder.exists():
         return
-    done = one.state == TrialState.COMPLETE
-    values = {each.key: each.shown(one.params[each.key]) for each in parameters}
-    status = api_pb2.STATUS_SUCCESS if done else api_pb2.STATUS_FAILURE
-    start, end = one.datetime_start, one.datetime_complete
+    status = api_pb2.STATUS_FAILURE
+    if one.state == "done":
+        status = api_pb2.STATUS_SUCCESS
     messages = [
         summary_v2.hparams_pb(
-            values, trial_id=f"trial {point}", start_time_secs=start.timestamp()
+            dict(one.values),
+            trial_id=f"trial {one.number}",
+            start_time_secs=one.start.timestamp(),
         ),
-        summary.session_end_pb(status, end.timestamp()),
+        summary.session_end_pb(status, one.end.timestamp()),
     ]
     scalars = {
         name + suffix: entry[end]
-        for name, entry in one.user_attrs.get("figures", {}).items()
+        for name, entry in one.figures.items()
         for end, suffix in _ENDS.items()
         if entry.get(end) is not None
     }
-    _write(folder / f"trial-{point:03d}", messages, scalars, 0)
+    _write(folder, messages, scalars)
 
 
-class Curve:
-    """The validation curve of a run under way, as far as it is written."""
-
-    def __init__(self, run_dir: pathlib.Path, direction: str):
-        """Watches `run_dir`; values are turned to be better in `direction`."""
-        self._run_dir, self._direction = run_dir, direction
-        self._seen = 0
-
-    def new(self) -> Iterator[tuple[int, float]]:
-        """Epochs that were not there at the last call, with their values."""
-        folder = self._run_dir / "tensorboard" / "valid"
-        if not folder.exists():
-            return
-        events = event_accumulator.EventAccumulator(
-            str(folder), size_guidance={event_accumulator.TENSORS: 0}
-        ).Reload()
-        monitor = _monitor(self._run_dir)
-        tag = monitor.removeprefix("val_")
-        if tag not in events.Tags()["tensors"]:
-            return
-        better = {"min": "minimize", "max": "maximize"}[recipe.MONITORS[monitor]]
-        sign = 1 if better == self._direction else -1
-        for event in events.Tensors(tag):
-            if event.step > self._seen:
-                self._seen = event.step
-                yield event.step, sign * float(tf.make_ndarray(event.tensor_proto))
-
-
-def _monitor(run_dir: pathlib.Path) -> str:
-    bindings = records.read_json(run_dir / "bindings.json")
-    return bindings.get("train.monitor", repr(recipe.Recipe.monitor)).strip("'\"")
-
-
-def _domain(one: search_space.Parameter) -> summary_v2.Domain | None:
-    """The values of a column; of choices of several types none is said."""
+def _domain(one: search_space.Parameter) -> summary_v2.Domain:
+    """The values of a column, all of one type."""
     if one.kind == "int":
         return summary_v2.IntInterval(*one.values)
     if one.kind != "choice":
         return summary_v2.RealInterval(*map(float, one.values))
-    shown = [one.shown(text) for text in one.texts]
-    if all(type(value) in (int, float) for value in shown):
-        shown = list(map(float, shown))
-    if len({type(value) for value in shown}) > 1:
-        shown = list(map(str, shown))
-    return summary_v2.Discrete(shown)
+    return summary_v2.Discrete([one.shown(text) for text in one.texts])
 
 
 def _write(
-    folder: pathlib.Path,
-    messages: Sequence,
-    scalars: Mapping[str, float],
-    step: int,
+    folder: pathlib.Path, messages: Sequence, scalars: Mapping[str, float]
 ) -> None:
-    """Makes a run of TensorBoard anew."""
-    shutil.rmtree(folder, ignore_errors=True)
-    with tf.summary.create_file_writer(str(folder)).as_default(step=step):
+    """Makes a run of TensorBoard, whole or not at all."""
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    with tf.summary.create_file_writer(str(partial)).as_default(step=0):
         for one in messages:
-            tf.summary.experimental.write_raw_pb(one.SerializeToString(), step=step)
+            tf.summary.experimental.write_raw_pb(one.SerializeToString(), step=0)
         for name, value in scalars.items():
             tf.summary.scalar(name, value)
         tf.summary.flush()
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(partial, folder)

@@ -3,18 +3,22 @@
 import gin
 from optuna import pruners, samplers
 
-for one in (
+_SAMPLERS = (
     samplers.GPSampler,
     samplers.QMCSampler,
     samplers.RandomSampler,
     samplers.TPESampler,
-):
-    gin.register(module="optuna.samplers")(one)
-for one in (
+)
+_PRUNERS = (
     pruners.HyperbandPruner,
     pruners.MedianPruner,
     pruners.PatientPruner,
     pruners.PercentilePruner,
     pruners.SuccessiveHalvingPruner,
-):
+)
+NAMES = frozenset(one.__name__ for one in (*_SAMPLERS, *_PRUNERS))
+
+for one in _SAMPLERS:
+    gin.register(module="optuna.samplers")(one)
+for one in _PRUNERS:
     gin.register(module="optuna.pruners")(one)

@@ -2,10 +2,10 @@
 
 import dataclasses
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from configs import loader, statements
+from configs import configurables, loader, statements, syntax
 
 RANGES = ("float", "log_float", "int")
 """Kinds of ranges; their ends belong to them."""
@@ -18,6 +18,9 @@ _LOCKED = {
 }
 LOCKS = tuple(f"{key} = {value}" for key, value in _LOCKED.items())
 """Bindings of every trial: no search sees a photograph that is to test its winner."""
+
+_IN_CALL = "\n  In call to configurable "
+"""Where gin adds to an error which objects were being made."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,12 +52,22 @@ class Parameter:
         log = self.kind == "log_float"
         return repr(trial.suggest_float(self.key, *self.values, log=log))
 
+    def text(self, taken: Any) -> str:
+        """What Optuna stores of a value, as gin text."""
+        return taken if self.kind == "choice" else repr(taken)
+
     def shown(self, taken: Any) -> float | bool | str:
-        """What Optuna stores of a value, as a person reads it: a number as a number."""
+        """What Optuna stores of a value, as a person reads it: a number as a number.
+
+        All choices are of one type; where they are not, they are texts.
+        """
         if self.kind != "choice":
             return taken
+        types = {type(value) for value in self.values}
         value = self.values[self.texts.index(taken)]
-        return value if isinstance(value, bool | int | float | str) else taken
+        if types <= {int, float}:
+            return value if len(types) == 1 else float(value)
+        return value if types in ({bool}, {str}) else taken
 
 
 def parse(space: Mapping[str, Any]) -> list[Parameter]:
@@ -75,7 +88,14 @@ def parse(space: Mapping[str, Any]) -> list[Parameter]:
             "`tune.space` must name at least one binding, as in tune.space = "
             f"{{'Adam.learning_rate': [1e-3, 1e-4]}}. Received: {space!r}."
         )
-    return [_parameter(key, value) for key, value in space.items()]
+    parameters = [_parameter(key, value) for key, value in space.items()]
+    keys = [one.key for one in parameters]
+    if len(set(keys)) < len(keys):
+        raise statements.ConfigError(
+            "`tune.space` must name each binding once. Received: "
+            f"{', '.join(space)}, of which two are the same."
+        )
+    return parameters
 
 
 def grid(parameters: Sequence[Parameter]) -> list[dict[str, str]]:
@@ -90,27 +110,38 @@ def grid(parameters: Sequence[Parameter]) -> list[dict[str, str]]:
 
 
 def check(
-    parameters: Sequence[Parameter], gin_file: str, entry_points: Sequence[str]
-) -> None:
-    """Loads the config once with each choice and each end of a range.
+    parameters: Sequence[Parameter],
+    gin_file: str,
+    entry_points: Sequence[str],
+    build: Callable[[], Any],
+) -> Any:
+    """Tries the config once with each choice and each end of a range.
 
     Args:
         parameters: The space.
         gin_file: The experiment.
         entry_points: What a trial calls.
+        build: Makes a trial's objects of what is loaded, and returns what decides by
+            which labels of which photographs the trial is judged.
+
+    Returns:
+        What `build` returned, each time the same.
 
     Raises:
-        ConfigError: A binding is misspelt, has no effect, or a value does not fit.
+        ConfigError: A binding is misspelt, has no effect, or a value does not fit; or
+            trials would not be judged alike.
     """
     first = {one.key: one.texts[0] for one in parameters}
+    judge = _built({}, first, gin_file, entry_points, build)
     for one in parameters:
         for text in one.texts:
-            point = first | {one.key: text}
-            try:
-                loader.load([gin_file], lines(point), entry_points)
-            except statements.ConfigError as error:
-                said = str(error).removeprefix("--gin_bindings=")
-                raise statements.ConfigError(f"`tune.space`: {said}") from error
+            if _built({one.key: text}, first, gin_file, entry_points, build) != judge:
+                raise statements.ConfigError(
+                    f"`tune.space` cannot vary {one.key}: all trials are judged by the "
+                    "same labels of the same validation photographs. Take it out; "
+                    "`tune.folds` averages over folds."
+                )
+    return judge
 
 
 def lines(point: Mapping[str, str]) -> list[str]:
@@ -118,16 +149,46 @@ def lines(point: Mapping[str, str]) -> list[str]:
     return [*(f"{key} = {value}" for key, value in point.items()), *LOCKS]
 
 
-def _parameter(key: Any, value: Any) -> Parameter:
+def _built(
+    varied: Mapping[str, str],
+    first: Mapping[str, str],
+    gin_file: str,
+    entry_points: Sequence[str],
+    build: Callable[[], Any],
+) -> Any:
+    """What is built at a point of the space; errors say what was varied."""
+    try:
+        loader.load([gin_file], lines({**first, **varied}), entry_points)
+        return build()
+    except ValueError as error:
+        said = str(error).removeprefix("--gin_bindings=").partition(_IN_CALL)[0]
+        if not isinstance(error, statements.ConfigError):
+            named = ", ".join(f"{key} = {text}" for key, text in varied.items())
+            said = f"{named or 'the first trial'}: {said}"
+        raise statements.ConfigError(f"`tune.space`: {said}") from error
+
+
+def _canonical(key: Any) -> str:
+    """The one spelling of a binding; raises if no search may vary it."""
     if not isinstance(key, str):
         raise statements.ConfigError(
             f"`tune.space`: a binding is named by a text. Received: {key!r}."
         )
-    if key in _LOCKED or key.startswith("tune."):
+    (binding,) = syntax.parse([], [f"{key} = None"])
+    if binding.is_macro:
+        return key
+    name = configurables.find(binding.name, "`tune.space`").name
+    binding = dataclasses.replace(binding, name=name)
+    if name == "tune" or f"{name}.{binding.parameter}" in _LOCKED:
         raise statements.ConfigError(
-            f"`tune.space` cannot vary {key}: a search only ever evaluates its trials "
-            "on the validation photographs. Take it out."
+            f"`tune.space` cannot vary {binding.key}: trials are evaluated on the "
+            "validation photographs alone, and all by one search. Take it out."
         )
+    return binding.key
+
+
+def _parameter(key: Any, value: Any) -> Parameter:
+    key = _canonical(key)
     kind, values = "choice", value
     if isinstance(value, tuple) and value and value[0] in (*RANGES, "categorical"):
         kind, values = value[0], value[1:]

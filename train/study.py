@@ -1,13 +1,12 @@
-"""A search under way: points in a database, workers that take them, and what is found.
+"""The trials of a search in a database, which any number of workers share.
 
-A point of the study is numbered, and so is each attempt at it; an attempt is a trial of
-Optuna. What a worker that died has begun becomes the next attempt, in the same run
-directory, so that it goes on from its checkpoint.
+Each attempt at a trial is a trial of Optuna's. What a worker that died had begun is
+attempted again in the same run directory, so that it goes on from its checkpoint.
 """
 
 import contextlib
+import fcntl
 import math
-import os
 import pathlib
 import threading
 import time
@@ -16,386 +15,345 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import optuna
-from absl import logging
+import sqlalchemy
 from optuna.trial import FrozenTrial, TrialState
 
-from input_pipeline import folder_lock, records
-from train import hparams_board, search_space, study_table, trial
+from train import outcomes, search_space
 
 HEARTBEAT_SECONDS = 10
 GRACE_SECONDS = 60
 """A trial without a heartbeat for so long has lost its worker."""
 
-CONFIG = "experiment.gin"
-BEST = "best.gin"
+_LOCK = 7238651
+"""Number of our lock in a PostgreSQL database."""
+
+_STATES: Mapping[TrialState, outcomes.State] = {
+    TrialState.WAITING: "waiting",
+    TrialState.RUNNING: "running",
+    TrialState.COMPLETE: "done",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+}
 
 
-class _StoppedError(Exception):
-    """The search was interrupted: nothing is wrong with the trial."""
+class LostError(Exception):
+    """The trial was given to another worker, as this one had been silent."""
 
 
-class _PrunedError(Exception):
-    """The pruner gives up the trial."""
+class Study:
+    """The trials of a search.
 
-
-class Search:
-    """A study with its database, on this machine."""
+    Attributes:
+        name: Its name in the database.
+        direction: "maximize" or "minimize".
+    """
 
     def __init__(
         self,
-        tuner: Any,
+        name: str,
+        url: str | None,
+        folder: pathlib.Path,
         parameters: Sequence[search_space.Parameter],
-        config: str,
-        data_dirs: Mapping[str, pathlib.Path],
-        prepared_dir: pathlib.Path,
-        run_dir: pathlib.Path,
+        points: Sequence[Mapping[str, str]],
+        about: Mapping[str, Any],
+        direction: str,
+        sampler: optuna.samplers.BaseSampler | None,
+        pruner: optuna.pruners.BasePruner | None,
     ):
-        """Opens nothing yet.
+        """Opens the study, or creates it with all its trials.
 
         Args:
-            tuner: A `tuning.Tuner`, what the config says about the search.
-            parameters: Its space.
-            config: The experiment of all trials, gin text.
-            data_dirs: Dataset's name -> its folder.
-            prepared_dir: Where prepared folders lie.
-            run_dir: The search's own directory.
-        """
-        self._tuner = tuner
-        self._parameters = parameters
-        self._config = config
-        self._run_dir = run_dir
-        self._is_grid = tuner.trials is None
-        if self._is_grid:
-            self._points = search_space.grid(parameters)
-        else:
-            self._points = [{} for _ in range(tuner.trials)]
-        self._command = trial.Command(
-            config=run_dir / CONFIG,
-            data_dirs=data_dirs,
-            prepared_dir=prepared_dir,
-            threads=max(1, (os.cpu_count() or 1) // tuner.workers),
-        )
-        self._lock = threading.Lock()
-        self._stopping = threading.Event()
-        self._error: BaseException | None = None
-        self._began = time.monotonic()
-
-    def plan(self) -> str:
-        """What would be searched."""
-        varied = ", ".join(one.key for one in self._parameters)
-        runs = len(self._points) * len(self._tuner.repeats)
-        return (
-            f"Would search {varied}: {len(self._points)} trials, {runs} runs, "
-            f"{self._tuner.workers} at a time, by {self._tuner.objective} of the "
-            f"validation photographs. Results: {self._run_dir}."
-        )
-
-    def run(self) -> str:
-        """Searches until no trial is left, here or with another worker.
-
-        Returns:
-            The table of trials.
+            name: Its name in the database.
+            url: That of the database; None: an SQLite file in `folder`.
+            folder: The search's own directory.
+            parameters: The space.
+            points: The trials: binding -> value as gin text; of one whose values are
+                sampled when a worker takes it, nothing.
+            about: What the study must have been begun with, JSON-ready, by name.
+            direction: "maximize" or "minimize".
+            sampler: Chooses the values of points that have none; None: Optuna's TPE.
+            pruner: Gives up trials; None: none does.
 
         Raises:
-            ValueError: The study was begun with something else, or no trial could run.
+            ValueError: It was begun with something else, or the URL is wrong.
         """
-        self._open()
-        if any(self._is_open(one) for one in self._latest().values()):
-            self._prepare()
-            self._work()
-        with self._alone():
-            return self._report()
-
-    def _open(self) -> None:
-        """Opens the study, or creates it; refuses one of another space."""
+        self.name, self.direction = name, direction
+        self._parameters, self._points = parameters, points
+        self._folder, self._threads = folder, threading.RLock()
+        address = _address(url, folder)
+        waits = {"timeout": 60} if address.get_backend_name() == "sqlite" else {}
+        settings = {"connect_args": waits, "pool_pre_ping": True}
+        try:
+            self._engine = sqlalchemy.create_engine(address, **settings)
+        except ModuleNotFoundError as error:
+            raise ValueError(
+                f"`tune.storage` on PostgreSQL needs psycopg ({error}). Install it: "
+                "pip install 'retinograd[tune]'."
+            ) from error
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self._run_dir.mkdir(parents=True, exist_ok=True)
-        url = self._tuner.storage or f"sqlite:///{self._run_dir / 'study.db'}"
-        waits = {"timeout": 60} if url.startswith("sqlite") else {}
-        # Heartbeats are said to be experimental, at each call.
-        warnings.filterwarnings(
-            "ignore", category=optuna.exceptions.ExperimentalWarning
-        )
         with self._alone():
             self._storage = optuna.storages.RDBStorage(
-                url,
-                engine_kwargs={"connect_args": waits},
+                address.render_as_string(hide_password=False),
+                engine_kwargs=settings,
                 heartbeat_interval=HEARTBEAT_SECONDS,
                 grace_period=GRACE_SECONDS,
             )
-            sampler = self._tuner.sampler
-            if sampler is None and self._is_grid:
-                sampler = optuna.samplers.RandomSampler()
             self._study = optuna.create_study(
                 storage=self._storage,
-                study_name=self._tuner.name or self._run_dir.name,
-                direction=self._tuner.direction,
+                study_name=name,
+                direction=direction,
                 sampler=sampler,
-                pruner=self._tuner.pruner or optuna.pruners.NopPruner(),
+                pruner=pruner or optuna.pruners.NopPruner(),
                 load_if_exists=True,
             )
-        self._check_same()
-        with self._alone():
-            records.write_text(self._run_dir / CONFIG, self._config)
+            self._id = self._storage.get_study_id_from_name(name)
+            self._check_same(about)
             self._fill()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a trial is left, to be begun or to be finished."""
+        return any(
+            not one.state.is_finished() or _is_lost(one)
+            for one in self._latest().values()
+        )
+
+    def claim(self) -> "Attempt | None":
+        """Takes a waiting trial, which nobody else has then; None: none is waiting."""
+        with self._alone():
+            optuna.storages.fail_stale_trials(self._study)
+            self._fill()
+            for number, one in self._latest().items():
+                if one.state == TrialState.WAITING:
+                    trial_id = self._storage.get_trial_id_from_study_id_trial_number(
+                        self._id, one.number
+                    )
+                    # First: a worker that dies in between leaves a stale heartbeat.
+                    self._storage.record_heartbeat(trial_id)
+                    self._storage.set_trial_state_values(trial_id, TrialState.RUNNING)
+                    return Attempt(
+                        self._study, self._storage, trial_id, number, self._parameters
+                    )
+        return None
+
+    def trials(self) -> list[outcomes.Outcome]:
+        """What became of all trials so far, in their order."""
+        return [self._outcome(*pair) for pair in self._latest().items()]
+
+    def importance(self) -> dict[str, float]:
+        """How much each binding decides of the objective (fANOVA, Hutter et al., 2014).
+
+        Returns:
+            Binding -> its share, all of them summing to 1, the largest first; nothing
+            where fewer than two trials are done, or all are equally good.
+        """
+        values = {
+            one.value
+            for one in self._latest().values()
+            if one.state == TrialState.COMPLETE
+        }
+        if len(values) < 2:
+            return {}
+        evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+        return dict(
+            optuna.importance.get_param_importances(self._study, evaluator=evaluator)
+        )
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        """Nobody else on this machine adds or takes a trial, or writes results.
+        """Nobody else, on whatever machine, creates the study or takes a trial."""
+        with self._threads, warnings.catch_warnings():
+            # Heartbeats are said to be experimental, at each call.
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            if self._engine.dialect.name == "sqlite":
+                self._folder.mkdir(parents=True, exist_ok=True)
+                with open(self._folder / ".study.lock", "ab") as file:
+                    fcntl.flock(file, fcntl.LOCK_EX)
+                    yield
+            else:
+                with self._engine.begin() as connection:  # Whose end unlocks.
+                    lock = sqlalchemy.func.pg_advisory_xact_lock(_LOCK)
+                    connection.execute(sqlalchemy.select(lock))
+                    yield
 
-        SQLite has no `SELECT ... FOR UPDATE`, by which Optuna lets one of two workers
-        take a trial; PostgreSQL has, and so workers of other machines need no lock.
-        """
-        with self._lock, folder_lock.hold(self._run_dir, wait=True):
-            yield
-
-    def _check_same(self) -> None:
+    def _check_same(self, about: Mapping[str, Any]) -> None:
         """Notes what the study is about; raises if it was begun otherwise."""
-        about = {
-            "experiment": self._config,
-            "space": repr(self._parameters),
-            "objective": self._tuner.objective,
-            "repeats": repr(self._tuner.repeats),
-            "grid": self._is_grid,
-        }
         begun = self._study.user_attrs
         for name, value in about.items():
             if begun.get(name, value) != value:
                 old, new = _difference(str(begun[name]), str(value))
                 raise ValueError(
-                    f"The study {self._study.study_name!r} was begun with something "
-                    f"else, its {name}:\n  {old} there\n  {new} here\n"
-                    "Name another folder with --run_dir, or take back the difference."
+                    f"The study {self.name!r} was begun with something else, its "
+                    f"{name}:\n  {old} there\n  {new} here\n"
+                    "Name another --run_dir or tune.name, or take the difference back."
                 )
             if name not in begun:
                 self._study.set_user_attr(name, value)
 
     def _latest(self) -> dict[int, FrozenTrial]:
-        """Point -> the last attempt at it.
-
-        Two workers may add the same attempt at the same time: then the trial with the
-        lower number is the attempt, and nobody takes the other.
-        """
-        attempts: dict[tuple[int, int], FrozenTrial] = {}
-        for one in self._study.get_trials(deepcopy=False):
-            key = (one.user_attrs["point"], one.user_attrs["attempt"])
-            attempts.setdefault(key, one)
-        return {point: attempts[point, number] for point, number in sorted(attempts)}
+        """Trial's number -> the last attempt at it."""
+        every = self._study.get_trials(deepcopy=False)
+        latest = {one.user_attrs["number"]: one for one in every}
+        return dict(sorted(latest.items()))
 
     def _fill(self) -> None:
-        """Adds what is missing: points, and attempts at what a dead worker has left."""
+        """Adds what is missing: trials, and attempts at what a dead worker has left."""
         latest = self._latest()
-        for point, values in enumerate(self._points):
-            last = latest.get(point)
-            if last is None:
-                self._add(point, 0, values)
-            elif _is_lost(last):
-                self._add(point, last.user_attrs["attempt"] + 1, values or last.params)
+        for number, point in enumerate(self._points):
+            if number not in latest:
+                self._add(number, point)
+        for number, one in latest.items():
+            if _is_lost(one):
+                self._add(number, one.params or one.system_attrs["fixed_params"])
 
-    def _add(self, point: int, attempt: int, values: Mapping[str, Any]) -> None:
-        self._study.enqueue_trial(
-            dict(values), user_attrs={"point": point, "attempt": attempt}
-        )
+    def _add(self, number: int, point: Mapping[str, Any]) -> None:
+        self._study.enqueue_trial(dict(point), user_attrs={"number": number})
 
-    def _is_open(self, one: FrozenTrial) -> bool:
-        return not one.state.is_finished() or _is_lost(one)
-
-    def _prepare(self) -> None:
-        """Prepares the photographs once, before workers would wait for each other."""
-        log = self._run_dir / "logs" / "prepare.log"
-        logging.info("Preparing what is missing.")
-        try:
-            self._command.call("prepare", self._run_dir, {}, log, self._check_stop)
-        except trial.TrialError as error:
-            raise ValueError(f"No trial was begun. {error}") from error
-
-    def _work(self) -> None:
-        threads = [
-            threading.Thread(target=self._worker) for _ in range(self._tuner.workers)
-        ]
-        for one in threads:
-            one.start()
-        try:
-            while any(one.is_alive() for one in threads):
-                time.sleep(0.1)
-        finally:  # Interrupted, perhaps.
-            self._stopping.set()
-            for one in threads:
-                one.join()
-        if self._error is not None:
-            raise self._error
-
-    def _worker(self) -> None:
-        try:
-            while not self._stopping.is_set():
-                with self._alone():
-                    claimed = self._claim()
-                if claimed is not None:
-                    self._attempt(claimed)
-                elif any(self._is_open(one) for one in self._latest().values()):
-                    self._stopping.wait(1.0)  # Another worker's; it may die.
-                else:
-                    return
-        except BaseException as error:
-            self._error = error
-            self._stopping.set()
-
-    def _claim(self) -> FrozenTrial | None:
-        """Takes a waiting trial, which nobody else has then."""
-        optuna.storages.fail_stale_trials(self._study)
-        self._fill()
-        for one in self._latest().values():
-            if one.state != TrialState.WAITING:
-                continue
-            # Before: a worker that dies in between has a heartbeat that grows stale.
-            self._storage.record_heartbeat(self._id(one))
-            with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
-                if self._storage.set_trial_state_values(
-                    self._id(one), TrialState.RUNNING
-                ):
-                    return one
-        return None
-
-    def _id(self, one: FrozenTrial) -> int:
-        study = self._storage.get_study_id_from_name(self._study.study_name)
-        return self._storage.get_trial_id_from_study_id_trial_number(study, one.number)
-
-    def _attempt(self, claimed: FrozenTrial) -> None:
-        """Runs a trial and tells the study how it ended."""
-        trial_id, point = self._id(claimed), claimed.user_attrs["point"]
-        running = optuna.Trial(self._study, trial_id)
-        values = {one.key: one.suggest(running) for one in self._parameters}
-        runs, state, value = [], TrialState.FAIL, None
-        try:
-            for repeat in self._tuner.repeats:
-                name = "/".join([str(point), *_name(repeat)])
-                folder = self._run_dir / "trials" / name
-                log = self._run_dir / "logs" / f"{name.replace('/', '-')}.log"
-                watch = _Watch(self, trial_id, running, folder, prunes=not runs)
-                runs.append(
-                    trial.run(self._command, folder, values | repeat, log, watch)
-                )
-            figures = trial.average(runs)
-            value = _value(figures, self._tuner.objective)
-            running.set_user_attr("figures", figures)
-            state = TrialState.COMPLETE
-        except _StoppedError:  # Lost on purpose: the next start goes on with it.
-            pass
-        except _PrunedError:
-            state = TrialState.PRUNED
-        except optuna.exceptions.UpdateFinishedTrialError:
-            logging.warning("Trial %d was given to another worker.", point)
-            return
-        except trial.TrialError as error:
-            running.set_user_attr("failure", str(error))
-            logging.warning("Trial %d failed: %s", point, error)
-        self._study.tell(running, value, state=state, skip_if_finished=True)
-        if not self._stopping.is_set():
-            self._progress(point)
-
-    def _check_stop(self) -> None:
-        if self._stopping.is_set():
-            raise _StoppedError
-
-    def _progress(self, point: int) -> None:
-        """Says how far the search is, and shows the trial in TensorBoard."""
-        latest = self._latest()
-        with self._alone():
-            hparams_board.write_trial(
-                self._run_dir / "tensorboard", point, latest[point], self._parameters
-            )
-        logging.info(
-            "%s",
-            study_table.progress(
-                latest,
-                self._tuner.objective,
-                self._tuner.direction,
-                time.monotonic() - self._began,
-            ),
-        )
-
-    def _report(self) -> str:
-        """Writes `best.gin`, `trials.csv` and the dashboard; returns the table."""
-        latest = self._latest()
-        board = self._run_dir / "tensorboard"
-        objective, direction = self._tuner.objective, self._tuner.direction
-        hparams_board.write_experiment(board, self._parameters, latest, objective)
-        for point, one in latest.items():
-            hparams_board.write_trial(board, point, one, self._parameters)
-        study_table.write_csv(self._run_dir / "trials.csv", latest, self._parameters)
-        table = study_table.render(latest, self._parameters, objective, direction)
-        ranked = study_table.ranking(latest, direction)
-        if not ranked:
-            raise ValueError(f"No trial has a result.\n{table}")
-        point, best = ranked[0]
-        lines = [f"{key} = {_text(best, key)}" for key in best.params]
-        path = self._run_dir / BEST
-        records.write_text(
-            path,
-            f"# Trial {point} of {self._study.study_name}: {objective} "
-            f"{best.value:.4f} on the validation photographs.\n"
-            f"\ninclude '{CONFIG}'\n\n" + "\n".join(lines) + "\n",
-        )
-        return (
-            f"{table}\n\nTo train and test the winner: python main.py "
-            f"--gin_file={path} --run_dir={self._run_dir / 'best'} and the folders of "
-            f"the data.\nDashboard: tensorboard --logdir={board}"
+    def _outcome(self, number: int, one: FrozenTrial) -> outcomes.Outcome:
+        known = [each for each in self._parameters if each.key in one.params]
+        done = one.state == TrialState.COMPLETE
+        return outcomes.Outcome(
+            number=number,
+            state="waiting" if _is_lost(one) else _STATES[one.state],
+            point={each.key: each.text(one.params[each.key]) for each in known},
+            values={each.key: each.shown(one.params[each.key]) for each in known},
+            value=one.value if done else None,
+            figures=one.user_attrs.get("figures", {}) if done else {},
+            runs=tuple(one.user_attrs.get("runs", ())) if done else (),
+            failure=one.user_attrs.get("failure", ""),
+            start=one.datetime_start,
+            end=one.datetime_complete,
         )
 
 
-class _Watch:
-    """What happens beside a running process: heartbeats, and pruning."""
+class Attempt:
+    """A trial that this worker has; it ends with one of the methods that end it.
 
-    def __init__(self, search, trial_id, running, folder, prunes):
-        self._search, self._trial_id, self._running = search, trial_id, running
+    Attributes:
+        number: The trial's number.
+        point: Binding -> value as gin text.
+    """
+
+    def __init__(
+        self,
+        study: optuna.Study,
+        storage: optuna.storages.RDBStorage,
+        trial_id: int,
+        number: int,
+        parameters: Sequence[search_space.Parameter],
+    ):
+        self._study, self._storage, self._id = study, storage, trial_id
+        self._trial = optuna.Trial(study, trial_id)
         self._beaten = -math.inf
-        self._curve = None
-        if prunes and search._tuner.pruner is not None:
-            self._curve = hparams_board.Curve(folder, search._tuner.direction)
+        self.number = number
+        self.point = {one.key: one.suggest(self._trial) for one in parameters}
 
-    def __call__(self) -> None:
-        self._search._check_stop()
+    def beat(self) -> None:
+        """Says that the worker lives, once in `HEARTBEAT_SECONDS`; call it often.
+
+        Raises:
+            LostError: Too late.
+        """
         if time.monotonic() - self._beaten < HEARTBEAT_SECONDS:
             return
         self._beaten = time.monotonic()
-        storage = self._search._storage
-        if storage.get_trial(self._trial_id).state.is_finished():
-            raise optuna.exceptions.UpdateFinishedTrialError
-        storage.record_heartbeat(self._trial_id)
-        for epoch, value in self._curve.new() if self._curve else ():
-            self._running.report(value, epoch)
-            if self._running.should_prune():
-                raise _PrunedError
+        if self._storage.get_trial(self._id).state.is_finished():
+            raise LostError
+        self._storage.record_heartbeat(self._id)
+
+    def hopeless(self, epoch: int, value: float) -> bool:
+        """Whether the pruner gives the trial up after this epoch.
+
+        Args:
+            epoch: Its number, from 1.
+            value: The objective's direction holds for it too.
+        """
+        self._trial.report(value, epoch)
+        return self._trial.should_prune()
+
+    def complete(
+        self,
+        value: float,
+        figures: Mapping[str, Mapping[str, Any]],
+        runs: Sequence[float],
+    ) -> None:
+        """Ends the trial, as `Outcome` has it; raises LostError if it was too late."""
+        self._tell(TrialState.COMPLETE, value, figures=figures, runs=list(runs))
+
+    def fail(self, reason: str) -> None:
+        """Ends the trial for a reason of its own; raises LostError if too late."""
+        self._tell(TrialState.FAIL, failure=reason)
+
+    def prune(self) -> None:
+        """Ends the trial as hopeless; raises LostError if too late."""
+        self._tell(TrialState.PRUNED)
+
+    def give_back(self) -> None:
+        """Ends the attempt, not the trial: it waits for a worker again."""
+        with contextlib.suppress(LostError):
+            self._tell(TrialState.FAIL)
+
+    def _tell(self, state: TrialState, value: float | None = None, **known) -> None:
+        try:
+            for name, content in known.items():
+                self._trial.set_user_attr(name, content)
+            self._study.tell(self._trial, value, state=state)
+        except (optuna.exceptions.UpdateFinishedTrialError, ValueError) as error:
+            if self._storage.get_trial(self._id).state.is_finished():
+                raise LostError from error
+            raise
+
+
+@contextlib.contextmanager
+def database_errors(url: str | None) -> Iterator[None]:
+    """Tells what is wrong with a database in words a person can use.
+
+    Args:
+        url: That of the database, as the config has it.
+
+    Raises:
+        OSError: The database does not answer, or refuses.
+    """
+    try:
+        yield
+    except (
+        sqlalchemy.exc.SQLAlchemyError,
+        optuna.exceptions.StorageInternalError,
+    ) as error:
+        cause = (
+            error.__cause__
+            if isinstance(error, optuna.exceptions.OptunaError)
+            else error
+        )
+        said = str(getattr(cause, "orig", None) or cause).strip()
+        name = "study.db" if url is None else sqlalchemy.make_url(url)
+        raise OSError(
+            f"The database of the search, {name}, fails: {said}\nOnce it answers, the "
+            "same command goes on."
+        ) from error
+
+
+def _address(url: str | None, folder: pathlib.Path) -> sqlalchemy.URL:
+    """Where the database is, with the driver that the extra `tune` installs."""
+    if url is None:
+        return sqlalchemy.URL.create("sqlite", database=str(folder / "study.db"))
+    try:
+        address = sqlalchemy.make_url(url)
+    except sqlalchemy.exc.ArgumentError:
+        address = None
+    if address is None or address.get_backend_name() != "postgresql":
+        shown = repr(url) if address is None else address
+        raise ValueError(
+            "`tune.storage` must be the URL of a PostgreSQL database, as in "
+            "'postgresql://user:password@host:5432/database', or None for an SQLite "
+            f"file in the run directory. Received: {shown}."
+        )
+    return address.set(drivername="postgresql+psycopg")
 
 
 def _is_lost(one: FrozenTrial) -> bool:
-    """Whether a trial ended with its worker, and not for a reason of its own."""
+    """Whether an attempt ended with its worker, and not for a reason of its own."""
     return one.state == TrialState.FAIL and "failure" not in one.user_attrs
-
-
-def _name(repeat: Mapping[str, str]) -> list[str]:
-    """A folder for each run of a trial, as in "fold-0-seed-1"."""
-    parts = [f"{key.rpartition('.')[2]}-{value}" for key, value in repeat.items()]
-    return ["-".join(parts)] if parts else []
-
-
-def _value(figures: Mapping[str, Mapping[str, Any]], objective: str) -> float:
-    if objective not in figures:
-        raise trial.TrialError(
-            f"There is no {objective!r} of this task's validation photographs; there "
-            f"are {', '.join(figures)}. Correct `tune.objective`."
-        )
-    value = figures[objective].get("value")
-    if value is None or not math.isfinite(value):
-        why = figures[objective].get("reason", f"it is {value}")
-        raise trial.TrialError(f"{objective} is not defined: {why}.")
-    return value
-
-
-def _text(one: FrozenTrial, key: str) -> str:
-    """A value as gin text: choices are stored so, numbers of ranges are not."""
-    value = one.params[key]
-    return value if isinstance(value, str) else repr(value)
 
 
 def _difference(old: str, new: str) -> tuple[str, str]:

@@ -1,178 +1,145 @@
-"""What a search found, as text: progress, the table of trials, a CSV file."""
+"""A search as text: how far it is, the table of trials, a CSV file."""
 
 import csv
 import io
-import pathlib
 from collections.abc import Mapping, Sequence
 
-from optuna.trial import FrozenTrial, TrialState
+from evaluation import table
+from train import outcomes, search_space
 
-from input_pipeline import records
-from train import search_space
-
-_WORDS = {
-    TrialState.COMPLETE: "done",
-    TrialState.FAIL: "failed",
-    TrialState.PRUNED: "pruned",
-    TrialState.RUNNING: "running",
-    TrialState.WAITING: "waiting",
-}
-
-
-def ranking(
-    latest: Mapping[int, FrozenTrial], direction: str
-) -> list[tuple[int, FrozenTrial]]:
-    """The finished trials with their numbers, the best first.
-
-    Args:
-        latest: Point -> the last attempt at it.
-        direction: "maximize" or "minimize".
-    """
-    done = [pair for pair in latest.items() if pair[1].state == TrialState.COMPLETE]
-    sign = -1 if direction == "maximize" else 1
-    return sorted(done, key=lambda pair: (sign * pair[1].value, pair[0]))
+_ENDS = ("value", "low", "high")
 
 
 def progress(
-    latest: Mapping[int, FrozenTrial], objective: str, direction: str, seconds: float
+    every: Sequence[outcomes.Outcome], objective: str, direction: str, workers: int
 ) -> str:
     """How far a search is, in a line.
 
     Args:
-        latest: Point -> the last attempt at it.
+        every: All trials.
         objective: Name of the metric.
         direction: "maximize" or "minimize".
-        seconds: How long this process is at work, which says how long it still takes.
+        workers: How many trials this machine trains at the same time.
     """
-    states = [one.state for one in latest.values()]
-    finished = sum(one.is_finished() for one in states)
-    counts = [
-        f"{states.count(state)} {_WORDS[state]}"
-        for state in (TrialState.RUNNING, TrialState.FAIL, TrialState.PRUNED)
+    states = [one.state for one in every]
+    counts = [f"{states.count('done')} done", f"{states.count('running')} running"]
+    counts += [
+        f"{states.count(state)} {state}"
+        for state in ("failed", "pruned")
         if state in states
     ]
-    text = ", ".join([f"Trials: {finished} of {len(states)}", *counts])
-    if ranked := ranking(latest, direction):
-        point, best = ranked[0]
-        text += f"; best {objective} {best.value:.4f} (trial {point})"
-    here = [
-        (one.datetime_complete - one.datetime_start).total_seconds()
-        for one in latest.values()
-        if one.state == TrialState.COMPLETE
-    ]
-    left = len(states) - finished
-    if left and here:
-        at_once = max(1, states.count(TrialState.RUNNING))
-        minutes = sum(here) / len(here) * left / at_once / 60
-        text += f"; about {minutes:.0f} min left"
-    return f"{text}."
+    text = f"Of {len(every)} trials {', '.join(counts)}"
+    if ranked := outcomes.ranked(every, direction):
+        best = ranked[0]
+        text += (
+            f"; best {table.label(objective)} {best.value:.4f} (trial {best.number})"
+        )
+    seconds = _seconds_left(every, workers)
+    return f"{text}; {duration(seconds)} left." if seconds else f"{text}."
+
+
+def _seconds_left(every: Sequence[outcomes.Outcome], workers: int) -> float:
+    """0 where nothing is left, or nothing is known yet."""
+    took = [one.seconds for one in every if one.state in ("done", "pruned")]
+    if not took:
+        return 0.0
+    mean = sum(took) / len(took)
+    waiting = sum(one.state == "waiting" for one in every)
+    running = [one for one in every if one.state == "running"]
+    left = mean * waiting + sum(max(0.0, mean - one.seconds) for one in running)
+    at_once = max(len(running), min(workers, waiting + len(running)), 1)
+    return left / at_once
+
+
+def duration(seconds: float) -> str:
+    """As in "about 40 s", "about 12 min", "about 3.5 h"."""
+    if seconds < 90:
+        return f"about {max(seconds, 1):.0f} s"
+    if seconds < 90 * 60:
+        return f"about {seconds / 60:.0f} min"
+    return f"about {seconds / 3600:.1f} h"
 
 
 def render(
-    latest: Mapping[int, FrozenTrial],
+    rows: Sequence[outcomes.Outcome],
     parameters: Sequence[search_space.Parameter],
     objective: str,
-    direction: str,
 ) -> str:
-    """The table of trials, the best first, and how far the winner can be believed.
+    """The table of trials.
 
     Args:
-        latest: Point -> the last attempt at it.
+        rows: In the order of the table.
         parameters: The space.
         objective: Name of the metric.
-        direction: "maximize" or "minimize".
 
     Returns:
         Lines without a final line break.
     """
-    ranked = ranking(latest, direction)
-    others = [(p, one) for p, one in latest.items() if (p, one) not in ranked]
-    names = [one.key.rpartition(".")[2] for one in parameters]
-    rows = [["trial", *names, objective, "95 % interval", "state"]]
-    for point, one in [*ranked, *others]:
-        values = [str(_shown(one, parameter)) for parameter in parameters]
-        rows.append([str(point), *values, *_figure(one, objective), _WORDS[one.state]])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        for row in rows
-    ]
-    lines = [line.rstrip() for line in lines]
-    failures = [
-        f"Trial {point} failed: {one.user_attrs['failure']}"
-        for point, one in others
-        if "failure" in one.user_attrs
-    ]
-    notes = [_verdict(ranked, objective)] if ranked else []
-    return "\n\n".join(["\n".join(lines), *failures, *notes])
+    keys = [one.key for one in parameters]
+    names = outcomes.short_names(keys)
+    head = ["trial", *names.values(), table.label(objective), "95 % interval", "state"]
+    cells = [head]
+    for one in rows:
+        values = [shown(one.values.get(key)) for key in keys]
+        cells.append([str(one.number), *values, *figure(one, objective), one.state])
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) for cell, width in zip(row, widths, strict=True)
+        ).rstrip()
+        for row in cells
+    )
 
 
-def write_csv(
-    path: pathlib.Path,
-    latest: Mapping[int, FrozenTrial],
+def shown(value: float | bool | str | None) -> str:
+    """A value as a cell has it."""
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def figure(one: outcomes.Outcome, objective: str) -> tuple[str, str]:
+    """A trial's objective and its interval, as cells have them."""
+    if one.value is None:
+        return "-", "-"
+    ends = one.interval(objective)
+    return f"{one.value:.4f}", "-" if ends is None else f"{ends[0]:.4f}-{ends[1]:.4f}"
+
+
+def to_csv(
+    every: Sequence[outcomes.Outcome],
     parameters: Sequence[search_space.Parameter],
-) -> None:
-    """Writes all trials with all their figures.
+    metrics: Sequence[str],
+    repeats: Sequence[Mapping[str, str]],
+    objective: str,
+) -> str:
+    """All trials with all their figures, and the objective of each of their runs.
 
     Args:
-        path: The file.
-        latest: Point -> the last attempt at it.
+        every: All trials.
         parameters: The space.
+        metrics: Names of the figures.
+        repeats: The runs of a trial: binding -> value.
+        objective: Name of the metric.
     """
-    metrics = list(
-        dict.fromkeys(
-            name
-            for one in latest.values()
-            for name in one.user_attrs.get("figures", ())
-        )
-    )
-    ends = ("value", "low", "high")
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    heads = [f"{name} {end}".removesuffix(" value") for name in metrics for end in ends]
+    heads = [f"{one} {end}".removesuffix(" value") for one in metrics for end in _ENDS]
+    runs = [
+        f"{objective}, {', '.join(f'{key} = {value}' for key, value in one.items())}"
+        for one in repeats
+        if one
+    ]
     keys = [one.key for one in parameters]
-    writer.writerow(["trial", "state", *keys, *heads, "failure"])
-    for point, one in latest.items():
-        figures = one.user_attrs.get("figures", {})
-        cells = [figures.get(name, {}).get(end) for name in metrics for end in ends]
-        values = [_shown(one, parameter) for parameter in parameters]
-        failure = one.user_attrs.get("failure", "")
-        writer.writerow([point, _WORDS[one.state], *values, *cells, failure])
-    records.write_text(path, text.getvalue())
-
-
-def _shown(one: FrozenTrial, parameter: search_space.Parameter):
-    if parameter.key not in one.params:
-        return "-"
-    return parameter.shown(one.params[parameter.key])
-
-
-def _figure(one: FrozenTrial, objective: str) -> tuple[str, str]:
-    if one.state != TrialState.COMPLETE:
-        return "-", "-"
-    low, high = _interval(one, objective)
-    interval = "-" if low is None else f"{low:.4f}-{high:.4f}"
-    return f"{one.value:.4f}", interval
-
-
-def _interval(one: FrozenTrial, objective: str) -> tuple[float | None, float | None]:
-    entry = one.user_attrs["figures"][objective]
-    return entry.get("low"), entry.get("high")
-
-
-def _verdict(ranked: Sequence[tuple[int, FrozenTrial]], objective: str) -> str:
-    """How far the winner stands out from the others."""
-    point, best = ranked[0]
-    low, high = _interval(best, objective)
-    if len(ranked) == 1 or low is None:
-        return f"Trial {point} has the best {objective}."
-    within = [p for p, one in ranked[1:] if low <= one.value <= high]
-    if not within:
-        return f"Trial {point} has the best {objective}; no other lies in its interval."
-    named = f"trial{'s' * (len(within) > 1)} {', '.join(map(str, within))}"
-    lie = "lie" if len(within) > 1 else "lies"
-    return (
-        f"Trial {point} has the best {objective}, but it is not distinguishable: its "
-        f"interval reaches {(high - low) / 2:.4f} either way, and {named} {lie} in it. "
-        "More folds or seeds (tune.folds, tune.seeds) would tell them apart."
-    )
+    writer.writerow(["trial", "state", *keys, "seconds", *heads, *runs, "failure"])
+    for one in every:
+        cells = [
+            one.figures.get(name, {}).get(end) for name in metrics for end in _ENDS
+        ]
+        each = list(one.runs) if len(one.runs) == len(runs) else [None] * len(runs)
+        seconds = round(one.seconds, 1) if one.ended else None
+        values = [one.values.get(key) for key in keys]
+        writer.writerow(
+            [one.number, one.state, *values, seconds, *cells, *each, one.failure]
+        )
+    return text.getvalue()

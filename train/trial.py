@@ -1,6 +1,7 @@
 """One run of a trial: `main.py --mode=run` as a process with a run directory."""
 
 import dataclasses
+import math
 import os
 import pathlib
 import signal
@@ -10,12 +11,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from input_pipeline import folder_lock, records
+import numpy as np
+from scipy import stats
+
+from input_pipeline import folder_lock, whole_files
 from train import search_space
 
 MAIN = pathlib.Path(__file__).parents[1] / "main.py"
 
 POLL_SECONDS = 0.5
+TERMINATE_SECONDS = 10
 
 
 class TrialError(RuntimeError):
@@ -30,13 +35,22 @@ class Command:
         config: The experiment, a gin file.
         data_dirs: Dataset's name -> its folder.
         prepared_dir: Where prepared folders lie, shared by all trials.
-        threads: How many threads a process may use.
+        bindings: Lines of gin that change no weights of a trial.
     """
 
     config: pathlib.Path
     data_dirs: Mapping[str, pathlib.Path]
     prepared_dir: pathlib.Path
-    threads: int
+    bindings: Sequence[str] = ()
+
+    @property
+    def folders(self) -> list[str]:
+        """The flags that say where photographs are."""
+        named = [
+            f"--data_dir={name}={folder}" if name else f"--data_dir={folder}"
+            for name, folder in self.data_dirs.items()
+        ]
+        return [*named, f"--prepared_dir={self.prepared_dir}"]
 
     def call(
         self,
@@ -45,7 +59,7 @@ class Command:
         point: Mapping[str, str],
         log: pathlib.Path,
         watch: Callable[[], None],
-        *more: str,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         """Runs `main.py` to its end.
 
@@ -55,35 +69,23 @@ class Command:
             point: Binding -> value as gin text.
             log: Receives what the process says.
             watch: Called while it runs, every `POLL_SECONDS`; what it raises ends it.
-            *more: Further flags.
+            environment: Variables for it.
 
         Raises:
             TrialError: The process failed; says why.
         """
-        bindings = search_space.lines(point) if mode == "run" else []
-        folders = [
-            f"--data_dir={name}={folder}" if name else f"--data_dir={folder}"
-            for name, folder in self.data_dirs.items()
-        ]
+        bindings = []
+        if mode == "run":
+            bindings = [*self.bindings, *search_space.lines(point)]
         command = [
             sys.executable,
             str(MAIN),
             f"--mode={mode}",
             f"--gin_file={self.config}",
             *(f"--gin_bindings={one}" for one in bindings),
-            *folders,
-            f"--prepared_dir={self.prepared_dir}",
+            *self.folders,
             f"--run_dir={run_dir}",
-            *more,
         ]
-        threads = {
-            name: str(self.threads)
-            for name in (
-                "TF_NUM_INTRAOP_THREADS",
-                "TF_NUM_INTEROP_THREADS",
-                "OMP_NUM_THREADS",
-            )
-        }
         log.parent.mkdir(parents=True, exist_ok=True)
         with open(log, "ab") as file:
             start = file.tell()
@@ -92,7 +94,7 @@ class Command:
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
-                env=os.environ | threads,
+                env={**os.environ, **(environment or {})},
                 # Ctrl-C is for the search, which then ends its trials: not failures.
                 process_group=0,
             )
@@ -101,9 +103,7 @@ class Command:
                     watch()
                     time.sleep(POLL_SECONDS)
             finally:
-                if process.poll() is None:
-                    process.terminate()
-                    process.wait()
+                _end(process)
         if process.returncode:
             raise TrialError(_reason(process.returncode, log, start))
 
@@ -114,6 +114,7 @@ def run(
     point: Mapping[str, str],
     log: pathlib.Path,
     watch: Callable[[], None],
+    environment: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Trains and validates one point, or goes on with what is begun.
 
@@ -126,6 +127,7 @@ def run(
         point: Binding -> value as gin text.
         log: Receives what the process says.
         watch: Called while waiting; what it raises ends the run.
+        environment: Variables for the process.
 
     Returns:
         Metric -> its entry of `metrics.json`, of the validation photographs.
@@ -137,8 +139,19 @@ def run(
         watch()
         time.sleep(POLL_SECONDS)
     metrics = run_dir / "metrics.json"
-    command.call("run", run_dir, point, log, watch)
-    return records.read_json(metrics)["results"]["valid"]["metrics"]
+    command.call("run", run_dir, point, log, watch, environment)
+    return whole_files.read_json(metrics)["results"]["valid"]["metrics"]
+
+
+def _end(process: subprocess.Popen) -> None:
+    """Ends a process that has not ended by itself; its checkpoints are whole."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(TERMINATE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _free(run_dir: pathlib.Path) -> bool:
@@ -164,6 +177,23 @@ def _reason(status: int, log: pathlib.Path, start: int) -> str:
     return f"{lines[-1] if lines else f'Exit status {status}.'} It said: {log}"
 
 
+def value(figures: Mapping[str, Mapping[str, Any]], objective: str) -> float:
+    """The objective of a run.
+
+    Args:
+        figures: What `run` returned.
+        objective: Name of the metric.
+
+    Raises:
+        TrialError: It is not defined.
+    """
+    entry = figures[objective]
+    if entry["value"] is None or not math.isfinite(entry["value"]):
+        why = entry.get("reason", f"it is {entry['value']}")
+        raise TrialError(f"{objective} is not defined: {why}.")
+    return entry["value"]
+
+
 def average(
     runs: Sequence[Mapping[str, Mapping[str, Any]]],
 ) -> dict[str, dict[str, Any]]:
@@ -178,9 +208,6 @@ def average(
     """
     if len(runs) == 1:
         return {name: dict(entry) for name, entry in runs[0].items()}
-    import numpy as np
-    from scipy import stats
-
     figures = {}
     for name in runs[0]:
         values = [one.get(name, {}).get("value") for one in runs]

@@ -7,13 +7,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gin
+import numpy as np
 
 from configs import statements, syntax
-from evaluation import scoring
-from train import search_space
+from evaluation import evaluate, scoring
+from input_pipeline import audit, prepare, splits
+from train import commands, recipe, search_space, shares
 
 _TRIAL = ("prepare", "audit", "split", "train", "evaluate")
 """What a trial calls: the entry points of `--mode=run`."""
+
+_CACHE = "training_stream.cache_gigabytes"
+
+_SAMPLERS = "train.samplers"
 
 
 @gin.register("tune")
@@ -102,35 +108,73 @@ class Tuner:
             ConfigError: The space is wrong.
             ValueError: The search was begun with something else, or Optuna is missing.
         """
+        if (run_dir / "bindings.json").exists():
+            raise ValueError(
+                f"{run_dir} is the directory of a run, and a search needs one of its "
+                "own. Name another --run_dir."
+            )
         config = gin.config_str(max_line_length=10**6)
         parameters = search_space.parse(_space(config))
         self._check_trials(parameters)
         self._check_repeats(parameters)
-        with tempfile.NamedTemporaryFile("w", suffix=".gin") as file:
-            file.write(experiment_text(config))
-            file.flush()
-            for repeat in self.repeats:
-                fixed = [
-                    search_space.Parameter(key, "choice", (int(value),))
-                    for key, value in repeat.items()
-                ]
-                search_space.check([*parameters, *fixed], file.name, _TRIAL)
+        experiment = experiment_text(config)
+        metrics = self._check(experiment, parameters)
         try:
-            from train import study
-        except ImportError as error:
+            from train import search
+        except ModuleNotFoundError as error:
             raise ValueError(
                 f"--mode=tune needs Optuna ({error}). Install it: "
                 "pip install 'retinograd[tune]'."
             ) from error
-        search = study.Search(
+        bindings = []
+        if self.workers > 1 and _leaves_cache_open(experiment, parameters):
+            gigabytes = shares.cache_gigabytes(self.workers)
+            bindings = [f"{_CACHE} = {gigabytes}"]
+        started = search.Search(
             self,
             parameters,
-            experiment_text(config),
+            experiment,
+            metrics,
+            bindings,
             data_dirs,
             prepared_dir,
             run_dir,
         )
-        return search.plan() if dry_run else search.run()
+        return started.plan() if dry_run else started.run()
+
+    def _check(
+        self, experiment: str, parameters: Sequence[search_space.Parameter]
+    ) -> list[str]:
+        """Makes the objects of trials all over the space; raises if one is wrong.
+
+        Returns:
+            Names of the figures that a trial will have.
+        """
+        with tempfile.NamedTemporaryFile("w", suffix=".gin") as file:
+            file.write(experiment)
+            file.flush()
+            for key in self.repeats[0]:
+                values = tuple(dict.fromkeys(int(one[key]) for one in self.repeats))
+                averaged = search_space.Parameter(key, "choice", values)
+                for text in averaged.texts:
+                    one = dataclasses.replace(averaged, values=(int(text),))
+                    search_space.check([one], file.name, _TRIAL, _build)
+            judge = search_space.check(parameters, file.name, _TRIAL, _build)
+        num_classes = len(judge.task["class_names"])
+        metrics = scoring.Scorer(
+            np.arange(num_classes),
+            np.eye(num_classes),
+            judge.task["disease_classes"],
+            prevalence=judge.prevalence,
+        ).figures
+        if self.objective not in metrics:
+            raise ValueError(
+                f"`tune.objective` must be a figure of the task "
+                f"{judge.task['name']!r}: {', '.join(metrics)}. Received: "
+                f"{self.objective!r}."
+                f"{statements.did_you_mean(self.objective, metrics)}"
+            )
+        return list(metrics)
 
     def _check_trials(self, parameters: Sequence[search_space.Parameter]) -> None:
         ranges = [one.key for one in parameters if one.kind != "choice"]
@@ -154,15 +198,58 @@ class Tuner:
                 )
 
 
+@dataclasses.dataclass(frozen=True)
+class _Judge:
+    """What decides by which labels of which photographs a trial is judged."""
+
+    splitter: splits.Splitter
+    auditor: audit.Auditor
+    datasets: Sequence[str]
+    task: Mapping[str, Any]
+    prevalence: float | None
+
+
+def _build() -> _Judge:
+    """Makes all objects of a trial of the config that gin has loaded."""
+    preparation = commands.configured(prepare.Preparation)
+    trained = commands.configured(recipe.Recipe)
+    evaluator = commands.configured(evaluate.Evaluator)
+    return _Judge(
+        commands.configured(splits.Splitter),
+        commands.configured(audit.Auditor),
+        [one.name for one in preparation.datasets],
+        trained.task.description(),
+        evaluator.prevalence,
+    )
+
+
 def experiment_text(config: str) -> str:
     """A config without what it says about the search, as gin text."""
-    return "".join(
-        f"import {one.module}\n"
-        if isinstance(one, statements.Import)
-        else f"{one.key} = {one.value!r}\n"
-        for one in syntax.parse([], [config])
-        if isinstance(one, statements.Import) or one.name.split(".")[-1] != "tune"
-    )
+    parsed = syntax.parse([], [config])
+    dropped = {"tune"}
+    if any(getattr(one, "module", "") == _SAMPLERS for one in parsed):
+        from train import samplers
+
+        dropped |= samplers.NAMES
+    lines = []
+    for one in parsed:
+        if isinstance(one, statements.Import):
+            if one.module != _SAMPLERS:
+                lines.append(f"import {one.module}\n")
+        elif one.name.rpartition(".")[2] not in dropped:
+            lines.append(f"{one.key} = {one.value!r}\n")
+    return "".join(lines)
+
+
+def _leaves_cache_open(
+    experiment: str, parameters: Sequence[search_space.Parameter]
+) -> bool:
+    """Whether trials train from our own stream, and nothing says what it may cache."""
+    parsed = syntax.parse([], [experiment])
+    bound = {one.key for one in (*parsed, *parameters) if hasattr(one, "key")}
+    streams = [one for one in parsed if getattr(one, "key", "") == "train.stream"]
+    ours = any(repr(one.value) == "@training_stream()" for one in streams)
+    return ours and _CACHE not in bound
 
 
 def _space(config: str) -> Any:
