@@ -28,13 +28,19 @@ def write_experiment(
         run_dir: The search's own directory.
         parameters: The space.
         metrics: Names of the figures that a trial has.
-        objective: That which comes first, with its interval.
+        objective: That which comes first; its interval has columns too.
     """
-    names = [f"{objective}{end}" for end in _ENDS.values()]
-    names += [one for one in metrics if one != objective]
+    # The dashboard begins with the first five, and its plots leave out a trial that
+    # lacks one: a model that says the same of all photographs has no interval.
+    columns = [objective, *(one for one in metrics if one != objective)]
+    columns += [f"{objective}{end}" for end in _ENDS.values() if end]
+    names = outcomes.short_names([one.key for one in parameters])
     message = summary_v2.hparams_config_pb(
-        hparams=[summary_v2.HParam(one.key, _domain(one)) for one in parameters],
-        metrics=[summary_v2.Metric(name, display_name=name) for name in names],
+        hparams=[
+            summary_v2.HParam(one.key, _domain(one), display_name=names[one.key])
+            for one in parameters
+        ],
+        metrics=[summary_v2.Metric(name, display_name=name) for name in columns],
     )
     _write(run_dir / FOLDER / "experiment", [message], {})
 

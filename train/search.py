@@ -89,6 +89,9 @@ class Search:
         """
         with study.database_errors(self._tuner.storage):
             self._study = self._open()
+            hparams_board.write_experiment(
+                self._run_dir, self._parameters, self._metrics, self._tuner.objective
+            )
             if self._study.is_open:
                 self._work()
             with folder_lock.hold(self._run_dir, wait=True):
@@ -129,9 +132,6 @@ class Search:
     def _work(self) -> None:
         gpus = len(tf.config.list_physical_devices("GPU"))
         self._shares = shares.divide(self._tuner.workers, gpus)
-        hparams_board.write_experiment(
-            self._run_dir, self._parameters, self._metrics, self._tuner.objective
-        )
         crew = workers.Crew(
             self._study, self._attempt, self._tuner.workers, on_change=self._show
         )
