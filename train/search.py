@@ -1,5 +1,6 @@
 """A hyperparameter search on this machine: trials as processes, and what is found."""
 
+import contextlib
 import math
 import pathlib
 import time
@@ -87,8 +88,10 @@ class Search:
             ValueError: The study was begun with something else, or no trial could run.
             OSError: The database does not answer.
         """
-        with study.database_errors(self._tuner.storage):
-            self._study = self._open()
+        with (
+            study.database_errors(self._tuner.storage),
+            contextlib.closing(self._open()) as self._study,
+        ):
             hparams_board.write_experiment(
                 self._run_dir, self._parameters, self._metrics, self._tuner.objective
             )

@@ -91,6 +91,9 @@ class Study:
                 "pip install 'retinograd[tune]'."
             ) from error
         optuna.logging.set_verbosity(optuna.logging.ERROR)
+        # Heartbeats are said to be experimental, at each call.
+        ignored = optuna.exceptions.ExperimentalWarning
+        warnings.filterwarnings("ignore", category=ignored)
         with self._alone():
             self._storage = optuna.storages.RDBStorage(
                 address.render_as_string(hide_password=False),
@@ -109,6 +112,12 @@ class Study:
             self._id = self._storage.get_study_id_from_name(name)
             self._check_same(about)
             self._fill()
+
+    def close(self) -> None:
+        """Closes what it has opened."""
+        self._storage.remove_session()
+        for one in (self._storage.engine, self._engine):
+            one.dispose()
 
     @property
     def is_open(self) -> bool:
@@ -162,9 +171,7 @@ class Study:
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         """Nobody else, on whatever machine, creates the study or takes a trial."""
-        with self._threads, warnings.catch_warnings():
-            # Heartbeats are said to be experimental, at each call.
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        with self._threads:
             if self._engine.dialect.name == "sqlite":
                 self._folder.mkdir(parents=True, exist_ok=True)
                 with open(self._folder / ".study.lock", "ab") as file:

@@ -6,11 +6,11 @@ import pytest
 
 pytest.importorskip("optuna", reason="Optuna is not installed")
 
-from configs import syntax  # noqa: E402
-from evaluation import paired_tests  # noqa: E402
-from tests.train import drawn_search  # noqa: E402
-from train import search as searches  # noqa: E402
-from train import study, trial  # noqa: E402
+from configs import syntax
+from evaluation import paired_tests
+from tests.train import drawn_search
+from train import search as searches
+from train import study, trial
 
 
 @pytest.fixture
