@@ -163,8 +163,8 @@ def _built(
     except ValueError as error:
         said = str(error).removeprefix("--gin_bindings=").partition(_IN_CALL)[0]
         if not isinstance(error, statements.ConfigError):
-            named = ", ".join(f"{key} = {text}" for key, text in varied.items())
-            said = f"{named or 'the first trial'}: {said}"
+            shown = (varied or first).items()
+            said = f"{', '.join(f'{key} = {text}' for key, text in shown)}: {said}"
         raise statements.ConfigError(f"`tune.space`: {said}") from error
 
 

@@ -38,7 +38,8 @@ BEST = "; best AUC 0.5100 (trial 1)"
         (
             [ended(0, "failed"), ended(1), ended(2, "pruned", 5), waiting(3)],
             1,
-            f"Of 4 trials 1 done, 0 running, 1 failed, 1 pruned{BEST}; about 8 min left.",
+            f"Of 4 trials 1 done, 0 running, 1 failed, 1 pruned{BEST}; about 8 min "
+            "left.",
         ),
         ([ended(0), ended(1)], 1, f"Of 2 trials 2 done, 0 running{BEST}."),
     ],
