@@ -5,23 +5,8 @@ import pathlib
 from evaluation import intervals
 from input_pipeline import tasks
 from tests.evaluation import drawn_runs
-from train import search, search_space, trial, tuning
-
-SPACE = {
-    "Adam.learning_rate": [0.1, 0.01],
-    "training_stream.batch_size": [2, 4],
-}
-METRICS = ("accuracy", "balanced_accuracy", "sensitivity", "auc", "brier")
-
-
-def parameters(space=None):
-    """Those of a space, without asking gin whether there are such bindings."""
-    return [
-        search_space.Parameter(key, "choice", tuple(values))
-        if isinstance(values, list)
-        else search_space.Parameter(key, values[0], tuple(values[1:]))
-        for key, values in (space or SPACE).items()
-    ]
+from tests.train.drawn_space import METRICS, SPACE, parameters
+from train import search, trial, tuning
 
 
 def make(folder, space=None, config="train.epochs = 1\n", bindings=(), **settings):

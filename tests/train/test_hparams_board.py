@@ -5,7 +5,7 @@ import tensorflow as tf
 from tensorboard.backend.event_processing import event_accumulator
 from tensorboard.plugins.hparams import api_pb2, metadata
 
-from tests.train import drawn_search
+from tests.train import drawn_space
 from train import hparams_board, outcomes
 
 NOON = datetime.datetime(2026, 1, 2, 12)
@@ -84,7 +84,7 @@ def test_the_columns_are_known_and_of_one_type(tmp_path):
         "train.loss": ["a", None],
         "train.require_gpu": [True, False],
     }
-    parameters = drawn_search.parameters(space)
+    parameters = drawn_space.parameters(space)
     metrics = ["accuracy", "auc", "ppv"]
     hparams_board.write_experiment(tmp_path, parameters, metrics, "auc")
     content, _ = read(tmp_path / "tensorboard" / "experiment")

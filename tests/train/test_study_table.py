@@ -2,7 +2,7 @@ import datetime
 
 import pytest
 
-from tests.train import drawn_search
+from tests.train import drawn_space
 from train import outcomes, study_table
 
 NOON = datetime.datetime(2026, 1, 2, 12)
@@ -72,7 +72,7 @@ def test_the_table_has_a_row_a_trial():
     values = {"Adam.learning_rate": 0.1, "training_stream.batch_size": 2}
     figures = {"auc": {"value": 0.5, "low": 0.25, "high": 0.75}}
     rows = [ended(0, values=values, figures=figures), waiting(1)]
-    text = study_table.render(rows, drawn_search.parameters(), "auc")
+    text = study_table.render(rows, drawn_space.parameters(), "auc")
     assert text.splitlines() == [
         "trial  learning_rate  batch_size  AUC     95 % interval  state",
         "0      0.1            2           0.5000  0.2500-0.7500  done",
