@@ -19,7 +19,8 @@ import time
 
 import pytest
 
-pytest.importorskip("optuna", reason="Optuna is not installed")
+if not os.environ.get("RETINOGRAD_NEEDS_POSTGRESQL"):
+    pytest.importorskip("optuna", reason="Optuna is not installed")
 
 from tests.train import drawn_study
 from train import study
