@@ -115,6 +115,8 @@ def to_csv(
 ) -> str:
     """All trials with all their figures, and the objective of each of their runs.
 
+    Start and end are in seconds since 1970.
+
     Args:
         every: All trials.
         parameters: The space.
@@ -131,15 +133,15 @@ def to_csv(
         if one
     ]
     keys = [one.key for one in parameters]
-    writer.writerow(["trial", "state", *keys, "seconds", *heads, *runs, "failure"])
+    writer.writerow(["trial", "state", *keys, "start", "end", *heads, *runs, "failure"])
     for one in every:
         cells = [
             one.figures.get(name, {}).get(end) for name in metrics for end in _ENDS
         ]
         each = list(one.runs) if len(one.runs) == len(runs) else [None] * len(runs)
-        seconds = round(one.seconds, 1) if one.ended else None
+        times = [when and round(when.timestamp(), 3) for when in (one.start, one.end)]
         values = [one.values.get(key) for key in keys]
         writer.writerow(
-            [one.number, one.state, *values, seconds, *cells, *each, one.failure]
+            [one.number, one.state, *values, *times, *cells, *each, one.failure]
         )
     return text.getvalue()
