@@ -92,9 +92,14 @@ class Search:
             study.database_errors(self._tuner.storage),
             contextlib.closing(self._open()) as self._study,
         ):
-            hparams_board.write_experiment(
-                self._run_dir, self._parameters, self._metrics, self._tuner.objective
-            )
+            with folder_lock.hold(self._run_dir, wait=True):
+                whole_files.write_text(self._command.config, self._config)
+                hparams_board.write_experiment(
+                    self._run_dir,
+                    self._parameters,
+                    self._metrics,
+                    self._tuner.objective,
+                )
             if self._study.is_open:
                 self._work()
             with folder_lock.hold(self._run_dir, wait=True):
@@ -111,7 +116,7 @@ class Search:
 
     def _open(self) -> study.Study:
         tuner = self._tuner
-        opened = study.Study(
+        return study.Study(
             tuner.name or self._run_dir.resolve().name,
             tuner.storage,
             self._run_dir,
@@ -128,9 +133,6 @@ class Search:
             sampler=tuner.sampler,
             pruner=tuner.pruner,
         )
-        self._run_dir.mkdir(parents=True, exist_ok=True)
-        whole_files.write_text(self._command.config, self._config)
-        return opened
 
     def _work(self) -> None:
         gpus = len(tf.config.list_physical_devices("GPU"))

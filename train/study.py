@@ -186,6 +186,11 @@ class Study:
     def _check_same(self, about: Mapping[str, Any]) -> None:
         """Notes what the study is about; raises if it was begun otherwise."""
         begun = self._study.user_attrs
+        if self._study.trials and not about.keys() <= begun.keys():
+            raise ValueError(
+                f"The study {self.name!r} in the database is not one of --mode=tune. "
+                "Name another: tune.name = ..."
+            )
         for name, value in about.items():
             if begun.get(name, value) != value:
                 old, new = _difference(str(begun[name]), str(value))

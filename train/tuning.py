@@ -8,6 +8,7 @@ from typing import Any
 
 import gin
 import numpy as np
+import tensorflow as tf
 
 from configs import statements, syntax
 from evaluation import evaluate, scoring
@@ -113,6 +114,8 @@ class Tuner:
                 f"{run_dir} is the directory of a run, and a search needs one of its "
                 "own. Name another --run_dir."
             )
+        # Trials need the GPUs; of one that this process sees it would take the memory.
+        tf.config.set_visible_devices([], "GPU")
         config = gin.config_str(max_line_length=10**6)
         parameters = search_space.parse(_space(config))
         self._check_trials(parameters)

@@ -86,6 +86,12 @@ def test_another_experiment_of_the_same_name_is_refused(tmp_path):
         drawn_study.make(tmp_path, about={"experiment": "a = 2\n"})
 
 
+def test_a_study_of_somebody_else_is_left_alone(tmp_path):
+    drawn_study.make(tmp_path, about={})
+    with pytest.raises(ValueError, match=r"'drawn' .* is not one of --mode=tune"):
+        drawn_study.make(tmp_path)
+
+
 def test_values_of_a_range_are_numbers(tmp_path):
     parameters = [
         search_space.Parameter("a.rate", "log_float", (1e-5, 1e-1)),
