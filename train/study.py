@@ -148,9 +148,10 @@ class Study:
         if len(values) < 2:
             return {}
         evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
-        return dict(
-            optuna.importance.get_param_importances(self._study, evaluator=evaluator)
+        found = optuna.importance.get_param_importances(
+            self._study, evaluator=evaluator
         )
+        return {key: float(share) for key, share in found.items()}
 
     def _check_same(self, about: Mapping[str, Any]) -> None:
         """Notes what the study is about; raises if it was begun otherwise."""
