@@ -77,6 +77,17 @@ def check_method(method: Method | None, output: outputs.Output) -> None:
         )
 
 
+def chosen_on(count: int, is_ensemble: bool) -> str:
+    """On what a run of ours chooses, in words.
+
+    Args:
+        count: How many photographs validate.
+        is_ensemble: Whether those members answer that have not trained on one.
+    """
+    photographs = f"{count} validation photographs"
+    return f"{photographs}, predicted out of fold" if is_ensemble else photographs
+
+
 def choose(
     rule: operating_point.Rule,
     method: Method | None,

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from evaluation import assessment, external, predictions, table
+from evaluation import assessment, external, members, predictions, table
 from input_pipeline import audit, photograph, records, splits
 
 # Between them stand other sets of photographs.
@@ -36,6 +36,7 @@ class Facts:
             there are none.
         split: Which photographs trained, validated and tested.
         history: What `history.json` holds.
+        members: The same of each member of an ensemble, by its name.
         config: The gin text of the run.
         operative_config: The same with all defaults that were used.
         environment: Where it was started, an entry a start; empty where unknown.
@@ -52,11 +53,17 @@ class Facts:
     external: Mapping[str, Any]
     split: splits.Split | None
     history: Mapping[str, Any] | None
+    members: Mapping[str, Mapping[str, Any]]
     config: str | None
     operative_config: str | None
     environment: Sequence[Mapping[str, Any]]
     ledger: Sequence[Mapping[str, Any]] | None
     trained: Mapping[str, Any] | None
+
+    @property
+    def trainings(self) -> Mapping[str, Mapping[str, Any]]:
+        """What `history.json` holds of each training; none where nobody knows."""
+        return {self.name: self.history} if self.history else self.members
 
     @property
     def task(self) -> Mapping[str, Any]:
@@ -252,6 +259,7 @@ def read(
         external=_find(records.read_json, external.FILE, folder) or {},
         split=_find(splits.Split.load, "split.json", folder, run),
         history=_find(records.read_json, "history.json", run),
+        members=_members(run) if run else {},
         config=_find(_read_text, "config.gin", run),
         operative_config=_find(_read_text, "operative_config.gin", run),
         environment=_find(records.read_json, "environment.json", run) or [],
@@ -305,6 +313,15 @@ def _name(folder: pathlib.Path, run: pathlib.Path | None) -> str:
         return folder.name
     inside = folder.is_relative_to(run)
     return f"{run.name}, {folder.relative_to(run) if inside else folder.name}"
+
+
+def _members(run: pathlib.Path) -> dict[str, Mapping[str, Any]]:
+    path = run / members.ENSEMBLE
+    names = records.read_json(path)["members"] if path.exists() else ()
+    histories = run / members.FOLDER
+    return {
+        name: records.read_json(histories / name / "history.json") for name in names
+    }
 
 
 def _find(

@@ -17,7 +17,7 @@ def render(facts: known.Facts) -> str:
         Markdown.
     """
     chosen = {
-        "the epoch": facts.history is not None and facts.history["kept"] == "best",
+        "the epoch": any(one["kept"] == "best" for one in facts.trainings.values()),
         "the calibration": facts.decision["calibration"] is not None,
         "the threshold": facts.decision["operating_point"]["rule"] != "fixed",
     }

@@ -15,6 +15,7 @@ from evaluation import (
     metrics,
     other_models,
     own_settings,
+    recompute_members,
     recompute_others,
     uncertainty,
 )
@@ -72,6 +73,7 @@ class Recomputed:
             folder, self._content, self.settings, found
         )
         self._said = stored_predictions.read_csv(self._csv, self._task.class_names)
+        self._members = recompute_members.Members(folder, self._content, found)
 
     @property
     def validation(self) -> stored_predictions.Predictions | None:
@@ -100,6 +102,7 @@ class Recomputed:
             else:
                 self._verify_decision(output, self.validation)
         self._others.verify(self._said, self._decided, self._computed)
+        self._members.verify(self._said, output, self._decided, self._computed)
         self._verify_figures()
 
     def verify_frozen(self, run: pathlib.Path) -> None:
@@ -153,8 +156,9 @@ class Recomputed:
                 if written != again:
                     self._found.compare(self._csv, row["id"], written, again)
         asked = self.settings["dropout_samples"]
-        columns = [*next(iter(self._said.values())).disagreement]
-        expected = [*uncertainty.DISAGREEMENT] if asked else []
+        columns = [*{name for one in self._said.values() for name in one.disagreement}]
+        disagree = asked or self._members.disagree
+        expected = [*uncertainty.DISAGREEMENT] if disagree else []
         self._found.compare(self._csv, "columns of disagreement", columns, expected)
         counts = ", ".join(f"{len(one)} {name}" for name, one in self._said.items())
         lists = "split.json and external.json" if self._others.parts else "split.json"
@@ -261,7 +265,7 @@ class Recomputed:
             output,
             validation.labels,
             validation.logits,
-            chosen_on=f"{len(validation)} validation photographs",
+            chosen_on=decision.chosen_on(len(validation), "members" in self._content),
         )
 
     def _verify_figures(self) -> None:
@@ -277,6 +281,7 @@ class Recomputed:
         self._found.compare(self._metrics, "results", stored, again)
         known = {"task", "evaluation", "decision", "predictions_sha256", "results"}
         known |= {"external_sha256", "others", "recalibrated"}
+        known |= {"members", "members_sha256"}
         text = "every number follows from predictions.csv"
         if unknown := sorted(self._content.keys() - known):
             text += f", but for {', '.join(unknown)}, which were not computed again"

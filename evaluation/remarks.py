@@ -25,6 +25,11 @@ def limits(facts: known.Facts) -> list[str]:
             "These photographs trained the model: the figures say nothing of "
             "photographs that it has not seen."
         )
+    elif said.split == "valid" and facts.members:
+        texts.append(
+            "Each validation photograph was predicted by networks that had not trained "
+            "on it. Whatever was chosen by these figures makes them too good."
+        )
     elif said.split == "valid":
         texts.append(
             "The validation photographs helped to choose the model, so their figures "
@@ -78,8 +83,9 @@ def oddities(facts: known.Facts) -> list[str]:
         texts += [f"In “{name}” {text}" for text in _of_part(facts, name, scores)]
     if facts.decision["note"]:
         texts.append(f"Probabilities are not calibrated: {facts.decision['note']}")
-    if facts.history is not None:
-        texts += _of_training(facts.history)
+    for name, history in facts.trainings.items():
+        of = f"{name}: " if facts.members else ""
+        texts += [of + text for text in _of_training(history)]
     return texts
 
 

@@ -46,7 +46,7 @@ def write(
     Raises:
         ValueError: A photograph that is shown cannot be read.
     """
-    if facts.history is not None:
+    if facts.trainings:
         records.write_text(folder / model_card.FILE, model_card.render(facts))
     records.write_text(folder / PAGE, seal.seal(render(facts, overlay), folder))
 
@@ -93,6 +93,12 @@ def render(facts: known.Facts, overlay: gallery.Overlay | None = None) -> str:
         counts=_counts(facts),
         audit=_audit(facts),
         learning=charts.learning(facts),
+        minutes=sum(
+            epoch["epoch_seconds"] / 60
+            for one in facts.trainings.values()
+            for epoch in one["epochs"]
+        ),
+        members=facts.content.get("members"),
         kept_epoch=facts.history and charts.kept_epoch(facts.history),
         matrices={name: _matrices(facts, results[name]) for name in facts.parts},
         charts={

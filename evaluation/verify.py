@@ -19,6 +19,7 @@ from absl import logging
 from evaluation import (
     evaluate,
     findings,
+    members,
     other_models,
     predictions,
     recompute,
@@ -122,7 +123,12 @@ def _verify_task(
 
 def _verify_model(run: pathlib.Path, found: findings.Findings) -> None:
     """Compares model and checkpoints with the checksums that training ended with."""
-    history = _read(run / "history.json")
+    history = _read(_trained(run))
+    for name, weights in history.get("members", {}).items():
+        member = run / members.FOLDER / name
+        _verify_model(member, found)
+        noted = _read(member / "history.json").get("weights_sha256")
+        found.compare(run / members.ENSEMBLE, name, weights, noted)
     noted = history.get("weights_sha256", findings.NOTHING)
     path = run / "model.keras"
     if "model_sha256" in history and path.exists():
@@ -134,7 +140,10 @@ def _verify_model(run: pathlib.Path, found: findings.Findings) -> None:
         found.differ(path, "weights", _unreadable(error), noted)
         return
     found.compare(path, "weights_sha256", checkpoints.digest(model.weights), noted)
-    found.note(path, f"its weights have the checksum {noted} of history.json")
+    text = f"its weights have the checksum {noted} of {_trained(run).name}"
+    found.note(path, text)
+    if "members" in history:
+        return
 
     folder = run / "checkpoints"
     checksums = history.get("checkpoints_sha256", {})
@@ -154,6 +163,12 @@ def _verify_model(run: pathlib.Path, found: findings.Findings) -> None:
         again = _unreadable(error)
     found.compare(best, "weights_sha256", again, noted)
     found.note(best, "the weights of the model")
+
+
+def _trained(run: pathlib.Path) -> pathlib.Path:
+    """Where a run notes what its training, or that of its members, ended with."""
+    ensemble = run / members.ENSEMBLE
+    return ensemble if ensemble.exists() else run / "history.json"
 
 
 def _unreadable(error: Exception) -> str:
@@ -256,7 +271,7 @@ def _verify_reading(
         noted = _read(path.parent / other_models.SOURCE).get("sha256")
         name = "predictions_sha256"
     else:
-        noted = _read(path.parent / "history.json").get("weights_sha256")
+        noted = _read(_trained(path.parent)).get("weights_sha256")
         name = "weights_sha256"
     found.compare(path, f"{key}, {name}", entry.get(name, findings.NOTHING), noted)
     if "config_sha256" in entry:  # Those of earlier versions do not have it.

@@ -9,7 +9,7 @@ import numpy as np
 
 from evaluation import metrics
 from input_pipeline import audit, photograph, prepare, splits, tasks
-from train import optimizers, trainer
+from train import ensemble, optimizers, trainer
 from train import recipe as recipes
 
 
@@ -172,6 +172,13 @@ def training(built: trainer.Trainer) -> str:
             f"Learning rate: {optimizers.rate_in_words(last)}.",
         ]
     )
+
+
+def members(some: Sequence[ensemble.Member]) -> str:
+    """A line on the members of an ensemble; none where there is one training."""
+    if len(some) == 1:
+        return ""
+    return f"This for each of {len(some)} members: {', '.join(m.name for m in some)}."
 
 
 def _in_words(optimizer: keras.optimizers.Optimizer) -> str:

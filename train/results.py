@@ -4,10 +4,7 @@ import collections
 import dataclasses
 import pathlib
 import re
-import zipfile
 from collections.abc import Sequence
-
-import keras
 
 from evaluation import (
     decision,
@@ -20,7 +17,7 @@ from evaluation import (
 )
 from input_pipeline import audit, prepare, records, splits
 from models import outputs
-from train import checkpoints, commands, run_dir
+from train import checkpoints, commands, ensemble, run_dir
 from train import recipe as recipes
 from visualization import explain, report_maps
 
@@ -40,17 +37,6 @@ def trained_run(where: commands.Where) -> run_dir.RunDir:
             "the same command with --mode=train."
         )
     return run
-
-
-def load_model(run: run_dir.RunDir) -> keras.Model:
-    """The trained model; raises ValueError, with the way out, if it is damaged."""
-    try:
-        return keras.models.load_model(run.model, compile=False)
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"{run.model} cannot be read: {error} Remove it: the same command then "
-            "makes it again from the last checkpoint."
-        ) from error
 
 
 def evaluate_model(
@@ -81,14 +67,15 @@ def evaluate_model(
         ValueError: A split is empty, the model cannot be read or has no dropout, or
             photographs do not allow what a rule asks.
     """
-    model = load_model(run)
+    model = ensemble.load_model(run.model)
+    asked = ensemble.open_networks(run.path, model, split)
     for name in evaluator.splits:
         if not split[name]:
             raise ValueError(
                 f"{run.split} has no photographs in {name!r}. Take it out of "
                 "`evaluate.splits`."
             )
-    evaluator.check_model(model)
+    evaluator.check_networks(asked)
     weights = checkpoints.digest(model.weights)
     read = {one.name: [*one.ids, *one.sample] for one in others}
     if "test" in evaluator.splits and not (frozen and "test" in frozen.said):
@@ -97,7 +84,7 @@ def evaluate_model(
         counts = collections.Counter(one.partition("/")[0] for one in ids)
         run.note_test_reading(mode, len(ids), weights, name, counts)
     evaluator.evaluate(
-        model, recipe.task, recipe.output, audited, split, folder, others, frozen
+        asked, recipe.task, recipe.output, audited, split, folder, others, frozen
     )
 
 
@@ -121,7 +108,11 @@ def _heatmaps(run: run_dir.RunDir, found: facts.Facts) -> dict[str, gallery.Heat
     if not run.model.exists() or doubted(run):  # Predictions of others have no model.
         return {}
     output = outputs.by_name(found.trained["output"], len(found.class_names))
-    return report_maps.make(load_model(run), output, found, report.shown(found))
+    model, ids = ensemble.load_model(run.model), report.shown(found)
+    maps: dict[str, gallery.HeatMap] = {}
+    for network, some in ensemble.explaining(run.path, model, found.split, ids):
+        maps |= report_maps.make(network, output, found, some)
+    return maps
 
 
 def tables(run: run_dir.RunDir, folder: pathlib.Path) -> str:

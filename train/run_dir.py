@@ -9,7 +9,7 @@ import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from evaluation import report
+from evaluation import members, report
 from input_pipeline import audit, folder_lock, records, splits
 from train import earlier_run, environment, lineage
 
@@ -286,7 +286,8 @@ class RunDir:
             for name in names
             if not name.startswith(".")
             and not name.endswith(".partial")
-            and name != EVALUATE  # Perhaps other people's predictions.
+            # Perhaps other people's predictions, or members that were trained alone.
+            and name not in (EVALUATE, members.FOLDER)
         ]
         if foreign and self._config.name not in foreign:
             raise ValueError(

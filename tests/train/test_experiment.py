@@ -5,54 +5,11 @@ import shutil
 
 import pytest
 
-from configs import loader, registry, statements  # noqa: F401
+from configs import statements
 from evaluation import decision, facts, predict, report, seal
 from input_pipeline import prepare, records
-from train import experiment, run_dir, trainer
+from train import run_dir, trainer
 from visualization import sanity
-
-TINY = """
-include 'synthetic_resnet_v2.gin'
-
-idrid.name = 'drawn'
-prepare.image_size = 64
-resnet_v2.widths = (4,)
-resnet_v2.depths = (1,)
-resnet_v2.stem_width = 4
-train.epochs = 2
-train.checkpoint_every_epochs = 1
-evaluate.resamples = 100
-"""
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    """A gin file whose training takes seconds."""
-    file = tmp_path_factory.mktemp("gin") / "tiny.gin"
-    file.write_text(TINY)
-    return file
-
-
-@pytest.fixture(scope="module")
-def start(tiny, prepared, prepared_dir, idrid_like):
-    """Does what a command does: `start("run", folder, "train.seed = 3", ...)`."""
-
-    def run(mode, folder, *lines, gin_file=tiny, dry_run=False, **where):
-        run_mode, entry_points = experiment.MODES[mode]
-        bindings = loader.load(
-            [str(gin_file)], lines, entry_points, experiment.ENTRY_POINTS
-        )
-        folders = {"data_dirs": {"": idrid_like}, "prepared_dir": prepared_dir} | where
-        return run_mode(
-            experiment.Where(
-                run_dir=folder,
-                bindings=experiment.deciding(bindings),
-                dry_run=dry_run,
-                **folders,
-            )
-        )
-
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -155,9 +112,9 @@ def test_a_run_is_known_by_its_directory_alone(start, finished, finished_once):
 
 
 def test_order_comments_spelling_and_evaluation_make_no_other_config(
-    start, finished, tmp_path, finished_once
+    start, tiny, finished, tmp_path, finished_once
 ):
-    lines = [line for line in TINY.strip().splitlines() if " = " in line]
+    lines = [line for line in tiny.read_text().splitlines() if " = " in line]
     file = tmp_path / "other_words.gin"
     file.write_text(
         "include 'datasets/synthetic.gin'\ninclude 'tasks/referable.gin'\n"

@@ -4,7 +4,7 @@ import pathlib
 
 from evaluation import decision
 from input_pipeline import audit, prepare, records
-from train import checkpoints, commands, data, results
+from train import checkpoints, commands, data, ensemble, results
 from train import recipe as recipes
 from visualization import explain, explanation_table
 
@@ -25,7 +25,7 @@ def explain_mode(where: commands.Where) -> str:
     with run.hold():
         run.check_task(data.describe(recipe, preparation, audited))
         split = run.open_split(audited)
-        model = results.load_model(run)
+        model = ensemble.load_model(run.model)
         if "test" in explanations.splits:
             weights = checkpoints.digest(model.weights)
             run.note_test_reading("explain", len(split.test), weights)

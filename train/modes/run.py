@@ -1,14 +1,16 @@
 """The mode run: from photographs to a report; and train, which stops at the model."""
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gin
+import keras
 from absl import logging
 
 from evaluation import decision, evaluate
 from input_pipeline import audit, prepare, splits
-from train import commands, data, plan, results, run_dir, trainer
+from train import commands, data, ensemble, plan, results, run_dir, trainer
 from train import recipe as recipes
 
 
@@ -28,6 +30,9 @@ def _run(where: commands.Where, evaluator: evaluate.Evaluator | None) -> str:
     auditor = commands.configured(audit.Auditor)
     splitter = commands.configured(splits.Splitter)
     recipe = commands.configured(recipes.Recipe)
+    several = commands.configured(ensemble.Ensemble)
+    members = several.members(splitter, recipe.seed)
+    splitters = [dataclasses.replace(splitter, fold=one.fold) for one in members]
     others = None
     if evaluator is not None:
         decision.check_method(evaluator.calibrate, recipe.output)
@@ -42,19 +47,22 @@ def _run(where: commands.Where, evaluator: evaluate.Evaluator | None) -> str:
         return f"Trained already: {run.model}"
     photographs = data.photographs(preparation, where)
     named = ("train", "valid", *(evaluator.splits if evaluator else ()))
-    plan.check_labels(photographs, auditor, splitter, recipe, named)
+    split_of = auditor.decide(photographs).split
+    validation = several.validation(splitter, split_of)
+    for one in splitters:
+        plan.check_labels(photographs, auditor, one, recipe, named)
     planned = others.check(recipe.task) if others else ""
     training = None
     if not run.model.exists():
         training = trainer.Trainer(recipe, preparation.image_size)
     if where.dry_run:
-        split_of = auditor.decide(photographs).split
         lines = [
             "Nothing is wrong with the config. The plan:",
             data.plan(preparation, where),
-            f"Validation: {splitter.validation(split_of)}.",
+            f"Validation: {validation}.",
             f"Task: {recipe.task.rule}.",
             plan.training(training) if training else f"Trained: {run.model}.",
+            plan.members(members),
             planned,
             f"Results: {run.path}.",
         ]
@@ -72,8 +80,10 @@ def _run(where: commands.Where, evaluator: evaluate.Evaluator | None) -> str:
         description = data.describe(recipe, preparation, audited)
         made = None
         if not run.split.exists():  # What is refused here has begun no run.
-            made = splitter.split(audited)
-            plan.check_split(photographs, made, recipe, named)
+            parts = [one.split(audited) for one in splitters]
+            for one in parts:
+                plan.check_split(photographs, one, recipe, named)
+            made = ensemble.pool(parts)
         split = _begin(run, where, description, audited, made, training)
         scored = run.evaluated
         # Before training: what is wrong with them shows now, not after hours.
@@ -83,7 +93,12 @@ def _run(where: commands.Where, evaluator: evaluate.Evaluator | None) -> str:
         if training is not None and not run.model.exists():
             # Before and after: a killed run has it, and a finished one has all of it.
             run.note_operative_config(gin.operative_config_str())
-            training.train(audited, split, run.path, gin.config_str())
+            if len(members) > 1:
+                _train_members(members, where)
+                several.bind(splitter, recipe.seed)
+                ensemble.assemble(run.path, members)
+            else:
+                training.train(audited, split, run.path, gin.config_str())
             run.note_operative_config(gin.operative_config_str())
         if evaluator is None:
             return f"Trained: {run.model}"
@@ -92,6 +107,15 @@ def _run(where: commands.Where, evaluator: evaluate.Evaluator | None) -> str:
                 run, "run", evaluator, recipe, audited, split, run.path, externals
             )
         return results.write_report(run, run.path, audited)
+
+
+def _train_members(members: Sequence[ensemble.Member], where: commands.Where) -> None:
+    """Trains those that are not trained yet, one after the other."""
+    for number, one in enumerate(members, start=1):
+        logging.info("Member %d of %d: %s.", number, len(members), one.name)
+        keras.utils.clear_session()  # So that each is as if it were alone.
+        one.bind()
+        train_mode(one.where(where))
 
 
 def _begin(

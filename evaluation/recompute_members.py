@@ -1,0 +1,103 @@
+"""What an evaluation states of the members of an ensemble, computed again."""
+
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from evaluation import (
+    assessment,
+    decision,
+    findings,
+    members,
+    predictions,
+    uncertainty,
+)
+from input_pipeline import records
+from models import outputs
+
+
+class Members:
+    """`members.csv` of one folder of results; without one there is nothing to verify.
+
+    Attributes:
+        disagree: Whether photographs of some split have several answers.
+    """
+
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        content: Mapping[str, Any],
+        found: findings.Findings,
+    ):
+        """Reads what each member said.
+
+        Args:
+            folder: Holds `members.csv`.
+            content: What its `metrics.json` holds.
+            found: Receives what differs.
+
+        Raises:
+            ValueError: `members.csv` is damaged.
+            FileNotFoundError: It is missing.
+        """
+        self._folder, self._content, self._found = folder, content, found
+        self._path = folder / members.FILE
+        self._said = members.read_csv(self._path) if "members" in content else []
+        self._several = {
+            one.split: several
+            for one in self._said
+            if (several := members.several(one.logits)) is not None
+        }
+        self.disagree = bool(self._several)
+
+    def verify(
+        self,
+        together: Mapping[str, predictions.Predictions],
+        output: outputs.Output,
+        decided: decision.Decision,
+        settings: assessment.Settings,
+    ) -> None:
+        """Compares logits, disagreement and figures with what the members said.
+
+        Args:
+            together: Split -> what they said together.
+            output: How logits become probabilities.
+            decided: Calibration and threshold of the ensemble.
+            settings: How figures are computed.
+        """
+        if not self._said:
+            return
+        found, csv = self._found, self._folder / "predictions.csv"
+        noted = self._content.get("members_sha256", findings.NOTHING)
+        found.compare(self._path, "sha256", records.file_sha256(self._path), noted)
+        for one in self._said:
+            if one.split not in together or [*one.ids] != [*together[one.split].ids]:
+                key = f"photographs of {one.split!r}"
+                found.differ(self._path, key, "others", "those of predictions.csv")
+                return
+            stored = together[one.split]
+            columns = [f"logit {number}" for number in range(one.logits.shape[-1])]
+            mean = members.together(one.logits)
+            found.compare_arrays(csv, one.ids, columns, stored.logits, mean)
+            if one.split in self._several and stored.disagreement:
+                probabilities = [
+                    decided.probabilities(output, logits)
+                    for logits in self._several[one.split]
+                ]
+                again = uncertainty.disagreement(
+                    np.stack(probabilities), settings.disease_classes
+                )
+                for name, values in stored.disagreement.items():
+                    key = [f"disagreement {name}"]
+                    pair = values[:, None], again[name][:, None]
+                    found.compare_arrays(csv, one.ids, key, *pair)
+        scores = members.score(
+            self._said, list(together.values()), output, decided, settings
+        )
+        again = json.loads(json.dumps(scores))
+        path = self._folder / "metrics.json"
+        found.compare(path, "members", self._content["members"], again)
+        found.note(self._path, "the logits of predictions.csv are the mean of these")
