@@ -22,6 +22,8 @@ OBUCHOWSKI = "Obuchowski, logit scale"
 NEWCOMBE = "Newcombe"
 BOOTSTRAP = "bootstrap"
 REFLECTED = "bootstrap, reflected"
+BY_PATIENT = ", by patient"
+"""How the method of photographs that depend on each other ends."""
 
 # Method, interval, and the reason where there is none.
 _Found = tuple[str, proportions.Ends | None, str | None]
@@ -198,7 +200,7 @@ class _Intervals:
                 "value": score.value,
                 "low": low,
                 "high": high,
-                "method": f"{method}, by patient" if self._clustered else method,
+                "method": method + BY_PATIENT * self._clustered,
                 "n": score.n,
             } | ({"reason": reason} if reason else {})
         return entries
