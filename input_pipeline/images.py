@@ -145,5 +145,5 @@ class Images:
 
 
 def _size(gigabytes: float) -> str:
-    """As in "81 MB" or "7.2 GB"."""
-    return f"{1000 * gigabytes:.0f} MB" if gigabytes < 1 else f"{gigabytes:.1f} GB"
+    """As in "15.9 MB" or "7.2 GB"."""
+    return f"{1000 * gigabytes:.1f} MB" if gigabytes < 1 else f"{gigabytes:.1f} GB"

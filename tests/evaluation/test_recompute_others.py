@@ -1,6 +1,5 @@
 """Evaluations on another site are changed in one place after another: each is found."""
 
-import csv
 import hashlib
 import json
 import re
@@ -8,22 +7,9 @@ import shutil
 
 import pytest
 
-from configs import loader, registry  # noqa: F401
-from train import experiment
+from tests.evaluation import trained_runs
+from tests.evaluation.trained_runs import edit_json
 
-TINY = """
-include 'synthetic_resnet_v2.gin'
-{include}
-idrid.name = 'drawn'
-prepare.image_size = 64
-resnet_v2.widths = (4,)
-resnet_v2.depths = (1,)
-resnet_v2.stem_width = 4
-resnet_v2.dropout = 0.5
-train.epochs = 1
-evaluate.resamples = 100
-evaluate.operating_point = @youden()
-"""
 ON_SITE = ("evaluate.on = [@site/csv_file()]", "site/csv_file.name = 'site'")
 SAMPLE = (
     "evaluate.recalibrate = @recalibration()",
@@ -37,35 +23,29 @@ PLAIN = "evaluate/valid-test-operating_point-Youden-resamples-100-on-site"
 
 
 @pytest.fixture(scope="module")
-def start(tmp_path_factory, audited, prepared_dir, idrid_like, drawn_site):
+def start(tmp_path_factory, own_prepared_dir, idrid_like, drawn_site):
     """Does what a command does: `start("run", folder, "train.seed = 3", ...)`."""
-    prepared = tmp_path_factory.mktemp("prepared") / "of_all"
-    shutil.copytree(prepared_dir, prepared)
-    file = tmp_path_factory.mktemp("gin") / "tiny.gin"
+    folder = tmp_path_factory.mktemp("gin")
 
-    def run(mode, folder, *lines, include=""):
-        file.write_text(TINY.format(include=include))
-        run_mode, entry_points = experiment.MODES[mode]
-        bindings = loader.load(
-            [str(file)], lines, entry_points, experiment.ENTRY_POINTS
-        )
+    def run(mode, run_dir, *lines, include=""):
+        youden = "evaluate.operating_point = @youden()"
         data_dirs = {"drawn": idrid_like, "site": drawn_site[0]}
-        return run_mode(
-            experiment.Where(
-                data_dirs=data_dirs if ON_SITE[0] in lines else {"": idrid_like},
-                prepared_dir=prepared,
-                run_dir=folder,
-                bindings=experiment.deciding(bindings),
-            )
+        return trained_runs.start(
+            mode,
+            run_dir,
+            *lines,
+            gin_file=trained_runs.write_gin(folder, youden, include=include),
+            data_dirs=data_dirs if ON_SITE[0] in lines else {"": idrid_like},
+            prepared_dir=own_prepared_dir,
         )
 
     return run
 
 
 @pytest.fixture(scope="module")
-def evaluated_once(start, tmp_path_factory):
+def evaluated_once(start, trained_run, tmp_path_factory):
     """A run that was evaluated on another site, and so again with all that there is."""
-    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    folder = shutil.copytree(trained_run, tmp_path_factory.mktemp("runs") / "tiny")
     start("run", folder)
     start("evaluate", folder, *ON_SITE)
     start("evaluate", folder, *ON_SITE, *SAMPLE, PASSES)
@@ -87,27 +67,12 @@ def full(evaluated):
     return folder
 
 
-def edit_json(path, *keys, value):
-    content = place = json.loads(path.read_text())
-    for key in keys[:-1]:
-        place = place[key]
-    before, place[keys[-1]] = place[keys[-1]], value
-    assert before != value
-    path.write_text(json.dumps(content))
-    return before
-
-
 def edit_csv(folder, change, split="site"):
     """Changes the first row of a split; what follows from a checksum is not asked."""
-    path = folder / "predictions.csv"
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    header = list(rows[0])
-    change(next(row for row in rows if row["split"] == split), rows)
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, header)
-        writer.writeheader()
-        writer.writerows(rows)
+    trained_runs.edit_csv(
+        folder / "predictions.csv",
+        lambda rows: change(next(row for row in rows if row["split"] == split), rows),
+    )
 
 
 def renew_checksums(folder):

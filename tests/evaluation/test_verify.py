@@ -1,6 +1,6 @@
 """A run of seconds is changed in one place after another, and each is found."""
 
-import csv
+import functools
 import hashlib
 import json
 import re
@@ -10,24 +10,12 @@ import zipfile
 import keras
 import pytest
 
-from configs import loader, registry  # noqa: F401
 from evaluation import seal, verify
 from input_pipeline import tasks
 from models import outputs
-from train import experiment
+from tests.evaluation import trained_runs
+from tests.evaluation.trained_runs import edit_csv, edit_json
 
-TINY = """
-include 'synthetic_resnet_v2.gin'
-
-idrid.name = 'drawn'
-prepare.image_size = 64
-resnet_v2.widths = (4,)
-resnet_v2.depths = (1,)
-resnet_v2.stem_width = 4
-train.epochs = 2
-evaluate.resamples = 100
-evaluate.calibrate = 'isotonic'
-"""
 GIVEN = "evaluate/predictions-theirs-valid-test-resamples-100"
 OTHER = (
     "evaluate/test-operating_point-Fixed-threshold-0.3-calibrate-isotonic-resamples-100"
@@ -43,31 +31,20 @@ CHOSEN = (
 @pytest.fixture(scope="module")
 def start(tmp_path_factory, prepared, prepared_dir, idrid_like):
     """Does what a command does: `start("run", folder, "evaluate.seed = 3", ...)`."""
-    gin_file = tmp_path_factory.mktemp("gin") / "tiny.gin"
-    gin_file.write_text(TINY)
-
-    def run(mode, folder, *lines, gin_file=gin_file, **where):
-        run_mode, entry_points = experiment.MODES[mode]
-        bindings = loader.load(
-            [str(gin_file)], lines, entry_points, experiment.ENTRY_POINTS
-        )
-        return run_mode(
-            experiment.Where(
-                data_dirs={"": idrid_like},
-                prepared_dir=prepared_dir,
-                run_dir=folder,
-                bindings=experiment.deciding(bindings),
-                **where,
-            )
-        )
-
-    return run
+    return functools.partial(
+        trained_runs.start,
+        gin_file=trained_runs.write_gin(
+            tmp_path_factory.mktemp("gin"), "evaluate.calibrate = 'isotonic'"
+        ),
+        data_dirs={"": idrid_like},
+        prepared_dir=prepared_dir,
+    )
 
 
 @pytest.fixture(scope="module")
-def evaluated_once(start, audited, split, tmp_path_factory):
+def evaluated_once(start, trained_run, audited, split, tmp_path_factory):
     """A trained run, evaluated twice, with another model's predictions and a report."""
-    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    folder = shutil.copytree(trained_run, tmp_path_factory.mktemp("runs") / "tiny")
     start("run", folder)
     start(
         "evaluate",
@@ -100,29 +77,6 @@ def evaluated(evaluated_once, tmp_path):
 def check():
     """Verifies without the config, which the mode reads."""
     return lambda folder: verify.verify(folder, tasks.referable(), outputs.Softmax())
-
-
-def edit_json(path, *keys, value):
-    """Changes one value; returns what it was."""
-    content = place = json.loads(path.read_text())
-    for key in keys[:-1]:
-        place = place[key]
-    before, place[keys[-1]] = place[keys[-1]], value
-    assert before != value
-    path.write_text(json.dumps(content))
-    return before
-
-
-def edit_csv(path, change):
-    """Lets a function change the rows, a list of dictionaries."""
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    header = list(rows[0])
-    change(rows)
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, header)
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def without_checksum(folder):

@@ -1,3 +1,4 @@
+import functools
 import hashlib
 import json
 import pathlib
@@ -5,10 +6,11 @@ import shutil
 
 import pytest
 
-from configs import loader, registry, statements  # noqa: F401
+from configs import statements
 from evaluation import decision, facts, predict, report, seal
 from input_pipeline import prepare, records
-from train import experiment, run_dir, trainer
+from tests.evaluation import trained_runs
+from train import run_dir, trainer
 from visualization import sanity
 
 TINY = """
@@ -36,23 +38,12 @@ def tiny(tmp_path_factory):
 @pytest.fixture(scope="module")
 def start(tiny, prepared, prepared_dir, idrid_like):
     """Does what a command does: `start("run", folder, "train.seed = 3", ...)`."""
-
-    def run(mode, folder, *lines, gin_file=tiny, dry_run=False, **where):
-        run_mode, entry_points = experiment.MODES[mode]
-        bindings = loader.load(
-            [str(gin_file)], lines, entry_points, experiment.ENTRY_POINTS
-        )
-        folders = {"data_dirs": {"": idrid_like}, "prepared_dir": prepared_dir} | where
-        return run_mode(
-            experiment.Where(
-                run_dir=folder,
-                bindings=experiment.deciding(bindings),
-                dry_run=dry_run,
-                **folders,
-            )
-        )
-
-    return run
+    return functools.partial(
+        trained_runs.start,
+        gin_file=tiny,
+        data_dirs={"": idrid_like},
+        prepared_dir=prepared_dir,
+    )
 
 
 @pytest.fixture(scope="module")
