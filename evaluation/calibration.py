@@ -12,7 +12,7 @@ import numpy as np
 from scipy import optimize, special
 from sklearn import isotonic
 
-from evaluation import cut_points, intervals, scoring
+from evaluation import cut_points, proportions, scoring
 
 Probabilities = Callable[[np.ndarray], np.ndarray]
 """An output's `(n, num_outputs)` logits -> `(n, num_classes)` probabilities."""
@@ -229,7 +229,7 @@ def reliability(
         if n:
             mean = float(probability[chosen].mean())
             observed = float(outcome[chosen].mean())
-            low, high = intervals.wilson(observed, n, confidence)
+            low, high = proportions.wilson(observed, n, confidence)
         rows.append(
             {
                 "start": number / scoring.CALIBRATION_BINS,

@@ -483,9 +483,7 @@ def report(content: dict[str, Any]) -> str:
     """The tables of `metrics.json`, for the terminal."""
     names = content["task"]["class_names"]
     point = content["decision"]["operating_point"]
-    how = f"{point['rule']}, chosen on {content['decision']['chosen_on']}"
-    if point["rule"] == "fixed":
-        how = "fixed beforehand"
+    how = operating_points.in_words(point, content["decision"]["chosen_on"])
     texts = [
         f"Task: {content['task']['rule']}",
         f"Threshold {point['threshold']:.3f} on the probability of disease: {how}.",

@@ -10,7 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from evaluation import assessment, external, members, predictions, table
+from evaluation import (
+    assessment,
+    external,
+    interval_words,
+    members,
+    predictions,
+    table,
+)
 from input_pipeline import audit, photograph, records, splits
 
 # Between them stand other sets of photographs.
@@ -157,10 +164,10 @@ class Facts:
         return [("Of the classes", names[:first]), ("Of the disease", names[first:])]
 
     @property
-    def methods(self) -> list[str]:
-        """The methods behind the headline's intervals."""
-        entries = self.scores["metrics"].values()
-        return sorted({one["method"] for one in entries if one.get("method")})
+    def intervals(self) -> list[str]:
+        """What the headline's intervals are, a sentence a kind."""
+        scores = self.scores
+        return interval_words.sentences(scores, lambda one: self.label(one, scores))
 
     def readings(self, split: str) -> int | None:
         """How often the photographs of a split were read; None where nobody counted."""

@@ -72,16 +72,18 @@ class Members:
             return
         found, csv = self._found, self._folder / "predictions.csv"
         noted = self._content.get("members_sha256", findings.NOTHING)
-        found.compare(self._path, "sha256", records.file_sha256(self._path), noted)
+        checksum, by = records.file_sha256(self._path), "metrics.json notes"
+        found.compare(self._path, "its SHA-256", checksum, noted, by)
         for one in self._said:
             if one.split not in together or [*one.ids] != [*together[one.split].ids]:
-                key = f"photographs of {one.split!r}"
-                found.differ(self._path, key, "others", "those of predictions.csv")
+                text = f"its photographs of {one.split!r} are not those of"
+                found.fail(self._path, f"{text} predictions.csv")
                 return
             stored = together[one.split]
             columns = [f"logit {number}" for number in range(one.logits.shape[-1])]
             mean = members.together(one.logits)
-            found.compare_arrays(csv, one.ids, columns, stored.logits, mean)
+            by = "the mean of members.csv is"
+            found.compare_arrays(csv, one.ids, columns, stored.logits, mean, by)
             if one.split in self._several and stored.disagreement:
                 probabilities = [
                     decided.probabilities(output, logits)
@@ -93,11 +95,13 @@ class Members:
                 for name, values in stored.disagreement.items():
                     key = [f"disagreement {name}"]
                     pair = values[:, None], again[name][:, None]
-                    found.compare_arrays(csv, one.ids, key, *pair)
+                    by = "the answers in members.csv give"
+                    found.compare_arrays(csv, one.ids, key, *pair, by)
         scores = members.score(
             self._said, list(together.values()), output, decided, settings
         )
         again = json.loads(json.dumps(scores))
         path = self._folder / "metrics.json"
-        found.compare(path, "members", self._content["members"], again)
+        by = "members.csv gives"
+        found.compare(path, "members", self._content["members"], again, by)
         found.note(self._path, "the logits of predictions.csv are the mean of these")

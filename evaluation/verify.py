@@ -31,6 +31,8 @@ from train import checkpoints
 
 REPORT = "report.html"
 
+_NOTED = "history.json notes"
+
 _UNKNOWN = (
     "Not to be known from a run alone: whether labels and predictions are those of the "
     "photographs (evaluating anew tells), whether the pictures in figures/ and the "
@@ -116,8 +118,12 @@ def _verify_task(
     """Compares what the model is for with the config."""
     path = run / "task.json"
     noted = _read(path)
-    found.compare(path, "task", noted.get("task"), task.description())
-    found.compare(path, "output", noted.get("output"), output.name)
+    found.compare(
+        path, "task", noted.get("task"), task.description(), "config.gin asks for"
+    )
+    found.compare(
+        path, "output", noted.get("output"), output.name, "config.gin asks for"
+    )
     found.note(path, f"{task.rule}, as config.gin asks")
 
 
@@ -128,20 +134,21 @@ def _verify_model(run: pathlib.Path, found: findings.Findings) -> None:
         member = run / members.FOLDER / name
         _verify_model(member, found)
         noted = _read(member / "history.json").get("weights_sha256")
-        found.compare(run / members.ENSEMBLE, name, weights, noted)
+        key, by = f"the checksum of {name}", "its history.json notes"
+        found.compare(run / members.ENSEMBLE, key, weights, noted, by)
     noted = history.get("weights_sha256", findings.NOTHING)
-    path = run / "model.keras"
+    path, by = run / "model.keras", f"{_trained(run).name} notes"
     if "model_sha256" in history and path.exists():
-        again = records.file_sha256(path)
-        found.compare(path, "sha256", again, history["model_sha256"])
+        checksum = records.file_sha256(path)
+        found.compare(path, "its SHA-256", checksum, history["model_sha256"], by)
     try:
         model = keras.models.load_model(path, compile=False)
     except Exception as error:  # Keras, zip and HDF5 share none for damaged files.
-        found.differ(path, "weights", _unreadable(error), noted)
+        found.fail(path, _unreadable(error))
         return
-    found.compare(path, "weights_sha256", checkpoints.digest(model.weights), noted)
-    text = f"its weights have the checksum {noted} of {_trained(run).name}"
-    found.note(path, text)
+    checksum = checkpoints.digest(model.weights)
+    found.compare(path, "the checksum of its weights", checksum, noted, by)
+    found.note(path, f"its weights have the checksum {noted} of {_trained(run).name}")
     if "members" in history:
         return
 
@@ -150,7 +157,7 @@ def _verify_model(run: pathlib.Path, found: findings.Findings) -> None:
     there = {name: one for name, one in checksums.items() if (folder / name).exists()}
     for name, checksum in there.items():
         again = records.file_sha256(folder / name)
-        found.compare(folder / name, "sha256", again, checksum)
+        found.compare(folder / name, "its SHA-256", again, checksum, _NOTED)
     text = f"{len(there)} of {len(checksums)} files are there, as training left them"
     found.note(folder, text if checksums else "history.json has no checksums of it")
     best = folder / "best.weights.h5"
@@ -158,10 +165,11 @@ def _verify_model(run: pathlib.Path, found: findings.Findings) -> None:
         return
     try:
         model.load_weights(best)
-        again = checkpoints.digest(model.weights)
     except Exception as error:
-        again = _unreadable(error)
-    found.compare(best, "weights_sha256", again, noted)
+        found.fail(best, _unreadable(error))
+        return
+    checksum = checkpoints.digest(model.weights)
+    found.compare(best, "the checksum of its weights", checksum, noted, _NOTED)
     found.note(best, "the weights of the model")
 
 
@@ -173,7 +181,7 @@ def _trained(run: pathlib.Path) -> pathlib.Path:
 
 def _unreadable(error: Exception) -> str:
     reason = (str(error).splitlines() or [type(error).__name__])[0]
-    return f"what cannot be read ({reason})"
+    return f"it cannot be read ({reason.removesuffix('.')})"
 
 
 def _verify_split(holder: pathlib.Path, found: findings.Findings) -> None:
@@ -182,15 +190,19 @@ def _verify_split(holder: pathlib.Path, found: findings.Findings) -> None:
     split = splits.Split.load(path)
     names = ("train", "valid", "test")
     everything = [one for name in names for one in split[name]]
-    found.compare(path, "photographs, each once", len(everything), len({*everything}))
+    counted = len(everything), len({*everything})
+    found.compare(path, "the number of its entries", *counted, "different ones are")
     certificate = audit.read_certificate(holder / audit.CERTIFICATE)
     kept, left_out = certificate.get("kept", {}), certificate.get("left_out", {})
-    found.compare(path, "all photographs", len(everything), sum(kept.values()))
-    found.compare(path, "test photographs", len(split.test), kept.get("test", 0))
-    counted = len(split.left_out), sum(left_out.values())
-    found.compare(path, "photographs left out", *counted)
+    by = f"{audit.CERTIFICATE} certifies"
+    for what, *counted in (
+        ("all photographs", len(everything), sum(kept.values())),
+        ("test photographs", len(split.test), kept.get("test", 0)),
+        ("photographs left out", len(split.left_out), sum(left_out.values())),
+    ):
+        found.compare(path, f"the number of {what}", *counted, by)
     disputed = certificate.get("disputed_test_photographs", findings.NOTHING)
-    found.compare(path, "disputed", list(split.disputed), disputed)
+    found.compare(path, "disputed", list(split.disputed), disputed, by)
     counts = ", ".join(f"{len(split[name])} {name}" for name in names)
     found.note(path, f"{counts}; as many as {audit.CERTIFICATE} certifies")
 
@@ -207,11 +219,11 @@ def _verify_report(folder: pathlib.Path, found: findings.Findings) -> None:
         name: records.file_sha256(folder / file) for name, file in seal.SHOWN.items()
     }
     again["report"] = seal.text_sha256(page)
-    what = {name: f"sha256 of the {name} it shows" for name in seal.SHOWN}
-    what["report"] = "sha256 of its text"
     for name, checksum in again.items():
-        stored = sealed.get(name, findings.NOTHING)
-        found.compare(path, what[name], stored, checksum)
+        key, by = f"the SHA-256 of the {name} that it shows", f"{name}'s now is"
+        if name == "report":
+            key, by = "the SHA-256 of its text as it was written", "its text's now is"
+        found.compare(path, key, sealed.get(name, findings.NOTHING), checksum, by)
     found.note(path, "its text is as sealed, and shows these figures and predictions")
 
 
@@ -235,8 +247,9 @@ def _verify_ledgers(
             read[_verify_reading(path, f"line {number}", line, found)] += 1
         for name, count in at_least.items():
             if read[name] < count:
-                key = f"readings of {name} photographs"
-                found.differ(path, key, read[name], f"at least {count}")
+                key = f"the number of readings of {name} photographs"
+                by = "the evaluations that are there took at least"
+                found.differ(path, key, read[name], count, by)
         others = (f", of {name}: {read[name]}" for name in read if name != "test")
         text = f"readings of the test photographs: {read['test']}{''.join(others)}"
         found.note(path, text)
@@ -265,16 +278,18 @@ def _verify_reading(
     try:
         entry = dict(json.loads(line))
     except (ValueError, TypeError):
-        found.differ(path, key, repr(line), "an entry in JSON")
+        found.differ(path, key, repr(line), "an entry in JSON", "it must be")
         return None
     if other_models.is_given(path.parent):
         noted = _read(path.parent / other_models.SOURCE).get("sha256")
-        name = "predictions_sha256"
+        name, by = "predictions_sha256", f"{other_models.SOURCE} notes"
     else:
         noted = _read(_trained(path.parent)).get("weights_sha256")
-        name = "weights_sha256"
-    found.compare(path, f"{key}, {name}", entry.get(name, findings.NOTHING), noted)
+        name, by = "weights_sha256", f"{_trained(path.parent).name} notes"
+    stored = entry.get(name, findings.NOTHING)
+    found.compare(path, f"{name} in {key}", stored, noted, by)
     if "config_sha256" in entry:  # Those of earlier versions do not have it.
         again = records.file_sha256(path.parent / "bindings.json")
-        found.compare(path, f"{key}, config_sha256", entry["config_sha256"], again)
+        stored, by = entry["config_sha256"], "bindings.json's now is"
+        found.compare(path, f"config_sha256 in {key}", stored, again, by)
     return entry.get("split")

@@ -1,7 +1,8 @@
+import functools
+
 import pytest
 
-from configs import loader, registry  # noqa: F401
-from train import experiment
+from tests.evaluation import trained_runs
 
 TINY = """
 include 'synthetic_resnet_v2.gin'
@@ -29,19 +30,9 @@ def tiny(tmp_path_factory):
 def start(tiny, prepared, prepared_dir, idrid_like):
     """Does what a command does: `start("run", folder, "train.seed = 3", ...)`."""
 
-    def run(mode, folder, *lines, gin_file=tiny, dry_run=False, **where):
-        run_mode, entry_points = experiment.MODES[mode]
-        bindings = loader.load(
-            [str(gin_file)], lines, entry_points, experiment.ENTRY_POINTS
-        )
-        folders = {"data_dirs": {"": idrid_like}, "prepared_dir": prepared_dir} | where
-        return run_mode(
-            experiment.Where(
-                run_dir=folder,
-                bindings=experiment.deciding(bindings),
-                dry_run=dry_run,
-                **folders,
-            )
-        )
-
-    return run
+    return functools.partial(
+        trained_runs.start,
+        gin_file=tiny,
+        data_dirs={"": idrid_like},
+        prepared_dir=prepared_dir,
+    )

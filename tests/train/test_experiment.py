@@ -1,3 +1,4 @@
+import functools
 import hashlib
 import json
 import pathlib
