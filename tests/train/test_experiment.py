@@ -1,4 +1,3 @@
-import functools
 import hashlib
 import json
 import pathlib
