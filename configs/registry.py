@@ -35,6 +35,7 @@ _OURS = (
     "models.outputs",
     "models.pretrained",
     "models.resnet_v2",
+    "train.distillation",
     "train.ensemble",
     "train.phases",
     "train.recipe",

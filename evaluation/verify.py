@@ -195,8 +195,9 @@ def _verify_split(holder: pathlib.Path, found: findings.Findings) -> None:
     certificate = audit.read_certificate(holder / audit.CERTIFICATE)
     kept, left_out = certificate.get("kept", {}), certificate.get("left_out", {})
     by = f"{audit.CERTIFICATE} certifies"
+    count = len(everything) + len(split.not_drawn)
     for what, *counted in (
-        ("all photographs", len(everything), sum(kept.values())),
+        ("all photographs", count, sum(kept.values())),
         ("test photographs", len(split.test), kept.get("test", 0)),
         ("photographs left out", len(split.left_out), sum(left_out.values())),
     ):

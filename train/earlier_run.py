@@ -25,6 +25,7 @@ class EarlierRun:
 
     Attributes:
         path: Its directory, as the config has it.
+        role: Under which name it stands in the leakage certificate.
         model: Its trained model.
         target: The content of its `task.json`: what the model is for.
         phases: Its phases, as `history.json` has them.
@@ -32,18 +33,20 @@ class EarlierRun:
         weights_sha256: Checksum of the model's weights.
     """
 
-    def __init__(self, path: str, parameter: str):
+    def __init__(self, path: str, parameter: str, role: str = "earlier_run"):
         """Reads a run.
 
         Args:
             path: Its directory.
             parameter: The parameter that names it, for errors.
+            role: What it is to the run that takes it.
 
         Raises:
             FileNotFoundError: There is no such run, or it is not finished.
             ValueError: Its model cannot be read.
         """
         self.path = path
+        self.role = role
         self._folder = pathlib.Path(path)
         self._parameter = parameter
         for name in ("model.keras", "history.json", "task.json"):
@@ -86,7 +89,7 @@ class EarlierRun:
             "taken_by": self._parameter,
             "weights_sha256": self.weights_sha256,
         }
-        return lineage.Inheritance(self.seen, run | found)
+        return lineage.Inheritance(self.role, self.seen, run | found)
 
     def answers(self, recipe: recipes.Recipe) -> bool:
         """Whether its head gives what a recipe asks for."""

@@ -70,13 +70,15 @@ class Seen:
 
 
 class Inheritance(NamedTuple):
-    """What a run takes over from the one it begins with, beside weights.
+    """What a run takes over from the one it begins with or learns from.
 
     Attributes:
+        role: Under which name it stands in the certificate.
         seen: The photographs that the weights have seen.
         certificate: Which run it is, and what was compared; JSON-ready.
     """
 
+    role: str
     seen: Seen
     certificate: dict[str, Any]
 

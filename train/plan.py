@@ -158,6 +158,12 @@ def training(built: trainer.Trainer) -> str:
         lines.append(
             f"It extends {recipe.extend_from} after {built.epochs_done} epochs."
         )
+    if recipe.distillation:
+        learns = recipe.distillation
+        lines.append(
+            f"It learns from {learns.teacher}, which counts {learns.weight:g}, at a "
+            f"temperature of {learns.temperature:g}."
+        )
     for phase, optimizer in zip(recipe.first_phases, first, strict=True):
         lines.append(
             f"First: {phase.epochs} epochs of {phase.trains!r}, {_in_words(optimizer)}."

@@ -177,14 +177,14 @@ class RunDir:
         self,
         split: splits.Split,
         audited: audit.Audit,
-        inherited: lineage.Inheritance | None = None,
+        inherited: Sequence[lineage.Inheritance] = (),
     ) -> None:
         """Stores the split for good, with the certificate that it does not leak.
 
         Args:
             split: The split.
             audited: The photographs.
-            inherited: What comes from the run that this one begins with, if any.
+            inherited: What comes from the runs whose weights this one builds on.
 
         Raises:
             ValueError: The split leaks.
@@ -192,9 +192,9 @@ class RunDir:
         split.check(audited)
         certificate = dict(audited.certificate)
         seen = lineage.Seen.of(split, audited.collection)
-        if inherited is not None:
-            certificate["earlier_run"] = inherited.certificate
-            seen = seen.after(inherited.seen)
+        for one in inherited:
+            certificate[one.role] = one.certificate
+            seen = seen.after(one.seen)
         seen.save(self.path)
         records.write_json(self._certificate, certificate)
         split.save(self.split)
@@ -205,7 +205,7 @@ class RunDir:
         Raises:
             ValueError: It has other weights.
         """
-        noted = audit.read_certificate(self._certificate).get("earlier_run", {})
+        noted = audit.read_certificate(self._certificate).get(earlier.role, {})
         if noted.get("weights_sha256") != earlier.weights_sha256:
             raise ValueError(
                 f"{earlier.path} has other weights than when {self.path} was begun "

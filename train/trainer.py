@@ -27,6 +27,7 @@ from train import (
     optimizers,
     phases,
     schedules,
+    teacher,
 )
 from train import recipe as recipes
 
@@ -49,10 +50,12 @@ class Trainer:
         phase_optimizers: Those of all phases.
         devices: Names of the devices that hold the model.
         earlier: The run that this one begins with, or None.
+        teacher: The one that this one learns from, or None.
         epochs_done: How many epochs that run has done, if this one extends it.
         train_steps: `(batches, count) -> None` takes steps in one graph. `batches` is
             an iterator of (images, labels, weights): uint8 of shape `(batch, size,
-            size, 3)`, int32 and float32 of shape `(batch,)`; `count` an int64 tensor.
+            size, 3)`, int32 and float32 of shape `(batch,)`, and perhaps the teacher's
+            logits; `count` an int64 tensor.
     """
 
     def __init__(self, recipe: recipes.Recipe, image_size: int):
@@ -92,6 +95,9 @@ class Trainer:
             ]
             self._enter(0)
             self._begin()
+            self.teacher = None  # Last, so that it changes none of the first weights.
+            if recipe.distillation:
+                self.teacher = teacher.Teacher(recipe, image_size)
         # Of the epoch so far: sum of losses, number classified rightly, number.
         self._totals = tf.Variable(tf.zeros(3, tf.float64), trainable=False)
         self._finite_step = 0  # The last one at which all was known to be finite.
@@ -134,6 +140,9 @@ class Trainer:
         validation = _Validation(
             recipe, self.model, collection, split.valid, stream.memory_left
         )
+
+        if self.teacher and recipe.stream.augment is None:  # It says the same always.
+            stream = stream.beside(self.teacher.logits(stream.images))
 
         # What is remembered, and where to go on.
         progress = checkpoints.Progress(recipe.callbacks)
@@ -248,6 +257,12 @@ class Trainer:
                 callbacks.on_train_end()
         self._finish(progress, saved, run_dir)
 
+    @property
+    def earlier_runs(self) -> list[earlier_run.EarlierRun]:
+        """The runs whose photographs this one's weights will have seen."""
+        taught_by = self.teacher and self.teacher.run
+        return [one for one in (self.earlier, taught_by) if one]
+
     def _build_optimizer(self, phase: phases.Phase) -> keras.optimizers.Optimizer:
         self._switch.set(phase.trains)
         optimizer = optimizers.build(
@@ -340,10 +355,14 @@ class Trainer:
             sums = self.strategy.run(self._replica_step, args=next(batches))
             self._totals.assign_add(self.strategy.reduce("SUM", sums, axis=None))
 
-    def _replica_step(self, images, labels, weights):
+    def _replica_step(self, images, labels, weights, said=None):
+        if self.teacher and said is None:
+            said = self.teacher(images)
         with tf.GradientTape() as tape:
             logits = self.model(tf.cast(images, tf.float32), training=True)
             loss = self.recipe.loss(labels, logits, sample_weight=weights)
+            if self.teacher:
+                loss = self.recipe.distillation.loss(loss, said, logits, weights)
             # Replicas' gradients are summed, so each gives its share of the mean. Keras
             # divides the loss itself by their number, but not the penalties.
             replicas = self.strategy.num_replicas_in_sync
@@ -462,7 +481,7 @@ def _first_photographs(
     """The first augmented training photographs, with the names of their classes."""
     images, titles = [], []
     for step in range(stream.steps_per_epoch):
-        some_images, some_labels, _ = stream.batch(step)
+        some_images, some_labels, *_ = stream.batch(step)
         images += list(some_images)
         titles += [class_names[label] for label in some_labels]
         if len(images) >= count:

@@ -127,15 +127,16 @@ def _begin(
     training: trainer.Trainer | None,
 ) -> splits.Split:
     """Begins a run, or goes on with it; returns the split that it was begun with."""
-    earlier, inherited = training and training.earlier, None
-    if made and earlier:
-        inherited = earlier.bequeath(made, audited, where.prepared_dir)
+    earlier, inherited = training.earlier_runs if training else [], []
+    if made:
+        folder = where.prepared_dir
+        inherited = [one.bequeath(made, audited, folder) for one in earlier]
     devices = training.devices if training else ()
     run.begin(gin.config_str(), where.bindings, description, devices)
     if not run.evaluated:  # Those of a model that was lost are not the next one's.
         results.drop_figures(run.path)
     if made:
         run.store_split(made, audited, inherited)
-    if earlier:
-        run.check_earlier(earlier)
+    for one in earlier:
+        run.check_earlier(one)
     return run.open_split(audited)
