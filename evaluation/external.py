@@ -23,6 +23,7 @@ from input_pipeline import (
     photograph,
     prepare,
     records,
+    same_picture,
     splits,
     tasks,
 )
@@ -65,7 +66,7 @@ class External:
         ids: Those to report on.
         sample: Those that a threshold for the site is chosen on.
         left_out: Id -> why it is in neither.
-        disputed: Ids of those that have a copy with other labels.
+        disputed: Ids of those that a copy contradicts in the task.
         read: Which part of the dataset was asked for, in words.
         labels_sha256: Checksum of all its ids and labels.
     """
@@ -248,14 +249,18 @@ class Others:
         # The run's own as they were audited, which the certificate vouches for.
         others = [one for one in folders if one.dataset in self._names]
         collection = records.Collection([*audited.collection.folders, *others])
-        copies = audit.find_copies(collection, auditor.near_identical)
+        copies = same_picture.find(collection, auditor.near_identical)
         policy = dataclasses.replace(auditor, test_on=[*auditor.test_on, *self._names])
         decisions = leakage.decide(collection.photographs, copies, policy)
         known = leakage.known_to_model(
             collection.photographs, copies, {*split.train, *split.valid}
         )
+        disputed = leakage.disputed(
+            collection.photographs, copies, decisions.split, task.label
+        )
         return [
-            self._external(one, collection, decisions, known, task) for one in others
+            self._external(one, collection, decisions, known, disputed, task)
+            for one in others
         ]
 
     def _external(
@@ -264,6 +269,7 @@ class Others:
         collection: records.Collection,
         decisions: leakage.Decisions,
         known: Mapping[str, str],
+        disputed: Sequence[str],
         task: tasks.Task,
     ) -> External:
         """What is read of a dataset, and what is not."""
@@ -306,9 +312,7 @@ class Others:
             ids=ids,
             sample=sample,
             left_out=left_out,
-            disputed=tuple(
-                one for one in decisions.disputed if one.partition("/")[0] == name
-            ),
+            disputed=tuple(one for one in disputed if one.partition("/")[0] == name),
             read=read,
             labels_sha256=_labels_sha256(photographs),
         )

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from absl import logging
 
-from input_pipeline import audit, duplicates, records, splits
+from input_pipeline import audit, duplicates, records, same_picture, splits
 
 FILE = "seen.json"
 
@@ -210,6 +210,6 @@ def _copies(collection: records.Collection, near_identical: float) -> list[list[
     place = {one: number for number, one in enumerate(ids)}
     pairs = [
         duplicates.Pair(place[one.first], place[one.second], 0.0)
-        for one in audit.find_copies(collection, near_identical)
+        for one in same_picture.find(collection, near_identical)
     ]
     return [[ids[i] for i in group] for group in duplicates.groups(len(ids), pairs)]

@@ -191,6 +191,7 @@ class RunDir:
         """
         split.check(audited)
         certificate = dict(audited.certificate)
+        certificate["disputed_test_photographs"] = list(split.disputed)
         seen = lineage.Seen.of(split, audited.collection)
         if inherited is not None:
             certificate["earlier_run"] = inherited.certificate

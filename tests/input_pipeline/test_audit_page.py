@@ -19,6 +19,7 @@ POLICY = {
     "copies": "keep_one",
     "conflicting_copies": "leave_out",
     "must_agree": ["grade", "any_dr"],
+    "ungradable": "leave_out",
     "near_identical": 2.5,
 }
 VOID = {"meta", "img", "br", "wbr", "link", "input"}

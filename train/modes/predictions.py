@@ -47,7 +47,7 @@ def evaluate_predictions(path: pathlib.Path, where: commands.Where) -> str:
     if begun.split.exists():
         split = begun.open_split(audited)
     else:
-        split = splitter.split(audited)
+        split = splitter.split(audited).for_task(audited, recipe.task)
     task = recipe.task
     said, decided = other_models.decide(table, evaluator, task, audited, split)
     with run.hold():

@@ -72,7 +72,7 @@ def _run(where: commands.Where, evaluator: evaluate.Evaluator | None) -> str:
         description = data.describe(recipe, preparation, audited)
         made = None
         if not run.split.exists():  # What is refused here has begun no run.
-            made = splitter.split(audited)
+            made = splitter.split(audited).for_task(audited, recipe.task)
             plan.check_split(photographs, made, recipe, named)
         split = _begin(run, where, description, audited, made, training)
         scored = run.evaluated
