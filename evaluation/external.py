@@ -352,16 +352,14 @@ def find(folder: pathlib.Path, own: records.Collection) -> records.Collection:
     """
     if not (folder / FILE).exists():
         return own
-    first, found = own.folders[0], []
-    settings = first.folder.name.removeprefix(first.dataset)
+    beside, found = own.folders[0].folder.parent, []
     for name, one in records.read_json(folder / FILE).items():
-        place = first.folder.parent / f"{name}{settings}"
-        there = (place / records.MANIFEST).exists()
-        prepared = records.Prepared(place) if there else None
-        if prepared is not None and prepared.fingerprint == one["fingerprint"]:
+        if prepared := records.find(beside, name, one["fingerprint"]):
             found.append(prepared)
         else:
-            logging.warning("%s has changed: nothing of %s is shown.", place, name)
+            logging.warning(
+                "%s holds %r no more as it was: nothing of it is shown.", beside, name
+            )
     return records.Collection([*own.folders, *found])
 
 

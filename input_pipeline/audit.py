@@ -18,6 +18,7 @@ import gin
 from input_pipeline import (
     audit_findings,
     audit_page,
+    changes,
     folder_lock,
     leakage,
     photograph,
@@ -222,5 +223,23 @@ def check_certificate(
             raise ValueError(
                 f"The certificate {path} is not of these photographs: of {name!r} it "
                 f"knows the fingerprint {certified.get(name)}, the records have "
-                f"{found.get(name)}. {_ANEW}"
+                f"{found.get(name)}. {_what_changed(name, certified, collection)}"
+                f"{_ANEW}"
             )
+
+
+def _what_changed(
+    name: str, certified: Mapping[str, str], collection: records.Collection
+) -> str:
+    """What differs, where the records that were certified are still there."""
+    (now,) = [one for one in collection.folders if one.dataset == name] or [None]
+    if now is None or name not in certified:
+        return ""
+    before = records.find(now.folder.parent, name, certified[name])
+    if before is None:
+        return ""
+    lines = changes.between(before, now)
+    return (
+        f"Since then:\n{changes.listing(lines)}\nWith photographs and labels as they "
+        f"were, {before.folder} is used again. "
+    )

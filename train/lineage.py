@@ -194,13 +194,8 @@ def _records(
     wanted = {one.partition("/")[0] for one in unknown} - here
     found = []
     for name in sorted(wanted):
-        for manifest in sorted(prepared_dir.glob(f"*/{records.MANIFEST}")):
-            if not manifest.parent.name.startswith(f"{name}-"):
-                continue
-            prepared = records.Prepared(manifest.parent)
-            if prepared.fingerprint == earlier.datasets[name]:
-                found.append(prepared)
-                break
+        if prepared := records.find(prepared_dir, name, earlier.datasets[name]):
+            found.append(prepared)
     return found
 
 

@@ -71,7 +71,9 @@ def class_folders(
         labels = {one: {"any_dr": diseased} for one, diseased in any_dr.items()}
         _check_any_dr(any_dr)
     read = functools.partial(_read, name=name, labels=labels)
-    return dataset.Dataset(name, TREE, read)
+    return dataset.Dataset(
+        name, TREE, read, own=True, reader=dataset.gin_name("class_folders")
+    )
 
 
 def _check_grades(grades: Mapping[str, int]) -> None:

@@ -56,7 +56,9 @@ def csv_file(*, name: str = "csv", file: str = "photographs.csv") -> dataset.Dat
         )
     tree = TREE.format(file=file)
     read = functools.partial(_read, name=name, file=file, tree=tree)
-    return dataset.Dataset(name, tree, read)
+    return dataset.Dataset(
+        name, tree, read, own=True, reader=dataset.gin_name("csv_file")
+    )
 
 
 def _read(

@@ -51,6 +51,7 @@ def evaluate_predictions(path: pathlib.Path, where: commands.Where) -> str:
     task = recipe.task
     said, decided = other_models.decide(table, evaluator, task, audited, split)
     with run.hold():
+        run.check_photographs(audited)
         description = _describe(recipe, preparation, audited)
         run.begin(gin.config_str(), where.bindings, description)
         run.store_split(split, audited)
