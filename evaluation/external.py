@@ -290,7 +290,9 @@ class Others:
             raise ValueError(
                 f"No photograph of {name!r} is left to evaluate: the run knows all "
                 f"{len(chosen)}. The first: {chosen[0].id}, "
-                f"{unusable[chosen[0].id].reason}."
+                f"{unusable[chosen[0].id].reason}. Read was {read}; other published "
+                "splits can be named in `evaluate.on_splits`, as in "
+                "--gin_bindings=\"evaluate.on_splits = ('train', 'valid')\"."
             )
         sample = ()
         if self._recalibrate is not None:
