@@ -25,6 +25,10 @@ MODES = (
 )
 """The keys of `train.experiment.MODES`, which takes seconds to import."""
 
+_OF_A_RUN = ("evaluate", "explain", "verify")
+_READS_FOLDERS = ("run", "prepare", "train", "evaluate", "explain", "doctor")
+_ARCHIVES = (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz")
+
 GIN_FILE = flags.DEFINE_multi_string(
     "gin_file", [], "The experiment, a gin file; of several the later override"
 )
@@ -107,18 +111,29 @@ def _run() -> str:
     if not gin_files:
         stored = pathlib.Path(run_dir or "", "config.gin")
         if run_dir is None or not stored.exists():
+            holds_none = f"; {run_dir} holds none" if run_dir else ""
             raise statements.ConfigError(
                 "No experiment. Name one, --gin_file=configs/synthetic_resnet_v2.gin, "
-                "or the --run_dir of a run that was begun."
+                f"or the --run_dir of a run that was begun{holds_none}."
             )
         gin_files = [str(stored)]
+    needs_run = MODE.value in _OF_A_RUN and PREDICTIONS.value is None
+    if needs_run and run_dir and not run_dir.is_dir():
+        raise FileNotFoundError(
+            f"--run_dir: there is no run {run_dir}. Name the folder of a trained run, "
+            "or train it first: the same command without --mode."
+        )
     data_dirs = _data_dirs(DATA_DIR.value)
     predictions = None
     if PREDICTIONS.value is not None:
         predictions = pathlib.Path(PREDICTIONS.value)
         if not predictions.is_file():
             raise FileNotFoundError(f"--predictions: there is no file {predictions}.")
-    syntax.parse(gin_files, GIN_BINDINGS.value)
+    parsed = syntax.parse(gin_files, GIN_BINDINGS.value)
+    if data_dirs and MODE.value in _READS_FOLDERS:
+        from train import first_look
+
+        first_look.check(parsed, data_dirs)
 
     with terminal.quiet_import():  # Seconds: so only once all of the above is right.
         from configs import loader, registry  # noqa: F401
@@ -162,6 +177,13 @@ def _data_dirs(values: list[str]) -> dict[str, pathlib.Path]:
     for value in filter(None, values):
         match = re.fullmatch(r"(?:(\w[\w.-]*)=)?(.+)", value)
         name, folder = match[1] or "", pathlib.Path(match[2])
+        if folder.is_file():
+            packed = folder.suffix.lower() in _ARCHIVES
+            remedy = "Unpack it" if packed else "Name the folder that it lies in"
+            raise NotADirectoryError(
+                f"--data_dir: {folder} is a file. {remedy}"
+                f"{', and name the folder that comes of it' if packed else ''}."
+            )
         if not folder.is_dir():
             raise FileNotFoundError(f"--data_dir: there is no folder {folder}.")
         if name in folders:

@@ -21,6 +21,7 @@ from input_pipeline import (
     lesion_masks,
     progress,
     quality,
+    same_picture,
     splits,
 )
 
@@ -113,7 +114,7 @@ def _prepare(
 def _copies(images: Sequence[np.ndarray], audited: audit.Audit) -> list[list[str]]:
     """Ids of the photographs with grades that show the same picture as each image."""
     collection = audited.collection
-    thumbnails = audit.thumbnails(collection)
+    thumbnails = same_picture.thumbnails(collection)
     own = np.stack([quality.thumbnail(image) for image in images])
     every = np.concatenate([thumbnails, own])
     near = audited.findings["policy"]["near_identical"]

@@ -8,7 +8,6 @@ absolute values, so a few numbers of a photograph tell which others may be near.
 
 import hashlib
 import itertools
-import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -117,29 +116,6 @@ def groups(count: int, pairs: Sequence[Pair]) -> list[list[int]]:
     for place in sorted({*firsts, *seconds}):
         members.setdefault(int(labels[place]), []).append(place)
     return list(members.values())
-
-
-def roboflow_source(name: str) -> str | None:
-    """The name that a photograph had before Roboflow exported it.
-
-    Args:
-        name: A file's name, such as `000c1434d8d7_png.rf.<32 hex digits>.jpg`.
-
-    Returns:
-        The original's name without its extension, `000c1434d8d7`, or None if the name
-        is no such export's.
-    """
-    match = re.fullmatch(r"(.+)_(?:png|jpe?g)\.rf\.[0-9a-f]{32}\.jpg", name, re.I)
-    return match[1] if match else None
-
-
-def is_aptos_code(name: str) -> bool:
-    """Whether a file's name without its extension is a code of APTOS 2019.
-
-    Re-exports of that set keep these names. Of twelve random hexadecimal digits one in
-    three hundred has no letter; such a name may as well be a number or a date.
-    """
-    return re.fullmatch(r"(?=.*[a-f])[0-9a-f]{12}", name) is not None
 
 
 def _collapse(thumbnails: np.ndarray) -> tuple[np.ndarray, list[Pair]]:

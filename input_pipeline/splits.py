@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 import gin
 from sklearn import model_selection
 
-from input_pipeline import audit, folder_lock, leakage, photograph, records
+from input_pipeline import audit, folder_lock, leakage, photograph, records, tasks
 
 _REMEDY = "Train in another --run_dir, which makes a split of its own."
 
@@ -30,7 +30,7 @@ class Split:
         valid: Ids that decide: the epoch, a threshold, a hyperparameter.
         test: Ids that decide nothing.
         left_out: Id -> why it is in none of the three.
-        disputed: Ids of test photographs that have a copy with other labels.
+        disputed: Ids of test photographs that a copy contradicts in the run's task.
         not_drawn: Ids that would train or validate, had fewer not been asked for.
     """
 
@@ -57,7 +57,7 @@ class Split:
         """
         decisions = audited.decisions
         seen: dict[str, tuple[str, str]] = {}
-        for name in ("train", "valid", "test"):
+        for name in photograph.SPLITS:
             for key in self[name]:
                 allowed = decisions.split.get(key, "no split")
                 if (name == "test") != (allowed == "test") or allowed == "no split":
@@ -72,6 +72,18 @@ class Split:
                         f"The split has {key} in {name!r} and {other} in {before!r}, "
                         "but they are copies or of one patient. " + _REMEDY
                     )
+
+    def for_task(self, audited: audit.Audit, task: tasks.Task) -> "Split":
+        """The same split, with the photographs that copies contradict in a task.
+
+        Args:
+            audited: All photographs of the experiment.
+            task: What a run asks of them.
+
+        Returns:
+            What the run stores: the split itself is of all tasks.
+        """
+        return dataclasses.replace(self, disputed=tuple(audited.disputed(task)))
 
     def save(self, path: pathlib.Path) -> None:
         """Writes the split as JSON."""
@@ -192,10 +204,7 @@ class Splitter:
             every, ids[name] = ids[name], self._draw(name, ids[name], count)
             not_drawn += sorted({*every} - {*ids[name]})
         left_out = {key: why.reason for key, why in decisions.left_out.items()}
-        disputed = tuple(decisions.disputed)
-        return Split(
-            **ids, left_out=left_out, disputed=disputed, not_drawn=tuple(not_drawn)
-        )
+        return Split(**ids, left_out=left_out, not_drawn=tuple(not_drawn))
 
     @property
     def _drawn(self) -> dict[str, int]:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from absl import logging
 
-from input_pipeline import audit, duplicates, records, splits
+from input_pipeline import audit, duplicates, records, same_picture, splits
 
 FILE = "seen.json"
 
@@ -196,13 +196,8 @@ def _records(
     wanted = {one.partition("/")[0] for one in unknown} - here
     found = []
     for name in sorted(wanted):
-        for manifest in sorted(prepared_dir.glob(f"*/{records.MANIFEST}")):
-            if not manifest.parent.name.startswith(f"{name}-"):
-                continue
-            prepared = records.Prepared(manifest.parent)
-            if prepared.fingerprint == earlier.datasets[name]:
-                found.append(prepared)
-                break
+        if prepared := records.find(prepared_dir, name, earlier.datasets[name]):
+            found.append(prepared)
     return found
 
 
@@ -212,6 +207,6 @@ def _copies(collection: records.Collection, near_identical: float) -> list[list[
     place = {one: number for number, one in enumerate(ids)}
     pairs = [
         duplicates.Pair(place[one.first], place[one.second], 0.0)
-        for one in audit.find_copies(collection, near_identical)
+        for one in same_picture.find(collection, near_identical)
     ]
     return [[ids[i] for i in group] for group in duplicates.groups(len(ids), pairs)]

@@ -90,6 +90,19 @@ class RunDir:
         if self._bindings.exists():
             self._compare(self._task, description)
 
+    def check_photographs(self, audited: audit.Audit) -> None:
+        """Refuses photographs other than the run was begun with.
+
+        Args:
+            audited: The photographs as they are now.
+
+        Raises:
+            ValueError: Says in what they differ.
+        """
+        if self._bindings.exists() and self._certificate.exists():
+            certificate = audit.read_certificate(self._certificate)
+            audit.check_certificate(certificate, audited.collection, self._certificate)
+
     def begin(
         self,
         config: str,
@@ -191,6 +204,7 @@ class RunDir:
         """
         split.check(audited)
         certificate = dict(audited.certificate)
+        certificate["disputed_test_photographs"] = list(split.disputed)
         seen = lineage.Seen.of(split, audited.collection)
         for one in inherited:
             certificate[one.role] = one.certificate

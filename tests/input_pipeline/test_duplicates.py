@@ -11,7 +11,6 @@ from scipy.spatial import distance
 from input_pipeline import duplicates, fundus, quality
 
 THRESHOLD = 2.5
-HASH = "0123456789abcdef0123456789abcdef"
 
 
 def textured(count, rng, detail=25.0):
@@ -165,24 +164,6 @@ def test_groups_follow_chains():
         duplicates.Pair(3, 9, 2.0),
     ]
     assert duplicates.groups(10, pairs) == [[0, 3, 9], [5, 7]]
-
-
-@pytest.mark.parametrize(
-    ("name", "source"),
-    [
-        (f"000c1434d8d7_png.rf.{HASH}.jpg", "000c1434d8d7"),
-        (f"IMG_20_jpg.rf.{HASH}.jpg", "IMG_20"),
-        (f"10_left_jpeg.rf.{HASH}.jpg", "10_left"),
-        (f"a_png_png.rf.{HASH}.jpg", "a_png"),
-        ("000c1434d8d7.png", None),
-        (f"000c1434d8d7_png.rf.{HASH[:-1]}.jpg", None),
-        (f"000c1434d8d7_bmp.rf.{HASH}.jpg", None),
-        (f"_png.rf.{HASH}.jpg", None),
-        (f"000c1434d8d7_png.rf.{HASH}.jpg.txt", None),
-    ],
-)
-def test_a_roboflow_name_tells_its_source(name, source):
-    assert duplicates.roboflow_source(name) == source
 
 
 # --- IDRiD. ---

@@ -23,6 +23,7 @@ def explain_mode(where: commands.Where) -> str:
         return f"Would explain {run.model} by {len(explanations.methods)} methods."
     audited = data.audited(preparation, auditor, where)
     with run.hold():
+        run.check_photographs(audited)
         run.check_task(data.describe(recipe, preparation, audited))
         split = run.open_split(audited)
         model = ensemble.load_model(run.model)

@@ -9,7 +9,7 @@ import keras
 from absl import logging
 
 from evaluation import decision, evaluate
-from input_pipeline import audit, prepare, splits
+from input_pipeline import audit, prepare, records, splits
 from train import commands, data, ensemble, plan, results, run_dir, trainer
 from train import recipe as recipes
 
@@ -71,19 +71,21 @@ def _run(where: commands.Where, evaluator: evaluate.Evaluator | None) -> str:
     with run.hold():
         if run.finished and evaluator is not None:  # By another process meanwhile.
             return results.tables(run, run.path)
-        reused = all(data.is_prepared(one) for one in data.folders(preparation, where))
+        known = set(where.prepared_dir.glob(f"*/{records.MANIFEST}"))
         audited = data.audited(preparation, auditor, where)
-        if not reused:
+        folders = audited.collection.folders
+        if any(one.folder / records.MANIFEST not in known for one in folders):
             logging.info("%s", prepare.sizes(audited.collection))
         logging.info("%s", audited.summary())
         plan.check_copies(audited, recipe.task)
+        run.check_photographs(audited)
         description = data.describe(recipe, preparation, audited)
         made = None
         if not run.split.exists():  # What is refused here has begun no run.
             parts = [one.split(audited) for one in splitters]
             for one in parts:
                 plan.check_split(photographs, one, recipe, named)
-            made = ensemble.pool(parts)
+            made = ensemble.pool(parts).for_task(audited, recipe.task)
         split = _begin(run, where, description, audited, made, training)
         scored = run.evaluated
         # Before training: what is wrong with them shows now, not after hours.
