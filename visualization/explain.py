@@ -141,6 +141,7 @@ class Explanations:
         folder: pathlib.Path,
         board: pathlib.Path,
         random_run: pathlib.Path | None = None,
+        masks_kept_in: pathlib.Path | None = None,
     ) -> dict[str, Any]:
         """Writes pictures, `lesion_scores.csv` and last `scores.json`.
 
@@ -156,6 +157,7 @@ class Explanations:
             board: Where TensorBoard looks for galleries.
             random_run: Directory of a run that was trained on random labels, for a
                 check of the methods.
+            masks_kept_in: Folder that keeps decoded lesion masks, for all runs.
 
         Returns:
             The content of `scores.json`.
@@ -212,7 +214,7 @@ class Explanations:
         ]
         if found:
             content["lesions"] = lesion_scores.write(
-                annotated.read(found, audited, split),
+                annotated.read(found, audited, split, masks_kept_in),
                 said,
                 methods,
                 folder,

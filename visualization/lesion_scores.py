@@ -95,23 +95,22 @@ def _score(
     maps: Mapping[str, np.ndarray],
     tolerance: float,
 ) -> list[dict[str, Any]]:
-    """A row for each method, photograph and kind of lesion."""
-    retinas = [baselines.retina(one.image) for one in photographs]
+    """A row for each photograph, kind of lesion and method."""
     rows = []
-    for method, heatmaps in maps.items():
-        for one, heatmap, retina in zip(photographs, heatmaps, retinas, strict=True):
-            for lesion, shares in _with_any(one.shares).items():
+    for place, one in enumerate(photographs):
+        retina = baselines.retina(one.image)
+        for lesion, shares in _with_any(one.shares).items():
+            target = lesion_agreement.Target(shares, retina, tolerance)
+            for method, heatmaps in maps.items():
                 keys = {
                     "photograph": one.name,
                     "id": one.id or "",
                     "seen": one.seen,
                     "method": method,
                     "lesion": lesion,
-                    "evidence": int(heatmap.max() > 0),
+                    "evidence": int(heatmaps[place].max() > 0),
                 }
-                rows.append(
-                    keys | lesion_agreement.score(heatmap, shares, retina, tolerance)
-                )
+                rows.append(keys | target.score(heatmaps[place]))
     return rows
 
 

@@ -43,6 +43,7 @@ def explain_mode(where: commands.Where) -> str:
             folder,
             run.path / "tensorboard" / "explanations",
             where.random_labels,
+            where.prepared_dir / "lesion_masks",
         )
         if run.finished and results.doubted(run):  # Its report showed maps until now.
             results.write_report(run, run.path, audited)
