@@ -193,6 +193,7 @@ class Explanations:
             "sanity": {},
             "stability": {},
             "random_labels": {},
+            "random_labels_learnt": None,
             "note": said.note,
         }
         writer = tf.summary.create_file_writer(str(board))
@@ -242,6 +243,7 @@ class Explanations:
                 others = bound_methods.BoundMethods(self.methods, random, output)
                 found = methods.check_random_labels(others, checked, classes)
                 content["random_labels"] = found
+                content["random_labels_learnt"] = random_labels.by_heart(random_run)
         content["offered"] = _offered(content)
         content["methods"] = methods.description()
         records.write_json(folder / FILE, content)

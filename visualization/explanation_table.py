@@ -20,6 +20,7 @@ _HEAD = (
 _CONTROL = "optic_disc"
 _CHANCE = "chance"
 _MUCH_OUTSIDE = 0.1
+_BY_HEART = 0.95
 _OUTCOMES = {
     "hits": "hits",
     "misses_by_one": "misses by one class",
@@ -121,11 +122,16 @@ def _sanity(checked: Mapping[str, Any]) -> str:
 
 
 def _random_labels(content: Mapping[str, Any]) -> str:
-    return (
+    learnt = content["random_labels_learnt"]
+    text = (
         "Likeness of maps to those of a network that learnt random labels, "
         f"{content['settings']['random_labels']}: is to be low\n"
         f"{_likeness(content['random_labels'], 'what the labels mean')}"
     )
+    if learnt is not None:
+        text += f" That network knew {learnt:.0%} of its random labels by heart"
+        text += "." if learnt >= _BY_HEART else ": train it longer, this proves little."
+    return text
 
 
 def _likeness(checked: Mapping[str, Any], what: str) -> str:
