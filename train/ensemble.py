@@ -157,16 +157,30 @@ def pool(parts: Sequence[splits.Split]) -> splits.Split:
     return dataclasses.replace(parts[0], train=train, valid=valid)
 
 
-def assemble(folder: pathlib.Path, trained: Sequence[Member]) -> None:
+def assemble(
+    folder: pathlib.Path, trained: Sequence[Member], split: splits.Split
+) -> None:
     """Writes `ensemble.json` and, last of all, `model.keras`: the members' average.
 
     Args:
         folder: That of the run; its members are trained.
         trained: All of them.
+        split: That of the run.
 
     Raises:
-        ValueError: A member's model cannot be read.
+        ValueError: A member's model cannot be read, or it was trained alone, on other
+            photographs than the run's split says.
     """
+    paths = [folder / members.FOLDER / one.name / "split.json" for one in trained]
+    pooled = pool([splits.Split.load(path) for path in paths])
+    for name in ("train", "valid", "test"):
+        if {*pooled[name]} != {*split[name]}:
+            raise ValueError(
+                f"The members in {folder / members.FOLDER} have {len(pooled[name])} "
+                f"photographs in {name!r}, and {folder / 'split.json'} has others, "
+                f"{len(split[name])}. Their photographs or the audit changed since. "
+                "Train all in another --run_dir."
+            )
     models = {
         one.name: load_model(folder / members.FOLDER / one.name / "model.keras")
         for one in trained

@@ -98,9 +98,19 @@ def write_report(
 
 
 def doubted(run: run_dir.RunDir) -> bool:
-    """Whether the run's explanations say that a report's heat maps mean nothing."""
-    checked = run.path / "explanations" / explain.FILE
-    return checked.exists() and not explain.offers(checked, report_maps.METHOD)
+    """Whether any of the run's explanations found that a report's maps mean nothing."""
+    checked = (run.path / "explanations").rglob(explain.FILE)
+    return any(not explain.offers(one, report_maps.METHOD) for one in checked)
+
+
+def rewrite_reports(run: run_dir.RunDir, audited: audit.Audit) -> None:
+    """Writes anew the reports of the run's own model, all that there are."""
+    folders = [run.path, *sorted((run.path / run_dir.EVALUATE).glob("*"))]
+    for folder in folders:
+        # Other people's predictions are runs of their own, without a model or a map.
+        others = folder != run.path and (folder / "config.gin").exists()
+        if (folder / report.PAGE).exists() and not others:
+            write_report(run, folder, audited)
 
 
 def _heatmaps(run: run_dir.RunDir, found: facts.Facts) -> dict[str, gallery.HeatMap]:

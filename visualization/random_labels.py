@@ -34,8 +34,8 @@ def load(
 
     Raises:
         FileNotFoundError: The folder has no trained model.
-        ValueError: It was trained for other classes, has another output or another
-            size, or is the same model.
+        ValueError: It was trained for other classes or on labels that mean something,
+            has another output or another size, or is the same model.
     """
     file, described = folder / "model.keras", folder / "task.json"
     for one in (file, described):
@@ -53,6 +53,14 @@ def load(
             f"run, {expected[0]} and {expected[1]!r}. Received: {received[0]} and "
             f"{received[1]!r}."
         )
+    name = content["task"]["name"]
+    if name != f"{task.name}_random_labels":
+        raise ValueError(
+            f"--random_labels: {folder} must have learnt labels that mean nothing: "
+            f"`train.task = @random_labels()` of the task {task.name!r}. Received: the "
+            f"task {name!r}. Train it with configs/training/random_labels.gin behind "
+            "the run's own gin file."
+        )
     try:
         other = keras.models.load_model(file, compile=False)
     except (ValueError, OSError, zipfile.BadZipFile) as error:
@@ -69,6 +77,22 @@ def load(
             "explained."
         )
     return other
+
+
+def by_heart(folder: pathlib.Path) -> float | None:
+    """How well a run learnt its random labels.
+
+    Args:
+        folder: Its run directory.
+
+    Returns:
+        The accuracy of its last epoch of training, 0-1; None if nobody noted it. What
+        was not learnt by heart is no network to compare with.
+    """
+    history = folder / "history.json"
+    if not history.exists():
+        return None
+    return records.read_json(history)["epochs"][-1].get("accuracy")
 
 
 def compare(

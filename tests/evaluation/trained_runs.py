@@ -21,8 +21,9 @@ evaluate.resamples = 100
 def start(mode, folder, *lines, gin_file, **where):
     """Does what a command does, and returns what it says."""
     run_mode, entry_points = experiment.MODES[mode]
+    gin_files = gin_file if isinstance(gin_file, tuple) else (gin_file,)
     bindings = loader.load(
-        [str(gin_file)], lines, entry_points, experiment.ENTRY_POINTS
+        [str(one) for one in gin_files], lines, entry_points, experiment.ENTRY_POINTS
     )
     return run_mode(
         experiment.Where(

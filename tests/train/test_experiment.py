@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from configs import statements
+from configs import statements, syntax
 from evaluation import decision, facts, predict, report, seal
 from input_pipeline import prepare, records
 from train import run_dir, trainer
@@ -720,6 +720,46 @@ def test_the_report_shows_heat_maps_unless_explain_finds_that_they_mean_nothing(
     remove(finished, "report.html")
     start("run", finished)
     assert "Heat map of" not in (finished / "report.html").read_text()
+
+
+RANDOM = str(syntax.CONFIGS / "training/random_labels.gin")
+
+
+def test_a_twin_that_learnt_random_labels_is_one_command_and_checks_the_methods(
+    start, finished, tiny
+):
+    twin = finished.parent / "twin"
+    task = "random_labels.task = @referable()"
+    start("train", twin, task, "train.epochs = 3", gin_file=(tiny, RANDOM))
+    history = json.loads((twin / "history.json").read_text())
+    assert history["kept"] == "last"
+    assert (twin / "model.keras").exists()
+    said = start("explain", finished, *EXPLAIN, random_labels=twin)
+    assert f"that learnt random labels, {twin}: is to be low\n" in said
+    scores = json.loads((finished / "explanations/scores.json").read_text())
+    learnt = history["epochs"][-1]["accuracy"]
+    assert scores["random_labels_learnt"] == learnt < 0.95
+    assert f"knew {learnt:.0%} of its random labels by heart: train it longer" in said
+    with pytest.raises(ValueError, match=r"must have learnt labels that mean nothing"):
+        other = shutil.copytree(finished, finished.parent / "other")
+        start(
+            "explain",
+            finished,
+            *EXPLAIN,
+            "explain.name = 'other'",
+            random_labels=other,
+        )
+
+
+def test_reports_of_other_evaluations_lose_their_maps_too(start, finished, monkeypatch):
+    start("evaluate", finished, "evaluate.splits = ('valid',)")
+    page = finished / "evaluate/valid/report.html"
+    assert "Heat map of" in page.read_text()
+    monkeypatch.setattr(sanity, "MOST_ALIKE", -1.0)  # No method passes.
+    start("explain", finished, *EXPLAIN, "explain.name = 'later'")
+    for one in (page, finished / "report.html"):
+        assert "Photograph " in one.read_text() and "Heat map" not in one.read_text()
+    assert "numbers agree" in start("verify", finished)
 
 
 def test_explain_with_other_settings_needs_another_name(start, finished):

@@ -36,19 +36,21 @@ def model():
 
 @pytest.fixture(scope="module")
 def start(model, audited, split, tmp_path_factory):
-    """Explains the drawn photographs: `start([folders], photographs=1, ...)`."""
+    """Explains the drawn photographs: `start(folder, photographs=1, ...)`."""
 
-    def run(data_dirs, model=model, split=split, random_run=None, **settings):
+    def run(
+        data_dir, model=model, split=split, random_run=None, decided=None, **settings
+    ):
         folder = tmp_path_factory.mktemp("run")
         settings = {"methods": METHODS, "photographs": 2, "resamples": 100} | settings
         content = explain.Explanations(**settings).explain(
             model,
             tasks.referable(),
             outputs.Softmax(),
-            None,
+            decided,
             audited,
             split,
-            data_dirs,
+            {"drawn": data_dir},
             folder,
             folder / "tensorboard",
             random_run,
@@ -61,7 +63,7 @@ def start(model, audited, split, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def done(start, idrid_like):
-    return start([idrid_like])
+    return start(idrid_like)
 
 
 def test_each_photograph_with_masks_is_looked_up_in_the_split(
@@ -143,7 +145,9 @@ def test_lesions_are_scored_apart_by_what_the_model_has_seen(done):
 
 def test_the_table_names_every_method_and_lesion(done):
     text = explanation_table.report(done[0])
-    assert text.startswith("Explained: the most probable class that means disease, of")
+    assert text.startswith(
+        "The heat maps show what speaks for “referable”, also where it is not predicted"
+    )
     for word in ("grad_cam", "occlusion", "hard_exudates", "never seen", "chance"):
         assert word in text
     assert "Agreement with lesions, photographs not trained on\n" in text
@@ -193,14 +197,14 @@ class Bright(explainer.Explainer):
 
 def test_a_method_that_fails_a_check_is_not_offered(start, tmp_path):
     methods = (Bright(), occlusion.Occlusion(patch=0.5, stride=0.25))
-    content, _ = start([tmp_path], methods=methods, photographs=1)
+    content, _ = start(tmp_path, methods=methods, photographs=1)
     assert not content["sanity"]["bright"]["passes"]
     assert "bright" not in content["offered"]
     assert content["stability"]["bright"]["mirrored"]["correlation"] > 0.99
 
 
 def test_without_a_check_nothing_is_offered(start, idrid_like):
-    content, _ = start([idrid_like], methods=METHODS[:1], splits=())
+    content, _ = start(idrid_like, methods=METHODS[:1], splits=())
     assert content["sanity"] == {} and content["offered"] == []
 
 
@@ -219,9 +223,7 @@ def random_run(tmp_path):
 
 def test_a_run_on_random_labels_is_a_second_check(start, tmp_path, random_run):
     methods = (Bright(), *METHODS[:1])
-    content, _ = start(
-        [tmp_path], methods=methods, photographs=1, random_run=random_run
-    )
+    content, _ = start(tmp_path, methods=methods, photographs=1, random_run=random_run)
     found = content["random_labels"]
     assert set(found) == {"bright", "grad_cam"}
     assert found["bright"]["correlation"] == pytest.approx(1)
@@ -235,7 +237,7 @@ def test_a_run_on_random_labels_is_a_second_check(start, tmp_path, random_run):
 
 
 def test_without_masks_there_are_pictures_and_no_agreement(start, tmp_path):
-    content, folder = start([tmp_path], methods=METHODS[:1], photographs=1)
+    content, folder = start(tmp_path, methods=METHODS[:1], photographs=1)
     assert content["lesions"] is None
     assert "No lesion masks were found" in explanation_table.report(content)
     assert not (folder / "lesion_scores.csv").exists()
@@ -245,7 +247,7 @@ def test_a_split_without_photographs_is_refused(start, tmp_path, split):
     assert split.test  # The drawn photographs have all three.
     nothing = dataclasses.replace(split, test=())
     with pytest.raises(ValueError, match=r"has no photographs in 'test'\. Take it out"):
-        start([tmp_path], split=nothing, splits=("test",))
+        start(tmp_path, split=nothing, splits=("test",))
 
 
 def test_a_method_that_cannot_explain_a_model_is_left_out_and_named(start, tmp_path):
@@ -253,12 +255,12 @@ def test_a_method_that_cannot_explain_a_model_is_left_out_and_named(start, tmp_p
     x = keras.layers.Conv2D(4, 5, 8, activation="tanh", name="feature_map")(inputs)
     x = keras.layers.GlobalAveragePooling2D()(x)
     smooth = keras.Model(inputs, keras.layers.Dense(2)(x))
-    content, _ = start([tmp_path], model=smooth, methods=METHODS[:2], photographs=1)
+    content, _ = start(tmp_path, model=smooth, methods=METHODS[:2], photographs=1)
     assert "must have ReLU layers" in content["methods"]["guided_backprop"]["refused"]
     assert "guided_backprop is left out" in explanation_table.report(content)
     assert "maps" in content["methods"]["grad_cam"]
     with pytest.raises(ValueError, match="No method can explain"):
-        start([tmp_path], model=smooth, methods=METHODS[1:2])
+        start(tmp_path, model=smooth, methods=METHODS[1:2])
 
 
 @pytest.mark.parametrize(

@@ -40,13 +40,14 @@ def explain_mode(where: commands.Where) -> str:
             decided,
             audited,
             split,
-            list(preparation.name_folders(where.data_dirs).values()),
+            preparation.name_folders(where.data_dirs),
             folder,
             run.path / "tensorboard" / "explanations",
             where.random_labels,
+            where.prepared_dir / "lesion_masks",
         )
-        if run.finished and results.doubted(run):  # Its report showed maps until now.
-            results.write_report(run, run.path, audited)
+        if results.doubted(run):  # Its reports showed maps until now.
+            results.rewrite_reports(run, audited)
     return _explained(explanations, folder, where)
 
 

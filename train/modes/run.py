@@ -98,7 +98,7 @@ def _run(where: commands.Where, evaluator: evaluate.Evaluator | None) -> str:
             if len(members) > 1:
                 _train_members(members, where)
                 several.bind(splitter, recipe.seed)
-                ensemble.assemble(run.path, members)
+                ensemble.assemble(run.path, members, split)
             else:
                 training.train(audited, split, run.path, gin.config_str())
             run.note_operative_config(gin.operative_config_str())
