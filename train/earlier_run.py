@@ -13,6 +13,7 @@ import keras
 import tensorflow as tf
 from absl import logging
 
+from evaluation import members
 from input_pipeline import audit, records, splits
 from train import checkpoints, lineage, optimizers, phases
 from train import recipe as recipes
@@ -49,6 +50,11 @@ class EarlierRun:
         self.role = role
         self._folder = pathlib.Path(path)
         self._parameter = parameter
+        if (self._folder / members.ENSEMBLE).exists():
+            raise ValueError(
+                f"`{parameter}` is {path!r}, an ensemble. Name one of the runs in "
+                f"{self._folder / members.FOLDER}."
+            )
         for name in ("model.keras", "history.json", "task.json"):
             if not (self._folder / name).exists():
                 raise FileNotFoundError(

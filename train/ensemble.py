@@ -216,10 +216,8 @@ def open_networks(
     Raises:
         ValueError: A member is not the one that the ensemble was made of.
     """
-    if not (folder / members.ENSEMBLE).exists():
-        return [networks.Network(folder.name, model, split.train)]
     found = []
-    for name, noted in records.read_json(folder / members.ENSEMBLE)["members"].items():
+    for name, noted in _noted(folder).items():
         member = folder / members.FOLDER / name
         own = load_model(member / "model.keras")
         if checkpoints.digest(own.weights) != noted:
@@ -231,7 +229,18 @@ def open_networks(
             )
         trained_on = splits.Split.load(member / "split.json").train
         found.append(networks.Network(name, own, trained_on))
-    return found
+    return found or [networks.Network(folder.name, model, split.train)]
+
+
+def names(folder: pathlib.Path) -> list[str]:
+    """The members' names; none where a finished run is one training."""
+    return list(_noted(folder))
+
+
+def _noted(folder: pathlib.Path) -> dict[str, str]:
+    """Member -> the checksum of its weights."""
+    path = folder / members.ENSEMBLE
+    return records.read_json(path)["members"] if path.exists() else {}
 
 
 def explaining(

@@ -195,6 +195,17 @@ def test_another_members_model_is_not_evaluated(folds, start):
         start("evaluate", folds, *lines)
 
 
+def test_a_member_is_explained_and_not_the_ensemble(folds, start):
+    with pytest.raises(ValueError, match=r"Explain a member .*/members/fold-0-seed-0"):
+        start("explain", folds, *FOLDS)
+
+
+def test_no_run_begins_with_an_ensemble(folds, start, tmp_path):
+    line = f"train.init_from = {str(folds)!r}"
+    with pytest.raises(ValueError, match=r"an ensemble\. Name one of the runs in"):
+        start("train", tmp_path / "it", line)
+
+
 def test_the_report_shows_each_member(folds_once):
     folder, _ = folds_once
     page = (folder / "report.html").read_text()

@@ -2,7 +2,7 @@
 
 import pathlib
 
-from evaluation import decision
+from evaluation import decision, members
 from input_pipeline import audit, prepare, records
 from train import checkpoints, commands, data, ensemble, results
 from train import recipe as recipes
@@ -16,6 +16,12 @@ def explain_mode(where: commands.Where) -> str:
     auditor = commands.configured(audit.Auditor)
     recipe = commands.configured(recipes.Recipe)
     run = results.trained_run(where)
+    if names := ensemble.names(run.path):
+        raise ValueError(
+            f"{run.path} is an ensemble, most of whose members have trained on its "
+            "validation photographs. Explain a member on those that it has not seen: "
+            f"--run_dir={run.path / members.FOLDER / names[0]}."
+        )
     folder = run.path / "explanations" / explanations.name
     if (folder / explain.FILE).exists():
         return _explained(explanations, folder, where)
