@@ -30,7 +30,8 @@ NAMES = (
     "macro_f1",
     "log_loss",
 )
-SIZES = {30: 300, 100: 300, 500: 100}  # Photographs: data sets of as many.
+SIZES = (30, 100, 500)  # Photographs.
+DATA_SETS = 300
 MODELS = {"middling": 2.0, "near 1": 4.0}
 POPULATION = 400_000
 SETTINGS = {"threshold": 0.5, "prevalence": 0.1}
@@ -39,39 +40,34 @@ RESAMPLES = 200
 
 def main() -> None:
     """Prints a table for each model, with and without repeated patients."""
-    for name, skill in MODELS.items():
-        for repeats in (1, 2):
-            print(
-                f"\n{name}, {('', 'one photograph', 'two photographs')[repeats]} a ",
-                end="",
-            )
-            print("patient: share of intervals that hold the truth, or none at all")
-            head = "".join(f"{n:>8} photographs  " for n in SIZES)
-            print(f"{'':20}{'truth':>7}{head}")
-            print(f"{'':27}" + f"{'ours':>9}{'stratified':>12}" * len(SIZES))
+    print("Share of data sets whose 95 % interval is there and holds the truth")
+    for model, skill in MODELS.items():
+        for repeats, text in ((1, "one photograph"), (2, "two photographs")):
+            print(f"\n{f'{model}, {text} a patient':40}", end="")
+            print("".join(f"{n:>15} photographs" for n in SIZES))
+            print(f"{'metric':26}{'truth':>14}", end="")
+            print(f"{'ours':>13}{'stratified':>14}" * len(SIZES))
             print_rows(skill, repeats)
 
 
 def print_rows(skill: float, repeats: int) -> None:
     """A line for each metric: coverage of both methods by number of photographs."""
-    labels, probabilities, _ = draw(
-        np.random.default_rng(0), POPULATION, skill, repeats
-    )
-    population = scoring.Scorer(labels, probabilities, (1,), **SETTINGS).score()
-    truth = {name: population[name].value for name in NAMES}
+    population = draw(np.random.default_rng(0), POPULATION, skill, repeats)
+    scores = scoring.Scorer(*population[:2], (1,), **SETTINGS).score()
+    truth = {name: scores[name].value for name in NAMES}
     columns = [coverage(truth, n, skill, repeats) for n in SIZES]
     for name in NAMES:
         cells = "".join(
-            f"{ours[name]:9.2f}{stratified[name]:12.2f}" for ours, stratified in columns
+            f"{ours[name]:13.2f}{theirs[name]:14.2f}" for ours, theirs in columns
         )
-        print(f"{name:20}{truth[name]:7.3f}{cells}", flush=True)
+        print(f"{name:26}{truth[name]:14.3f}{cells}", flush=True)
 
 
 def coverage(truth, n: int, skill: float, repeats: int) -> tuple[dict, dict]:
     """Share of data sets whose interval holds the truth, ours and the stratified's."""
     generator = np.random.default_rng(n)
     held = {name: [] for name in NAMES}, {name: [] for name in NAMES}
-    for seed in range(SIZES[n]):
+    for seed in range(DATA_SETS):
         labels, probabilities, units = draw(generator, n, skill, repeats)
         ours = intervals.score_with_intervals(
             labels,

@@ -147,7 +147,7 @@ CHANGED_ROWS = {
     "a label": (flip_label, r"metrics\.json: \S+\.site\.class_counts\[0\] is \d"),
     "disagreements": (
         order_by_correctness,
-        r"metrics\.json: results\.\w+\.referral_by\.spread\.\S+ is ",
+        r"metrics\.json: \S*results\.\w+\.referral_by\.spread\.\S+ is ",
     ),
     "a removed photograph": (
         lambda row, rows: rows.remove(row),
