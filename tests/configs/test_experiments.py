@@ -5,7 +5,7 @@ import gin
 import pytest
 
 from configs import loader, registry, syntax  # noqa: F401
-from input_pipeline import prepare, records
+from input_pipeline import prepare, whole_files
 from tests.input_pipeline.datasets import trees, trees_more
 from train import experiment, lineage, recipe, trainer
 
@@ -71,8 +71,8 @@ def write_finished(run_dir, gin_file):
     built.model.optimizer = None
     built.model.save(run_dir / "model.keras")
     target = {"task": a_recipe.task.description(), "output": a_recipe.output.name}
-    records.write_json(run_dir / "task.json", target)
-    records.write_json(run_dir / "history.json", {"phases": []})
+    whole_files.write_json(run_dir / "task.json", target)
+    whole_files.write_json(run_dir / "history.json", {"phases": []})
     lineage.Seen({}, {}, {}).save(run_dir)
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from evaluation import assessment, facts, predictions
-from input_pipeline import records, tasks
+from input_pipeline import tasks, whole_files
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def made_up(tmp_path):
         }
         for name, value in changes.items():
             content[name] = value
-        records.write_json(tmp_path / "metrics.json", content)
+        whole_files.write_json(tmp_path / "metrics.json", content)
         return facts.read(tmp_path)
 
     return make
