@@ -27,7 +27,15 @@ from evaluation import (
     uncertainty,
 )
 from evaluation import operating_point as operating_points
-from input_pipeline import audit, images, photograph, records, shortcut, tasks
+from input_pipeline import (
+    audit,
+    images,
+    photograph,
+    records,
+    shortcut,
+    tasks,
+    whole_files,
+)
 from input_pipeline import splits as stored_splits
 from input_pipeline.datasets import dataset
 from models import outputs
@@ -207,7 +215,7 @@ class Evaluator:
         decided.save(folder)
         if others:
             described = {one.name: one.description() for one in others}
-            records.write_json(folder / external.FILE, described)
+            whole_files.write_json(folder / external.FILE, described)
         predictions.write_csv(folder / "predictions.csv", said, task.class_names)
         spread = {}
         if asked.is_ensemble:
@@ -272,7 +280,7 @@ class Evaluator:
         content |= spread
         for one in said:
             _draw(one, content["results"][one.split], task, folder / "figures")
-        records.write_json(folder / "metrics.json", content)
+        whole_files.write_json(folder / "metrics.json", content)
         return content
 
     def _recalibrate(

@@ -26,6 +26,7 @@ from input_pipeline import (
     same_picture,
     splits,
     tasks,
+    whole_files,
 )
 from input_pipeline.datasets import dataset
 
@@ -213,7 +214,7 @@ class Others:
         """
         if not self._folders:
             return
-        done = records.read_json(folder / FILE)
+        done = whole_files.read_json(folder / FILE)
         for name, photographs in self._joint.read(self._folders).items():
             if done[name]["labels_sha256"] != _labels_sha256(photographs):
                 raise ValueError(
@@ -355,7 +356,7 @@ def find(folder: pathlib.Path, own: records.Collection) -> records.Collection:
     if not (folder / FILE).exists():
         return own
     beside, found = own.folders[0].folder.parent, []
-    for name, one in records.read_json(folder / FILE).items():
+    for name, one in whole_files.read_json(folder / FILE).items():
         if prepared := records.find(beside, name, one["fingerprint"]):
             found.append(prepared)
         else:

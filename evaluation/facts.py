@@ -18,7 +18,7 @@ from evaluation import (
     predictions,
     table,
 )
-from input_pipeline import audit, photograph, records, splits
+from input_pipeline import audit, photograph, records, splits, whole_files
 
 # Between them stand other sets of photographs.
 _FIRST, _LAST = ("test",), ("valid", "train")
@@ -252,7 +252,7 @@ def read(
             f"{metrics} does not exist: the run is not evaluated. Evaluate it first: "
             "the same command without --mode."
         )
-    content = records.read_json(metrics)
+    content = whole_files.read_json(metrics)
     collection = None
     if audited is not None:
         collection = external.find(folder, audited.collection)
@@ -263,15 +263,15 @@ def read(
         said=predictions.read_csv(folder / "predictions.csv", class_names),
         audited=audited,
         collection=collection,
-        external=_find(records.read_json, external.FILE, folder) or {},
+        external=_find(whole_files.read_json, external.FILE, folder) or {},
         split=_find(splits.Split.load, "split.json", folder, run),
-        history=_find(records.read_json, "history.json", run),
+        history=_find(whole_files.read_json, "history.json", run),
         members=_members(run) if run else {},
         config=_find(_read_text, "config.gin", run),
         operative_config=_find(_read_text, "operative_config.gin", run),
-        environment=_find(records.read_json, "environment.json", run) or [],
+        environment=_find(whole_files.read_json, "environment.json", run) or [],
         ledger=None if run is None else _find(_read_ledger, "ledger.jsonl", run) or [],
-        trained=_find(records.read_json, "task.json", run),
+        trained=_find(whole_files.read_json, "task.json", run),
     )
 
 
@@ -324,10 +324,10 @@ def _name(folder: pathlib.Path, run: pathlib.Path | None) -> str:
 
 def _members(run: pathlib.Path) -> dict[str, Mapping[str, Any]]:
     path = run / members.ENSEMBLE
-    names = records.read_json(path)["members"] if path.exists() else ()
+    names = whole_files.read_json(path)["members"] if path.exists() else ()
     histories = run / members.FOLDER
     return {
-        name: records.read_json(histories / name / "history.json") for name in names
+        name: whole_files.read_json(histories / name / "history.json") for name in names
     }
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from evaluation import decision, metrics, predictions
 from evaluation import evaluate as evaluators
 from evaluation import operating_point as operating_points
-from input_pipeline import audit, photograph, records, tasks
+from input_pipeline import audit, photograph, records, tasks, whole_files
 from input_pipeline import splits as stored_splits
 from input_pipeline.datasets import layout
 from models import outputs
@@ -150,7 +150,7 @@ def write(
     Returns:
         The content of `metrics.json`.
     """
-    records.write_json(folder / SOURCE, table.source())
+    whole_files.write_json(folder / SOURCE, table.source())
     decided.save(folder)
     predictions.write_csv(folder / "predictions.csv", said, task.class_names)
     return evaluator.write(said, task, decided, folder)
@@ -164,7 +164,7 @@ def check_source(table: Table, folder: pathlib.Path) -> None:
     """
     if not is_given(folder):
         return
-    evaluated, now = records.read_json(folder / SOURCE), table.source()
+    evaluated, now = whole_files.read_json(folder / SOURCE), table.source()
     if evaluated != now:
         raise ValueError(
             f"{folder} has the results of {evaluated['file']} with the checksum "

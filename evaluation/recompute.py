@@ -22,7 +22,7 @@ from evaluation import (
 )
 from evaluation import evaluate as evaluators
 from evaluation import predictions as stored_predictions
-from input_pipeline import records, splits, tasks
+from input_pipeline import records, splits, tasks, whole_files
 from models import outputs
 
 # What says what a column of predictions.csv should hold.
@@ -65,7 +65,7 @@ class Recomputed:
         self.is_given = other_models.is_given(folder)
         self._metrics = folder / "metrics.json"
         self._csv = folder / "predictions.csv"
-        self._content = records.read_json(self._metrics)
+        self._content = whole_files.read_json(self._metrics)
         try:
             self._task = _task(self._content["task"])
             self.settings = evaluators.settings_of(self._content)
@@ -100,7 +100,7 @@ class Recomputed:
             validation: What the run's own model said of the validation photographs,
                 for evaluations without them.
         """
-        task = records.read_json(self._holder / "task.json").get("task")
+        task = whole_files.read_json(self._holder / "task.json").get("task")
         self._found.compare(
             self._metrics, "task", self._content["task"], task, "task.json has"
         )
@@ -119,7 +119,7 @@ class Recomputed:
         """Compares the decision with the run's own, which other datasets go by."""
         path, own = self._folder / decision.FILE, run / decision.FILE
         stored = self._content["decision"]
-        again = records.read_json(own) if own.exists() else findings.NOTHING
+        again = whole_files.read_json(own) if own.exists() else findings.NOTHING
         by = "the run's own decision.json has"
         self._found.compare(path, "", stored, again, by, tolerance=0)
         self._found.note(path, "the run's own")
@@ -242,7 +242,7 @@ class Recomputed:
         """Chooses calibration and threshold again, if it is known on what."""
         path = self._folder / decision.FILE
         stored = self._content["decision"]
-        in_file = records.read_json(path) if path.exists() else findings.NOTHING
+        in_file = whole_files.read_json(path) if path.exists() else findings.NOTHING
         self._found.compare(path, "", in_file, stored, "metrics.json has", tolerance=0)
         if self._rule is None:
             rule = self.settings["operating_point"]

@@ -15,7 +15,7 @@ from evaluation import (
     predictions,
     recalibration,
 )
-from input_pipeline import records
+from input_pipeline import records, whole_files
 
 
 class Others:
@@ -50,7 +50,7 @@ class Others:
         self._metrics = folder / "metrics.json"
         described = {}
         if self._names and self._path.exists():
-            described = records.read_json(self._path)
+            described = whole_files.read_json(self._path)
         try:
             self._counts = {
                 name: external.count(name, one) for name, one in described.items()
@@ -130,7 +130,7 @@ class Others:
     ) -> None:
         """Chooses a site's own threshold again, and computes what it does."""
         path = self._folder / "local" / name / decision.FILE
-        in_file = records.read_json(path) if path.exists() else findings.NOTHING
+        in_file = whole_files.read_json(path) if path.exists() else findings.NOTHING
         by = "metrics.json has"
         self._found.compare(path, "", in_file, stored["decision"], by, tolerance=0)
         how = own_settings.read(self._recalibrate)

@@ -22,7 +22,7 @@ from evaluation import (
     sites,
 )
 from evaluation import facts as known
-from input_pipeline import photograph, records
+from input_pipeline import photograph, whole_files
 from visualization import figures, pages
 
 PAGE = "report.html"
@@ -47,8 +47,8 @@ def write(
         ValueError: A photograph that is shown cannot be read.
     """
     if facts.trainings:
-        records.write_text(folder / model_card.FILE, model_card.render(facts))
-    records.write_text(folder / PAGE, seal.seal(render(facts, overlay), folder))
+        whole_files.write_text(folder / model_card.FILE, model_card.render(facts))
+    whole_files.write_text(folder / PAGE, seal.seal(render(facts, overlay), folder))
 
 
 def shown(facts: known.Facts) -> list[str]:

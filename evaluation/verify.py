@@ -25,7 +25,7 @@ from evaluation import (
     recompute,
     seal,
 )
-from input_pipeline import audit, records, splits, tasks
+from input_pipeline import audit, records, splits, tasks, whole_files
 from models import outputs
 from train import checkpoints
 
@@ -96,7 +96,7 @@ def _validation(
 
 
 def _read(path: pathlib.Path) -> dict[str, Any]:
-    content = records.read_json(path)
+    content = whole_files.read_json(path)
     if not isinstance(content, dict):
         raise ValueError(
             f"{path} is damaged: it must hold names and values. Restore it from a copy."

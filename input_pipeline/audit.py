@@ -25,6 +25,7 @@ from input_pipeline import (
     records,
     same_picture,
     tasks,
+    whole_files,
 )
 
 FORMAT = 3
@@ -97,12 +98,12 @@ class Auditor(leakage.Policy):
         decisions = leakage.decide(collection.photographs, copies, self)
         findings = audit_findings.gather(collection, copies, decisions, self)
         findings = {"format": FORMAT, "policy": self.description()} | findings
-        records.write_json(folder / FINDINGS, findings)
+        whole_files.write_json(folder / FINDINGS, findings)
         page = audit_page.render(collection, findings)
-        records.write_text(folder / PAGE, page)
+        whole_files.write_text(folder / PAGE, page)
         certificate = audit_findings.certify(collection, findings)
         certificate["audit_sha256"] = records.file_sha256(folder / FINDINGS)
-        records.write_json(folder / CERTIFICATE, certificate)
+        whole_files.write_json(folder / CERTIFICATE, certificate)
 
 
 class Audit:
@@ -134,7 +135,7 @@ class Audit:
                 f"{path} is missing or not the file that {CERTIFICATE} certifies. "
                 f"Remove {folder}: the same command then audits the photographs anew."
             )
-        self.findings = records.read_json(path)
+        self.findings = whole_files.read_json(path)
         self.decisions = leakage.Decisions(
             split=self.findings["split"],
             left_out={
@@ -188,7 +189,7 @@ def read_certificate(path: pathlib.Path) -> dict[str, Any]:
             "leak from one split into another. Audit them: the same command with "
             "--mode=prepare, and another --run_dir if the run was begun."
         )
-    certificate = records.read_json(path)
+    certificate = whole_files.read_json(path)
     try:
         certificate["audit_sha256"], _certified(certificate)
     except (KeyError, TypeError) as error:

@@ -16,7 +16,14 @@ from collections.abc import Mapping, Sequence
 import gin
 from sklearn import model_selection
 
-from input_pipeline import audit, folder_lock, leakage, photograph, records, tasks
+from input_pipeline import (
+    audit,
+    folder_lock,
+    leakage,
+    photograph,
+    tasks,
+    whole_files,
+)
 
 _REMEDY = "Train in another --run_dir, which makes a split of its own."
 
@@ -87,7 +94,7 @@ class Split:
 
     def save(self, path: pathlib.Path) -> None:
         """Writes the split as JSON."""
-        records.write_json(path, dataclasses.asdict(self))
+        whole_files.write_json(path, dataclasses.asdict(self))
 
     @classmethod
     def load(cls, path: pathlib.Path) -> "Split":

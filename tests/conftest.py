@@ -17,7 +17,7 @@ from evaluation import (
     operating_point,
     recalibration,
 )
-from input_pipeline import audit, prepare, records, splits, tasks
+from input_pipeline import audit, prepare, records, splits, tasks, whole_files
 from input_pipeline.datasets import csv_file, idrid
 from models import outputs
 
@@ -140,7 +140,7 @@ def write_run(audited, split):
             ],
         }
         for name, content in files.items():
-            records.write_json(folder / name, content)
+            whole_files.write_json(folder / name, content)
         (folder / "config.gin").write_text(
             "# Parameters for train:\ntrain.epochs = 2\n"
         )

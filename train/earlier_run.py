@@ -14,7 +14,7 @@ import tensorflow as tf
 from absl import logging
 
 from evaluation import members
-from input_pipeline import audit, records, splits
+from input_pipeline import audit, splits, whole_files
 from train import checkpoints, lineage, optimizers, phases
 from train import recipe as recipes
 
@@ -69,8 +69,8 @@ class EarlierRun:
             raise ValueError(
                 f"`{parameter}` is {path!r}, whose {model_file} cannot be read: {error}"
             ) from error
-        self.target = records.read_json(self._folder / "task.json")
-        self.phases = records.read_json(self._folder / "history.json")["phases"]
+        self.target = whole_files.read_json(self._folder / "task.json")
+        self.phases = whole_files.read_json(self._folder / "history.json")["phases"]
         self.weights_sha256 = checkpoints.digest(self.model.weights)
 
     def bequeath(

@@ -17,7 +17,7 @@ import keras
 import numpy as np
 
 from evaluation import members, networks
-from input_pipeline import photograph, records, splits
+from input_pipeline import photograph, records, splits, whole_files
 from models import ensemble
 from train import checkpoints, commands
 
@@ -196,7 +196,7 @@ def assemble(
         "weights_sha256": checkpoints.digest(averaged.weights),
         "model_sha256": records.file_sha256(partial),
     }
-    records.write_json(folder / members.ENSEMBLE, content)
+    whole_files.write_json(folder / members.ENSEMBLE, content)
     os.replace(partial, folder / "model.keras")
 
 
@@ -240,7 +240,7 @@ def names(folder: pathlib.Path) -> list[str]:
 def _noted(folder: pathlib.Path) -> dict[str, str]:
     """Member -> the checksum of its weights."""
     path = folder / members.ENSEMBLE
-    return records.read_json(path)["members"] if path.exists() else {}
+    return whole_files.read_json(path)["members"] if path.exists() else {}
 
 
 def explaining(

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from absl import logging
 
-from input_pipeline import audit, duplicates, records, same_picture, splits
+from input_pipeline import audit, duplicates, records, same_picture, splits, whole_files
 
 FILE = "seen.json"
 
@@ -62,11 +62,11 @@ class Seen:
                 f"{run_dir / FILE} does not exist: nothing says which photographs the "
                 "weights of that run have seen. Train it again."
             )
-        return cls(**records.read_json(run_dir / FILE))
+        return cls(**whole_files.read_json(run_dir / FILE))
 
     def save(self, run_dir: pathlib.Path) -> None:
         """Writes `seen.json`."""
-        records.write_json(run_dir / FILE, dataclasses.asdict(self))
+        whole_files.write_json(run_dir / FILE, dataclasses.asdict(self))
 
 
 class Inheritance(NamedTuple):

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import hashlib
 import pathlib
 import re
 from collections.abc import Sequence
@@ -15,11 +16,13 @@ from evaluation import (
     predictions,
     report,
 )
-from input_pipeline import audit, prepare, records, splits
+from input_pipeline import audit, prepare, splits, whole_files
 from models import outputs
 from train import checkpoints, commands, ensemble, run_dir
 from train import recipe as recipes
 from visualization import explain, report_maps
+
+_LONGEST_NAME = 80
 
 
 def trained_run(where: commands.Where) -> run_dir.RunDir:
@@ -127,7 +130,7 @@ def _heatmaps(run: run_dir.RunDir, found: facts.Facts) -> dict[str, gallery.Heat
 
 def tables(run: run_dir.RunDir, folder: pathlib.Path) -> str:
     """The tables of an evaluation, and where all the rest is."""
-    results = records.read_json(folder / "metrics.json")
+    results = whole_files.read_json(folder / "metrics.json")
     readings = collections.Counter(one["split"] for one in run.readings)
     of_others = "".join(
         f", of {name} {count}" for name, count in readings.items() if name != "test"
@@ -148,7 +151,7 @@ def drop_figures(folder: pathlib.Path) -> None:
 
 def check_same(run: run_dir.RunDir, evaluator: evaluate.Evaluator) -> None:
     """Raises if a finished run was evaluated with other settings than these."""
-    done = evaluate.settings_of(records.read_json(run.metrics))
+    done = evaluate.settings_of(whole_files.read_json(run.metrics))
     if done != evaluator.description():
         raise ValueError(
             f"{run.path} is finished and was evaluated with {done}. Received: "
@@ -157,7 +160,10 @@ def check_same(run: run_dir.RunDir, evaluator: evaluate.Evaluator) -> None:
 
 
 def name_of(evaluator: evaluate.Evaluator) -> str:
-    """A folder for each setting, as in "valid-test" or "test-resamples-500"."""
+    """A folder for each setting, as in "valid-test" or "test-resamples-500".
+
+    What would be too long to read ends in a checksum instead; `metrics.json` has it.
+    """
     parts, usual = list(evaluator.splits), evaluate.Evaluator()
     for field in dataclasses.fields(evaluator):
         value = getattr(evaluator, field.name)
@@ -166,7 +172,11 @@ def name_of(evaluator: evaluate.Evaluator) -> str:
         if field.name != "splits" and value != getattr(usual, field.name):
             text = re.sub(r"[^\w.]+", "-", str(value)).strip("-")
             parts.append(f"{field.name}-{text}")
-    return "-".join(parts)
+    name = "-".join(parts)
+    if len(name) <= _LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: _LONGEST_NAME - 9].rstrip('-.')}-{digest}"
 
 
 def other_datasets(
@@ -199,7 +209,7 @@ def freeze(run: run_dir.RunDir, evaluator: evaluate.Evaluator) -> evaluate.Froze
             "used on other datasets. Evaluate it first: the same command without "
             "--mode and `evaluate.on`."
         )
-    content = records.read_json(run.metrics)
+    content = whole_files.read_json(run.metrics)
     done = evaluate.settings_of(content)
     asked = evaluator.description()
     for name in ("operating_point", "calibrate", "test_time_augmentation"):

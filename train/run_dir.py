@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from evaluation import members, report
-from input_pipeline import audit, folder_lock, records, splits
+from input_pipeline import audit, folder_lock, records, splits, whole_files
 from train import earlier_run, environment, lineage
 
 EVALUATE = "evaluate"
@@ -124,13 +124,13 @@ class RunDir:
         self.check_config(bindings)
         self.check_task(description)
         if not self._bindings.exists():
-            records.write_text(self._config, config)
-            records.write_json(self._task, dict(description))
-            records.write_json(self._environment, [])
-            records.write_json(self._bindings, dict(bindings))
-        starts = records.read_json(self._environment)
+            whole_files.write_text(self._config, config)
+            whole_files.write_json(self._task, dict(description))
+            whole_files.write_json(self._environment, [])
+            whole_files.write_json(self._bindings, dict(bindings))
+        starts = whole_files.read_json(self._environment)
         start = environment.describe() | {"training_devices": list(devices)}
-        records.write_json(self._environment, [*starts, start])
+        whole_files.write_json(self._environment, [*starts, start])
 
     def note_operative_config(self, text: str) -> None:
         """Notes what was used, defaults included.
@@ -138,7 +138,7 @@ class RunDir:
         Args:
             text: gin text.
         """
-        records.write_text(self.path / "operative_config.gin", text)
+        whole_files.write_text(self.path / "operative_config.gin", text)
 
     def note_test_reading(
         self,
@@ -210,7 +210,7 @@ class RunDir:
             certificate[one.role] = one.certificate
             seen = seen.after(one.seen)
         seen.save(self.path)
-        records.write_json(self._certificate, certificate)
+        whole_files.write_json(self._certificate, certificate)
         split.save(self.split)
 
     def check_earlier(self, earlier: earlier_run.EarlierRun) -> None:
@@ -276,7 +276,7 @@ class RunDir:
 
     def _compare(self, path: pathlib.Path, content: Mapping[str, Any]) -> None:
         """Raises, with the difference, unless a file holds a content."""
-        begun = _flat(records.read_json(path))
+        begun = _flat(whole_files.read_json(path))
         now = _flat(json.loads(json.dumps(dict(content))))
         lines = []
         for key in sorted(begun.keys() | now.keys()):

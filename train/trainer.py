@@ -16,7 +16,7 @@ import tensorflow as tf
 from absl import logging
 
 from evaluation import metrics, predict
-from input_pipeline import audit, images, pipeline, records, splits
+from input_pipeline import audit, images, pipeline, records, splits, whole_files
 from input_pipeline import progress as bars
 from train import (
     board,
@@ -450,7 +450,7 @@ class Trainer:
             "model_sha256": records.file_sha256(partial),
             "checkpoints_sha256": saved.checksums(),
         }
-        records.write_json(run_dir / "history.json", history)
+        whole_files.write_json(run_dir / "history.json", history)
         os.replace(partial, run_dir / "model.keras")
 
 

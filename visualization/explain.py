@@ -11,7 +11,14 @@ import numpy as np
 import tensorflow as tf
 
 from evaluation import decision, intervals
-from input_pipeline import annotated, audit, images, lesion_masks, records, tasks
+from input_pipeline import (
+    annotated,
+    audit,
+    images,
+    lesion_masks,
+    tasks,
+    whole_files,
+)
 from input_pipeline import splits as stored_splits
 from input_pipeline.datasets import idrid_masks
 from models import outputs
@@ -246,7 +253,7 @@ class Explanations:
                 content["random_labels_learnt"] = random_labels.by_heart(random_run)
         content["offered"] = _offered(content)
         content["methods"] = methods.description()
-        records.write_json(folder / FILE, content)
+        whole_files.write_json(folder / FILE, content)
         return content
 
 
@@ -260,7 +267,7 @@ def offers(path: pathlib.Path, method: str) -> bool:
     Returns:
         False if it was checked and failed; True also if it was not among the methods.
     """
-    content = records.read_json(path)
+    content = whole_files.read_json(path)
     return method in content["offered"] or method not in content["sanity"]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from input_pipeline import annotated, lesion_masks, records
+from input_pipeline import annotated, lesion_masks, records, whole_files
 from visualization import (
     baselines,
     bound_methods,
@@ -182,4 +182,4 @@ def _write_csv(path: pathlib.Path, rows: Sequence[Mapping[str, Any]]) -> None:
     writer = csv.DictWriter(text, rows[0].keys())
     writer.writeheader()
     writer.writerows(rows)
-    records.write_text(path, text.getvalue())
+    whole_files.write_text(path, text.getvalue())

@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from input_pipeline import records, tasks
+from input_pipeline import tasks, whole_files
 from models import outputs
 from visualization import baselines, sanity
 
@@ -44,7 +44,7 @@ def load(
                 f"--random_labels: {one} does not exist. Name the directory of a "
                 "finished run with `train.task = @random_labels()`."
             )
-    content = records.read_json(described)
+    content = whole_files.read_json(described)
     received = content["task"]["class_names"], content["output"]
     expected = list(task.class_names), output.name
     if received != expected:
@@ -92,7 +92,7 @@ def by_heart(folder: pathlib.Path) -> float | None:
     history = folder / "history.json"
     if not history.exists():
         return None
-    return records.read_json(history)["epochs"][-1].get("accuracy")
+    return whole_files.read_json(history)["epochs"][-1].get("accuracy")
 
 
 def compare(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from evaluation import assessment, facts, predictions
-from input_pipeline import records, tasks
+from input_pipeline import tasks, whole_files
 from tests.evaluation import trained_runs
 
 
@@ -86,7 +86,7 @@ def made_up(tmp_path):
         }
         for name, value in changes.items():
             content[name] = value
-        records.write_json(tmp_path / "metrics.json", content)
+        whole_files.write_json(tmp_path / "metrics.json", content)
         return facts.read(tmp_path)
 
     return make

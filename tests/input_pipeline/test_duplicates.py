@@ -150,6 +150,26 @@ def test_flat_pictures_are_copies_only_if_identical():
     assert duplicates.find(thumbnails, THRESHOLD) == [(0, 4, 0.0), (1, 2, 0.0)]
 
 
+def test_black_pictures_are_never_compared_however_many(monkeypatch):
+    rng = np.random.default_rng(10)
+    black = (rng.random((300, 64, 64, 3)) < 0.05).astype(np.uint8)
+    black[7] = black[3]
+    monkeypatch.setattr(duplicates._Distinct, "compare", None)
+    assert duplicates.find(black, THRESHOLD) == [(3, 7, 0.0)]
+
+
+def test_black_pictures_hide_no_copies_of_others():
+    rng = np.random.default_rng(11)
+    originals = textured(20, rng)
+    black = (rng.random((40, 64, 64, 3)) < 0.05).astype(np.uint8)
+    copies = np.concatenate([noisy(one, rng, 1) for one in originals[::5]])
+    thumbnails = np.concatenate([black[:20], originals, black[20:], copies])
+    links = duplicates.find(thumbnails, THRESHOLD)
+    assert [(one.first, one.second) for one in links] == [
+        (20 + place, 60 + number) for number, place in enumerate(range(0, 20, 5))
+    ]
+
+
 @pytest.mark.parametrize("count", [0, 1])
 def test_too_few_to_compare_are_no_error(count):
     thumbnails = textured(2, np.random.default_rng(9))[:count]

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from scipy import special
 
-from input_pipeline import augment, pipeline, records, tasks
+from input_pipeline import augment, pipeline, tasks, whole_files
 from models import losses, outputs
 from tests.train.test_earlier_run import train
 from tests.train.test_trainer import stop_at_step, tiny_recipe
@@ -130,7 +130,7 @@ def test_the_certificate_names_the_teacher_and_what_it_has_seen(
     teacher, folder = shutil.copytree(taught_by, tmp_path / "t"), tmp_path / "taught"
     seen = json.loads((teacher / "seen.json").read_text())
     seen["train"]["elsewhere/1"] = "ab" * 32
-    records.write_json(teacher / "seen.json", seen)
+    whole_files.write_json(teacher / "seen.json", seen)
     train(distilled(teacher, epochs=1), audited, split, folder)
     noted = json.loads((folder / "leakage.json").read_text())["teacher"]
     kept = json.loads((teacher / "history.json").read_text())["weights_sha256"]
@@ -153,7 +153,7 @@ def test_a_teacher_that_has_seen_test_photographs_is_refused(
     teacher = shutil.copytree(taught_by, tmp_path / "teacher")
     seen = json.loads((teacher / "seen.json").read_text())
     seen["valid"][split.test[0]] = "ab" * 32
-    records.write_json(teacher / "seen.json", seen)
+    whole_files.write_json(teacher / "seen.json", seen)
     with pytest.raises(ValueError, match=rf"seen 1 of 12 .*'test' .*{split.test[0]}"):
         train(distilled(teacher), audited, split, tmp_path / "run")
 
@@ -186,7 +186,7 @@ def test_a_teacher_that_was_trained_otherwise_is_refused(
 ):
     teacher = shutil.copytree(taught_by, tmp_path / "teacher")
     target = json.loads((teacher / "task.json").read_text())
-    records.write_json(teacher / "task.json", target | {key: value})
+    whole_files.write_json(teacher / "task.json", target | {key: value})
     with pytest.raises(ValueError, match=message):
         trainer.Trainer(distilled(teacher), 64)
 

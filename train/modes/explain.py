@@ -3,7 +3,7 @@
 import pathlib
 
 from evaluation import decision, members
-from input_pipeline import audit, prepare, records
+from input_pipeline import audit, prepare, whole_files
 from train import checkpoints, commands, data, ensemble, results
 from train import recipe as recipes
 from visualization import explain, explanation_table
@@ -61,7 +61,7 @@ def _explained(
     explanations: explain.Explanations, folder: pathlib.Path, where: commands.Where
 ) -> str:
     """What was found; raises if it was found with other settings."""
-    content = records.read_json(folder / explain.FILE)
+    content = whole_files.read_json(folder / explain.FILE)
     settings = explanations.description(where.random_labels)
     if content["settings"] != settings:
         raise ValueError(
