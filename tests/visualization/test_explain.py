@@ -241,7 +241,10 @@ def test_the_table_says_in_words_what_the_intervals_allow(done):
     content["lesions"]["scores"] = {
         "not trained on": {
             "grad_cam": {"hard_exudates": more, "optic_disc": more},
-            "occlusion": {"hard_exudates": less, "optic_disc": more},
+            "occlusion": {
+                "hard_exudates": less,
+                "optic_disc": more | {"empty_maps": 0},
+            },
         }
     }
     content["pictures"]["valid"]["curves"] = {
@@ -254,10 +257,10 @@ def test_the_table_says_in_words_what_the_intervals_allow(done):
     }
     text = explanation_table.report(content)
     assert (
-        "  on hard_exudates: more than chance by grad_cam; less by occlusion. Points "
-        "at them more often: occlusion.\n"
-        "  on optic_disc: more than chance by all. Points at them more often: "
-        "occlusion. It is no lesion.\n"
+        "  hard_exudates: more evidence there by grad_cam; less by occlusion; pointed "
+        "at more often by occlusion.\n"
+        "  optic_disc: more evidence there by all; pointed at more often by none. It "
+        "is no lesion.\n"
         "Maps without evidence, which miss everything: grad_cam 2."
     ) in text
     assert (
