@@ -57,6 +57,7 @@ MOBILE_NET_LAYER = "out_relu"  # Its feature map: 7 x 7 cells of 1,280 channels.
 def main(argv: list[str]) -> None:
     """Prints the tables."""
     del argv
+    tf.get_logger().setLevel("ERROR")  # Each method has graphs of its own, on purpose.
     model = build()
     images = photographs(model)
     kinds = ours(
@@ -115,7 +116,7 @@ def peers(model: keras.Model, images: np.ndarray) -> dict[str, Callable]:
     """Grad-CAM of the same class by other people's code, and by hand."""
     inputs = images.astype(np.float32)
     feature_map = model.get_layer(MOBILE_NET_LAYER).output
-    both = keras.Model(model.inputs, [feature_map, model.output])
+    both = keras.Model(model.input, [feature_map, model.output])
 
     def taped():
         with tf.GradientTape() as tape:

@@ -140,7 +140,7 @@ def _kept_shares(
         key.update(lesion.encode() + hashlib.sha256(path.read_bytes()).digest())
     file = kept_in / f"{key.hexdigest()[:24]}.npz"
     try:
-        with np.load(file) as kept:
+        with np.load(io.BytesIO(file.read_bytes())) as kept:
             return {lesion: np.float32(kept[lesion]) / 255 for lesion in one.masks}
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         pass  # Not there yet, or cut off: it is only a copy.

@@ -237,14 +237,14 @@ def _agreement(scores: Mapping[str, Any]) -> str:
     def below(one: Mapping[str, float]) -> bool:
         return one["high"] < one["chance"]
 
-    sentences = ["By whole intervals, of the maps' evidence there is"]
+    sentences = ["What whole intervals allow to say, against chance:"]
     for lesion in lesions:
         more, less = (found(lesion, "enrichment", one) for one in (above, below))
-        words = f"  on {lesion}: more than chance by {_all(more, scores)}"
+        words = f"  {lesion}: more evidence there by {_all(more, scores)}"
         if less:
             words += f"; less by {_all(less, scores)}"
         pointing = found(lesion, "pointing", above)
-        words += f". Points at them more often: {_all(pointing, scores)}."
+        words += f"; pointed at more often by {_all(pointing, scores)}."
         if lesion == _CONTROL and more:
             words += " It is no lesion."
         sentences.append(words)

@@ -6,12 +6,15 @@ import cv2
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
-from input_pipeline import annotated, lesion_masks, tasks
+from evaluation import decision, operating_point
+from input_pipeline import annotated, lesion_masks, records, tasks
 from input_pipeline.datasets import idrid_masks
 from models import outputs, resnet_v2
 from visualization import (
     explain,
+    explained_model,
     explainer,
     explanation_table,
     grad_cam,
@@ -104,6 +107,47 @@ def test_a_copy_that_was_saved_anew_is_recognized_and_a_stranger_is_not(
     assert (found[1].id, found[1].seen) == (None, "unseen")
 
 
+def test_masks_are_decoded_once_and_anew_when_a_file_has_changed(
+    audited, split, idrid_like, tmp_path, monkeypatch
+):
+    first = idrid_masks.idrid_masks().read(idrid_like)[0]
+    own = dict(first.masks)
+    (lesion, path), *_ = own.items()
+    own[lesion] = tmp_path / path.name
+    own[lesion].write_bytes(path.read_bytes())
+    found = [dataclasses.replace(first, masks=own)]
+    decoded = []
+    decode = lesion_masks.read
+
+    def noted(file, *others):
+        decoded.append(file)
+        return decode(file, *others)
+
+    monkeypatch.setattr(lesion_masks, "read", noted)
+
+    def read(kept_in=tmp_path / "kept"):
+        decoded.clear()
+        (one,) = annotated.read(found, audited, split, kept_in)
+        return one.shares
+
+    plain = read(None)
+    assert len(decoded) == len(own)
+    for times in (len(own), 0):
+        again = read()
+        assert len(decoded) == times and list(again) == list(plain)
+        for name, shares in again.items():
+            np.testing.assert_array_equal(shares, plain[name])
+            assert shares.dtype == np.float32
+    (kept,) = (tmp_path / "kept").iterdir()
+    kept.write_bytes(kept.read_bytes()[:50])  # Cut off.
+    np.testing.assert_array_equal(read()[lesion], plain[lesion])
+    assert len(decoded) == len(own)
+    mask = np.asarray(Image.open(path).convert("L")) > 0
+    Image.fromarray(mask[:, ::-1]).save(own[lesion])
+    changed = read()[lesion]
+    assert len(decoded) == len(own) and (changed != plain[lesion]).any()
+
+
 def test_pictures_are_written_for_each_outcome(done, split):
     content, folder = done
     written = content["pictures"]["valid"]
@@ -117,7 +161,8 @@ def test_pictures_are_written_for_each_outcome(done, split):
     assert len(list((folder / "valid/photographs").iterdir())) == pictured
     assert set(written["curves"]) == {*(one.name for one in METHODS), "chance"}
     for areas in written["curves"].values():
-        assert 0 <= areas["insertion"] <= 1 and 0 <= areas["deletion"] <= 1
+        assert set(areas) == {"insertion", "deletion", "outside_retina"}
+        assert all(0 <= one <= 1 for one in areas.values())
     assert list((folder / "tensorboard").iterdir())
 
 
@@ -158,6 +203,77 @@ def test_the_table_names_every_method_and_lesion(done):
     assert marked.count("FAILS") == len(METHODS) > text.count("FAILS")
 
 
+def test_the_summary_of_lesions_has_every_figure_with_chance_and_interval(done):
+    content, folder = done
+    with open(folder / "lesion_agreement.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    scores = content["lesions"]["scores"]
+    for row in rows:
+        found = scores[row["group"]][row["method"]][row["lesion"]]
+        assert int(row["photographs"]) == found["photographs"]
+        for metric in ("pointing", "energy", "enrichment", "precision", "iou"):
+            assert float(row[metric]) == found[metric]["value"]
+            assert float(row[f"{metric}_chance"]) == found[metric]["chance"]
+            low = row[f"{metric}_low"]
+            assert (float(low) if low else None) == found[metric]["low"]
+    assert len(rows) == sum(
+        len(one) for some in scores.values() for one in some.values()
+    )
+
+
+def figure(value, low, high, chance):
+    return {"value": value, "low": low, "high": high, "chance": chance}
+
+
+def test_the_table_says_in_words_what_the_intervals_allow(done):
+    content = json.loads(json.dumps(done[0]))
+    base = content["lesions"]["scores"]["not trained on"]["grad_cam"]["any_lesion"]
+    more = base | {
+        "enrichment": figure(3.0, 2.0, 4.0, 1.0),
+        "pointing": figure(0.5, 0.2, 0.8, 0.3),
+        "empty_maps": 2,
+    }
+    less = base | {
+        "enrichment": figure(0.5, 0.3, 0.9, 1.0),
+        "pointing": figure(0.5, 0.4, 0.8, 0.3),
+        "empty_maps": 0,
+    }
+    content["lesions"]["scores"] = {
+        "not trained on": {
+            "grad_cam": {"hard_exudates": more, "optic_disc": more},
+            "occlusion": {
+                "hard_exudates": less,
+                "optic_disc": more | {"empty_maps": 0},
+            },
+        }
+    }
+    content["pictures"]["valid"]["curves"] = {
+        name: dict(zip(("insertion", "deletion", "outside_retina"), one, strict=True))
+        for name, one in {
+            "grad_cam": (0.6, 0.4, 0.25),
+            "occlusion": (0.8, 0.5, 0.01),
+            "chance": (0.7, 0.7, 0.2),
+        }.items()
+    }
+    text = explanation_table.report(content)
+    assert (
+        "  hard_exudates: more evidence there by grad_cam; less by occlusion; pointed "
+        "at more often by occlusion.\n"
+        "  optic_disc: more evidence there by all; pointed at more often by none. It "
+        "is no lesion.\n"
+        "Maps without evidence, which miss everything: grad_cam 2."
+    ) in text
+    assert (
+        "Better than a random map in both: occlusion. What grad_cam points at brings "
+        "the class no sooner than random places do. Much evidence outside the retina, "
+        "so none: grad_cam 25%."
+    ) in text
+    counts = [content["pictures"]["valid"][one] for one in pictures.OUTCOMES]
+    every = sum(one["photographs"] for one in counts)
+    assert f"Of the {every} photographs of 'valid', " in text
+    assert f" of {counts[0]['photographs']} hits" in text or not counts[0]["pictured"]
+
+
 def test_stability_is_in_the_file_and_the_table(done):
     content, _ = done
     table = explanation_table.report(content).partition("changed harmlessly")[2]
@@ -180,6 +296,44 @@ def test_what_passes_every_check_is_offered(done):
     assert f"Offered: {', '.join(content['offered']) or 'none'}." in (
         explanation_table.report(content)
     )
+
+
+def test_a_prediction_of_several_views_is_the_runs_own_and_said_so(
+    start, tmp_path, model
+):
+    point = operating_point.OperatingPoint("a rule", 0.5, None, None, 1, 1)
+    views = {"flips": True, "quarter_turns": False}
+    decided = decision.Decision(None, point, "photographs", None, views)
+    content, _ = start(tmp_path, methods=METHODS[:1], photographs=1, decided=decided)
+    assert content["note"].startswith("The prediction averages mirrored and turned")
+    assert content["note"] in explanation_table.report(content)
+    said = explained_model.ExplainedModel(
+        model, tasks.referable(), outputs.Softmax(), decided
+    )
+    images = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8)
+    both = [model(one.astype(np.float32)) for one in (images, images[:, :, ::-1])]
+    logits = np.mean([one.numpy() for one in both], axis=0, dtype=np.float64)
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(said.of(images), expected, atol=1e-5)
+
+
+def test_maps_are_laid_over_the_originals_in_their_own_size(start, idrid_like, audited):
+    _, folder = start(idrid_like, methods=METHODS[:1], photographs=1, originals=True)
+    files = list((folder / "valid/originals").iterdir())
+    assert files
+    for file in files:
+        one = file.stem.removesuffix("_grad_cam").replace("-", "/")
+        photograph = audited.collection.photograph(one)
+        original = cv2.imread(str(idrid_like / photograph.path))
+        laid = cv2.imread(str(file))
+        assert laid.shape == original.shape
+        # Outside the crop nothing is laid over; inside something is.
+        crop = records.crop_of(audited.collection.read_record(one))
+        difference = np.abs(laid.astype(int) - original)
+        assert difference[:, : max(crop.left, 0)].max(initial=0) < 40  # JPEG.
+        assert difference.max() > 60
+    with pytest.raises(FileNotFoundError):
+        start(folder, methods=METHODS[:1], photographs=1, originals=True)
 
 
 class Bright(explainer.Explainer):
