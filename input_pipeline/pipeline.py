@@ -155,7 +155,26 @@ class OpenStream:
         budget = prepared_images.budget(settings.cache_gigabytes)
         self.images = prepared_images.open(prepared, ids, budget)
         self.memory_left = budget - self.images.cached_gigabytes
+        self._features: np.ndarray | None = None
         self._beside: tuple[np.ndarray, ...] = ()
+
+    def of_features(self, features: np.ndarray) -> "OpenStream":
+        """The same batches with what is known of photographs in their place.
+
+        Args:
+            features: Array of shape `(count, ...)`, a row a photograph.
+
+        Returns:
+            Another stream, whose batches begin with features and open no photograph.
+
+        Raises:
+            ValueError: Photographs are augmented, so that they differ each time.
+        """
+        if self._settings.augment is not None:
+            raise ValueError("Augmented photographs have no features of their own.")
+        stream = copy.copy(self)
+        stream._features = features
+        return stream
 
     def beside(self, values: np.ndarray) -> "OpenStream":
         """The same batches with one more part.
@@ -185,19 +204,22 @@ class OpenStream:
         size = self._settings.batch_size
         first = step_of_epoch * size
         chosen = self._order(epoch)[first : first + size]
+        rows = [one[chosen] for one in self._rows]
+        if self._features is not None:
+            return self._features[chosen], *rows
         images = self.images.take(chosen)
         if self._settings.augment is not None:
             rng = np.random.default_rng([self._seed, _AUGMENT, epoch, step_of_epoch])
             images = self._settings.augment(images, rng)
-        return images, *(one[chosen] for one in self._rows)
+        return images, *rows
 
     def dataset(self, first_step: int, last_step: int) -> tf.data.Dataset:
         """Batches from `first_step` up to, not including, `last_step`, read ahead."""
         side, size = self._prepared.image_size, self._settings.batch_size
-        specs = [tf.TensorSpec((size, side, side, 3), tf.uint8)]
-        specs += [
-            tf.TensorSpec((size, *one.shape[1:]), one.dtype) for one in self._rows
-        ]
+        specs, rows = [tf.TensorSpec((size, side, side, 3), tf.uint8)], self._rows
+        if self._features is not None:
+            specs, rows = [], (self._features, *rows)
+        specs += [tf.TensorSpec((size, *one.shape[1:]), one.dtype) for one in rows]
 
         def batch(step: np.ndarray):
             try:

