@@ -165,9 +165,9 @@ def _stability(checked: Mapping[str, Any]) -> str:
         for one in found.values()
         if one["peak_shift"] is not None
     ]
-    means = f"The steadiest is {best}: at worst it keeps {least[best]:.2f}"
+    means = f"At worst a map of {best} keeps {least[best]:.2f}"
     if best != worst:
-        means += f", {worst} {least[worst]:.2f}"
+        means += f", the steadiest, and one of {worst} {least[worst]:.2f}"
     means += "."
     if shifts:
         means += (
