@@ -85,6 +85,11 @@ class Folder:
         """
         paths = find(photographs)
         output = output or pathlib.Path("predictions", photographs.resolve().name)
+        if photographs.resolve() in (output.resolve(), *output.resolve().parents):
+            raise ValueError(
+                f"--output_dir must not be inside --photographs, {photographs}: its "
+                f"pictures would be taken for photographs. Received: {output}."
+            )
         if dry_run:
             name = cards.load(model).name
             return f"Would ask {name} about {len(paths)} photographs: {output}."
