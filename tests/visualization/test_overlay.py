@@ -23,6 +23,14 @@ def test_opaque_evidence_has_the_colour_of_the_map():
     np.testing.assert_array_equal(found[3:], IMAGE[3:])
 
 
+def test_every_level_has_matplotlibs_colour():
+    heatmap = np.arange(256).reshape(16, 16) / 255
+    image = np.zeros((16, 16, 3), np.uint8)
+    found = overlay.overlay(image, heatmap, opacity=1.0) / np.sqrt(heatmap)[..., None]
+    expected = colormaps[overlay.COLOR_MAP](heatmap)[..., :3] * 255
+    np.testing.assert_allclose(found[8:], expected[8:], atol=1.5)
+
+
 def test_half_opaque_evidence_is_halfway():
     top = np.array(colormaps[overlay.COLOR_MAP](255)[:3]) * 255
     found = overlay.overlay(IMAGE, np.ones((6, 5)), opacity=0.5)
