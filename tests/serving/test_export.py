@@ -54,7 +54,8 @@ def run_litert(folder, batch):
 
 
 def run_saved_model(folder, batch):
-    return tf.saved_model.load(str(folder / "saved_model")).serve(batch)
+    loaded = tf.saved_model.load(str(folder / "saved_model"))
+    return {name: one.numpy() for name, one in loaded.serve(batch).items()}
 
 
 @pytest.mark.parametrize("run", [run_onnx, run_litert, run_saved_model])
