@@ -19,6 +19,8 @@ MODES = (
     "train",
     "evaluate",
     "explain",
+    "export",
+    "predict",
     "compare",
     "doctor",
     "verify",
@@ -40,7 +42,8 @@ MODE = flags.DEFINE_enum(
     "run",
     MODES,
     "run: prepare what is missing, train or resume, evaluate. prepare, train, "
-    "evaluate, explain: that step alone. compare: evaluated runs, each with its "
+    "evaluate, explain: that step alone. export: files that other programs run. "
+    "predict: an exported model, of a folder. compare: evaluated runs, each with its "
     "--run_dir. doctor: examine the data folder and the records. verify: compute a "
     "run's figures again and say whether they agree.",
 )
@@ -69,6 +72,21 @@ RANDOM_LABELS = flags.DEFINE_string(
     "With --mode=explain: directory of a run whose task was @random_labels(), to check "
     "the methods by.",
 )
+EXPORTED = flags.DEFINE_string(
+    "exported",
+    None,
+    "With --mode=predict: folder of an exported model [<run_dir>/export/default].",
+)
+PHOTOGRAPHS = flags.DEFINE_string(
+    "photographs",
+    None,
+    "With --mode=predict: folder of the photographs, with its subfolders.",
+)
+OUTPUT_DIR = flags.DEFINE_string(
+    "output_dir",
+    None,
+    "With --mode=predict: where the results go [predictions/<name of the folder>].",
+)
 DRY_RUN = flags.DEFINE_bool(
     "dry_run",
     False,
@@ -85,6 +103,9 @@ def main(argv: list[str]) -> None:
         _fail(f"error: --predictions needs --mode=evaluate, not {MODE.value}.", 2)
     if RANDOM_LABELS.value is not None and MODE.value != "explain":
         _fail(f"error: --random_labels needs --mode=explain, not {MODE.value}.", 2)
+    for flag in (EXPORTED, PHOTOGRAPHS, OUTPUT_DIR):
+        if flag.value is not None and MODE.value != "predict":
+            _fail(f"error: --{flag.name} needs --mode=predict, not {MODE.value}.", 2)
     try:
         print(_run())
     except (NotImplementedError, RecursionError):  # Nobody's config causes these.
@@ -108,6 +129,8 @@ def _run() -> str:
             f"Received: {', '.join(map(str, run_dirs))}."
         )
     run_dir = run_dirs[0] if run_dirs else None
+    if MODE.value == "predict" and not gin_files:
+        return _predict(run_dir, **_asked())
     if not gin_files:
         stored = pathlib.Path(run_dir or "", "config.gin")
         if run_dir is None or not stored.exists():
@@ -153,6 +176,7 @@ def _run() -> str:
             dry_run=DRY_RUN.value,
             predictions=predictions,
             random_labels=RANDOM_LABELS.value and pathlib.Path(RANDOM_LABELS.value),
+            **_asked(),
         )
     )
 
@@ -169,6 +193,47 @@ def _compare(run_dirs: list[pathlib.Path]) -> str:
     loader.load([], GIN_BINDINGS.value, ("compare",))
     comparer = gin.get_configurable(compare.Comparer)()
     return comparer.run(run_dirs, DRY_RUN.value)
+
+
+def _asked() -> dict[str, pathlib.Path | None]:
+    """What `predict` is asked: of which model, of which photographs, to which end."""
+    named = {"exported": EXPORTED, "photographs": PHOTOGRAPHS, "output_dir": OUTPUT_DIR}
+    paths = {
+        name: flag.value and pathlib.Path(flag.value) for name, flag in named.items()
+    }
+    if MODE.value != "predict":
+        return paths
+    if paths["photographs"] is None:
+        raise ValueError("--mode=predict needs --photographs=<folder>.")
+    for name in ("exported", "photographs"):
+        if paths[name] is not None and not paths[name].is_dir():
+            raise FileNotFoundError(f"--{name}: there is no folder {paths[name]}.")
+    return paths
+
+
+def _predict(
+    run_dir: pathlib.Path | None,
+    exported: pathlib.Path | None,
+    photographs: pathlib.Path,
+    output_dir: pathlib.Path | None,
+) -> str:
+    """Predicts a folder without TensorFlow, which is needed for gin files alone."""
+    if exported is None and run_dir is None:
+        raise ValueError(
+            "--mode=predict needs a model: --exported=<folder of an exported model>, "
+            "or --run_dir=<folder of a run that was exported>."
+        )
+    syntax.parse([], GIN_BINDINGS.value)
+
+    import gin
+
+    from configs import loader
+    from serving import folder
+
+    loader.load([], GIN_BINDINGS.value, ("predict",))
+    predictor = gin.get_configurable(folder.Folder)()
+    model = exported or run_dir / folder.EXPORTED
+    return predictor.run(model, photographs, output_dir, DRY_RUN.value)
 
 
 def _data_dirs(values: list[str]) -> dict[str, pathlib.Path]:

@@ -295,6 +295,7 @@ class Preparation:
                 "format": records.FORMAT,
                 "dataset": photographs[0].origin,
                 "settings": self.settings,
+                "drawn": (data_dir / datasets.DRAWN).exists(),
                 "shards": [note["shard"] for note in ordered],
                 "photographs": [one for note in ordered for one in note["photographs"]],
                 "unreadable": unreadable,

@@ -79,6 +79,7 @@ class Prepared:
             relative to the data folder.
         image_size: Side of the prepared squares, in pixels.
         fingerprint: Changes with any photograph, label or setting; hexadecimal.
+        drawn: Whether they are drawings, so that no model of them is for real eyes.
     """
 
     def __init__(self, folder: pathlib.Path):
@@ -95,6 +96,7 @@ class Prepared:
             for entry in entries
         ]
         self.image_size: int = self.manifest["settings"]["image_size"]
+        self.drawn: bool = self.manifest.get("drawn", False)
         self._places = {entry["id"]: Place(**entry["place"]) for entry in entries}
 
     @functools.cached_property

@@ -8,7 +8,17 @@ from collections.abc import Callable, Iterable, Mapping
 
 from configs import statements
 from train import commands
-from train.modes import compare, doctor, evaluate, explain, prepare, run, verify
+from train.modes import (
+    compare,
+    doctor,
+    evaluate,
+    explain,
+    export,
+    predict,
+    prepare,
+    run,
+    verify,
+)
 
 Where = commands.Where
 
@@ -27,6 +37,11 @@ MODES: Mapping[str, tuple[Callable[[Where], str], tuple[str, ...]]] = {
         explain.explain_mode,
         ("prepare", "audit", "split", "ensemble", "train", "explain"),
     ),
+    "export": (
+        export.export_mode,
+        ("prepare", "audit", "split", "train", "export"),
+    ),
+    "predict": (predict.predict_mode, ("predict",)),
     "compare": (compare.compare_mode, ("compare",)),
     "doctor": (doctor.doctor_mode, ("prepare", "doctor")),
     "verify": (verify.verify_mode, ("train",)),

@@ -8,6 +8,9 @@ import gin
 
 from input_pipeline import photograph
 
+DRAWN = "synthetic.json"
+"""A file that marks a folder of drawn photographs, in whatever layout."""
+
 _ARCHIVES = (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz")
 
 
