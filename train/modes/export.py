@@ -10,7 +10,15 @@ from evaluation import decision
 from input_pipeline import audit, images, prepare, records
 from serving import agreement, export
 from serving import card as cards
-from train import checkpoints, commands, data, environment, results, run_dir
+from train import (
+    checkpoints,
+    commands,
+    data,
+    ensemble,
+    environment,
+    results,
+    run_dir,
+)
 from train import recipe as recipes
 
 _FIGURES = ("sensitivity", "specificity", "auc", "balanced_accuracy", "quadratic_kappa")
@@ -36,7 +44,7 @@ def export_mode(where: commands.Where) -> str:
         description = data.describe(recipe, preparation, audited)
         run.check_task(description)
         split = run.open_split(audited)
-        model = results.load_model(run)
+        model = ensemble.load_model(run.model)
         collection = audited.collection
         validation = _some(split.valid, exporter.photographs)
         labels = recipe.task.labels([collection.photograph(one) for one in validation])
@@ -64,7 +72,11 @@ def export_mode(where: commands.Where) -> str:
             model,
             recipe.output,
             about,
-            _read(collection, _some(split.train, exporter.training_photographs)),
+            # Of an ensemble of folds all that trains a member validates another.
+            _read(
+                collection,
+                _some(split.train or split.valid, exporter.training_photographs),
+            ),
             _read(collection, validation),
             np.isin(labels, recipe.task.disease_classes),
             folder,
