@@ -21,6 +21,8 @@ from input_pipeline import photograph, records, splits
 from models import ensemble
 from train import checkpoints, commands
 
+_AGAIN = "Remove it: the same command then makes it again from the last checkpoint."
+
 
 class Member(NamedTuple):
     """One of the trainings.
@@ -292,7 +294,12 @@ def open_networks(
     found = []
     for name, noted in _noted(folder).items():
         member = folder / members.FOLDER / name
-        own = _load_member(folder, member)
+        own = load_model(
+            member / "model.keras",
+            f"It is one of the networks of {folder}. Bring it back. Or remove it and "
+            f"{folder / 'model.keras'}: the command that trained them then makes both "
+            "again.",
+        )
         if checkpoints.digest(own.weights) != noted:
             raise ValueError(
                 f"{member / 'model.keras'} is not the model that {folder} was made of: "
@@ -303,17 +310,6 @@ def open_networks(
         part = splits.Split.load(member / "split.json")
         found.append(networks.Network(name, own, part.train, part.not_drawn))
     return found or [networks.Network(folder.name, model, split.train)]
-
-
-def _load_member(folder: pathlib.Path, member: pathlib.Path) -> keras.Model:
-    try:
-        return keras.models.load_model(member / "model.keras", compile=False)
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"{member / 'model.keras'}, one of the networks of {folder}, cannot be "
-            f"read: {error} Bring it back. Or remove it and {folder / 'model.keras'}: "
-            "the command that trained them then makes both again."
-        ) from error
 
 
 def names(folder: pathlib.Path) -> list[str]:
@@ -358,16 +354,17 @@ def explaining(
         yield answers, [ids[place] for place in places]
 
 
-def load_model(path: pathlib.Path) -> keras.Model:
+def load_model(path: pathlib.Path, remedy: str = _AGAIN) -> keras.Model:
     """The trained model in a file of a run.
 
+    Args:
+        path: The file.
+        remedy: The way out if it is damaged.
+
     Raises:
-        ValueError: It is damaged; says the way out.
+        ValueError: It is.
     """
     try:
         return keras.models.load_model(path, compile=False)
     except (ValueError, OSError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"{path} cannot be read: {error} Remove it: the same command then makes it "
-            "again from the last checkpoint."
-        ) from error
+        raise ValueError(f"{path} cannot be read: {error} {remedy}") from error
