@@ -77,15 +77,15 @@ def check_method(method: Method | None, output: outputs.Output) -> None:
         )
 
 
-def chosen_on(count: int, is_ensemble: bool) -> str:
+def chosen_on(count: int, out_of_fold: bool) -> str:
     """On what a run of ours chooses, in words.
 
     Args:
         count: How many photographs validate.
-        is_ensemble: Whether those members answer that have not trained on one.
+        out_of_fold: Whether each of them trains members that do not answer it.
     """
     photographs = f"{count} validation photographs"
-    return f"{photographs}, predicted out of fold" if is_ensemble else photographs
+    return f"{photographs}, predicted out of fold" if out_of_fold else photographs
 
 
 def choose(

@@ -199,7 +199,7 @@ class Evaluator:
                 output,
                 asked.labels(own, split.valid),
                 validation.logits,
-                chosen_on=decision.chosen_on(len(split.valid), asked.is_ensemble),
+                chosen_on=decision.chosen_on(len(split.valid), not split.train),
             )
             decided = dataclasses.replace(decided, test_time_augmentation=self._views())
         said = []
@@ -373,7 +373,8 @@ class _Asked:
         self, collection: records.Collection, ids: Sequence[str]
     ) -> np.ndarray:
         """What metadata alone tell, learnt on what the answering networks learnt on."""
-        answering = networks.answering(self._networks, ids)
+        known_to = [one.known for one in self._networks]
+        answering = networks.answering(known_to, ids)
         total = np.zeros((len(ids), len(self._task.class_names)))
         for network, places in zip(self._networks, answering, strict=True):
             if places.any():

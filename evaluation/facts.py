@@ -266,7 +266,7 @@ def read(
         external=_find(whole_files.read_json, external.FILE, folder) or {},
         split=_find(splits.Split.load, "split.json", folder, run),
         history=_find(whole_files.read_json, "history.json", run),
-        members=_members(run) if run else {},
+        members=members.histories(run) if run else {},
         config=_find(_read_text, "config.gin", run),
         operative_config=_find(_read_text, "operative_config.gin", run),
         environment=_find(whole_files.read_json, "environment.json", run) or [],
@@ -320,15 +320,6 @@ def _name(folder: pathlib.Path, run: pathlib.Path | None) -> str:
         return folder.name
     inside = folder.is_relative_to(run)
     return f"{run.name}, {folder.relative_to(run) if inside else folder.name}"
-
-
-def _members(run: pathlib.Path) -> dict[str, Mapping[str, Any]]:
-    path = run / members.ENSEMBLE
-    names = whole_files.read_json(path)["members"] if path.exists() else ()
-    histories = run / members.FOLDER
-    return {
-        name: whole_files.read_json(histories / name / "history.json") for name in names
-    }
 
 
 def _find(

@@ -5,7 +5,7 @@ import dataclasses
 import io
 import math
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -83,6 +83,33 @@ def several(of_each: np.ndarray) -> np.ndarray | None:
     by_photograph = of_each.transpose(1, 0, 2)[answered.T]
     n, num_outputs = of_each.shape[1:]
     return by_photograph.reshape(n, counts[0], num_outputs).transpose(1, 0, 2)
+
+
+def histories(run: pathlib.Path) -> dict[str, dict[str, Any]]:
+    """What `history.json` holds of each member, by its name.
+
+    Args:
+        run: Directory of a run.
+
+    Returns:
+        Nothing where it is one training.
+
+    Raises:
+        FileNotFoundError: A member is gone.
+    """
+    if not (run / ENSEMBLE).exists():
+        return {}
+    found = {}
+    for name in whole_files.read_json(run / ENSEMBLE)["members"]:
+        path = run / FOLDER / name / "history.json"
+        if not path.exists():
+            raise FileNotFoundError(
+                f"{path} does not exist: it belongs to one of the networks of {run}. "
+                f"Bring {path.parent} back, or remove {run / 'model.keras'}: the "
+                "command that trained it then makes it again."
+            )
+        found[name] = whole_files.read_json(path)
+    return found
 
 
 def write_csv(path: pathlib.Path, said: Sequence[Said]) -> None:
@@ -193,7 +220,7 @@ def score(
     return found
 
 
-def _spread(values) -> dict[str, float | None]:
+def _spread(values: Iterable[float | None]) -> dict[str, float | None]:
     defined = [one for one in values if one is not None]
     if len(defined) < 2:
         return {"mean": None, "deviation": None}

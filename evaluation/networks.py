@@ -1,12 +1,12 @@
 """The networks of a run, and what they say together.
 
-A photograph is answered by the networks that have not trained on it. So each validation
-photograph of a cross-validation is answered out of fold, and a photograph that none of
-them has seen, such as one that tests, by all of them.
+A photograph is answered by the networks that have not trained on it, nor on what may be
+a copy of it. So each validation photograph of a cross-validation is answered out of
+fold, and a photograph that none of them has seen, such as one that tests, by all.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import keras
@@ -24,11 +24,19 @@ class Network:
         name: What it is called in its run.
         model: The network.
         train: Ids of the photographs that trained it.
+        not_drawn: Ids of those that could have, had fewer not been asked for. Copies of
+            them may have, so it does not answer them either.
     """
 
     name: str
     model: keras.Model
     train: Sequence[str]
+    not_drawn: Sequence[str] = ()
+
+    @property
+    def known(self) -> frozenset[str]:
+        """Ids of the photographs that it does not answer if others can."""
+        return frozenset([*self.train, *self.not_drawn])
 
 
 class Answers(NamedTuple):
@@ -74,7 +82,8 @@ class Networks:
         Returns:
             What was said.
         """
-        asked, of_each = answering(self._networks, ids), None
+        asked = answering([one.known for one in self._networks], ids)
+        of_each = None
         for number, forward in enumerate(self._forwards):
             places = np.flatnonzero(asked[number])
             if not len(places):
@@ -87,17 +96,16 @@ class Networks:
         return Answers(members.together(of_each), of_each)
 
 
-def answering(networks: Sequence[Network], ids: Sequence[str]) -> np.ndarray:
+def answering(known_to: Sequence[Collection[str]], ids: Sequence[str]) -> np.ndarray:
     """Which networks answer for which photographs.
 
     Args:
-        networks: The networks.
+        known_to: `Network.known` of each.
         ids: Photograph ids.
 
     Returns:
-        bool array of shape `(num_networks, n)`: those that have not trained on the
-        photograph; all of them where each has.
+        bool array of shape `(num_networks, n)`: those that do not know the photograph;
+        all of them where each does.
     """
-    trained_on = [frozenset(one.train) for one in networks]
-    unseen = np.array([[key not in seen for key in ids] for seen in trained_on])
+    unseen = np.array([[key not in known for key in ids] for known in known_to])
     return unseen | ~unseen.any(axis=0)

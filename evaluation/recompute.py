@@ -81,7 +81,7 @@ class Recomputed:
             folder, self._content, self.settings, found
         )
         self._said = stored_predictions.read_csv(self._csv, self._task.class_names)
-        self._members = recompute_members.Members(folder, self._content, found)
+        self._members = recompute_members.Members(folder, holder, self._content, found)
 
     @property
     def validation(self) -> stored_predictions.Predictions | None:
@@ -299,6 +299,7 @@ class Recomputed:
             if validation is not None:
                 validated = validation.labels, validation.uncalibrated
             return other_models.choose(self._rule, method, self._task, validated)
+        out_of_fold = not splits.Split.load(self._holder / "split.json").train
         return decision.choose(
             self._rule,
             method,
@@ -306,7 +307,7 @@ class Recomputed:
             output,
             validation.labels,
             validation.logits,
-            chosen_on=decision.chosen_on(len(validation), "members" in self._content),
+            chosen_on=decision.chosen_on(len(validation), out_of_fold),
         )
 
     def _verify_figures(self) -> None:

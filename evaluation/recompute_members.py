@@ -12,10 +12,11 @@ from evaluation import (
     decision,
     findings,
     members,
+    networks,
     predictions,
     uncertainty,
 )
-from input_pipeline import records
+from input_pipeline import records, splits
 from models import outputs
 
 
@@ -29,6 +30,7 @@ class Members:
     def __init__(
         self,
         folder: pathlib.Path,
+        run: pathlib.Path,
         content: Mapping[str, Any],
         found: findings.Findings,
     ):
@@ -36,6 +38,7 @@ class Members:
 
         Args:
             folder: Holds `members.csv`.
+            run: Directory of the run, whose members lie in it.
             content: What its `metrics.json` holds.
             found: Receives what differs.
 
@@ -44,6 +47,7 @@ class Members:
             FileNotFoundError: It is missing.
         """
         self._folder, self._content, self._found = folder, content, found
+        self._run = run
         self._path = folder / members.FILE
         self._said = members.read_csv(self._path) if "members" in content else []
         self._several = {
@@ -79,6 +83,7 @@ class Members:
                 text = f"its photographs of {one.split!r} are not those of"
                 found.fail(self._path, f"{text} predictions.csv")
                 return
+            self._verify_who_answers(one)
             stored = together[one.split]
             columns = [f"logit {number}" for number in range(one.logits.shape[-1])]
             mean = members.together(one.logits)
@@ -104,4 +109,26 @@ class Members:
         path = self._folder / "metrics.json"
         by = "members.csv gives"
         found.compare(path, "members", self._content["members"], again, by)
-        found.note(self._path, "the logits of predictions.csv are the mean of these")
+        text = "of members that have not trained on the photographs"
+        found.note(self._path, f"the logits of predictions.csv are their mean, {text}")
+
+    def _verify_who_answers(self, said: members.Said) -> None:
+        """Compares who answers with what the members' splits say that they know."""
+        names, known_to = list(members.histories(self._run)), []
+        for name in names:
+            path = self._run / members.FOLDER / name / "split.json"
+            split = splits.Split.load(path)
+            known_to.append(frozenset([*split.train, *split.not_drawn]))
+        answered = {
+            name: np.isfinite(logits).all(axis=-1)
+            for name, logits in zip(said.names, said.logits, strict=True)
+        }
+        nothing = np.zeros(len(said.ids), bool)
+        expected = networks.answering(known_to, said.ids)
+        for name, asked in zip(names, expected, strict=True):
+            for place in np.flatnonzero(answered.get(name, nothing) != asked):
+                text = "has not trained on it" if asked[place] else "may know it"
+                answers = "no answer" if asked[place] else "an answer"
+                key = said.ids[place]
+                text = f"it has {answers} of {name} to {key}, and {name} {text}"
+                self._found.fail(self._path, text)

@@ -25,7 +25,7 @@ def limits(facts: known.Facts) -> list[str]:
             "These photographs trained the model: the figures say nothing of "
             "photographs that it has not seen."
         )
-    elif said.split == "valid" and facts.members:
+    elif said.split == "valid" and _no_epoch_chosen(facts):
         texts.append(
             "Each validation photograph was predicted by networks that had not trained "
             "on it. Whatever was chosen by these figures makes them too good."
@@ -44,6 +44,12 @@ def limits(facts: known.Facts) -> list[str]:
         texts.append(
             f"These photographs were read {readings} times: whatever was "
             "chosen after the first reading makes the figures too good."
+        )
+    if facts.members and not facts.split.train and said.split != "valid":
+        texts.append(
+            "Calibration and threshold were chosen where fewer of the networks answer "
+            "than here. The mean of more answers is less extreme, so that neither need "
+            "carry over exactly."
         )
     texts.append(
         f"The figures hold for photographs like those of "
@@ -65,6 +71,12 @@ def limits(facts: known.Facts) -> list[str]:
         "opinions. Nothing here tells what using it would do for a patient."
     )
     return texts
+
+
+def _no_epoch_chosen(facts: known.Facts) -> bool:
+    """Whether it is an ensemble whose members keep their last epochs."""
+    kept = {one["kept"] for one in facts.members.values()}
+    return kept == {"last"}
 
 
 def oddities(facts: known.Facts) -> list[str]:

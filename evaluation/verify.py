@@ -71,7 +71,8 @@ def verify(run: pathlib.Path, task: tasks.Task, output: outputs.Output) -> str:
     if own:
         _verify_task(run, task, output, found)
         _verify_model(run, found)
-    for holder in dict.fromkeys(_holder(one, run) for one in folders):
+    of_members = [run / members.FOLDER / one for one in members.histories(run)]
+    for holder in dict.fromkeys([*(_holder(one, run) for one in folders), *of_members]):
         _verify_split(holder, found)
     parts = {}
     for folder in folders:
@@ -130,10 +131,9 @@ def _verify_task(
 def _verify_model(run: pathlib.Path, found: findings.Findings) -> None:
     """Compares model and checkpoints with the checksums that training ended with."""
     history = _read(_trained(run))
-    for name, weights in history.get("members", {}).items():
-        member = run / members.FOLDER / name
-        _verify_model(member, found)
-        noted = _read(member / "history.json").get("weights_sha256")
+    for name, of_member in members.histories(run).items():
+        _verify_model(run / members.FOLDER / name, found)
+        weights, noted = history["members"][name], of_member.get("weights_sha256")
         key, by = f"the checksum of {name}", "its history.json notes"
         found.compare(run / members.ENSEMBLE, key, weights, noted, by)
     noted = history.get("weights_sha256", findings.NOTHING)

@@ -21,6 +21,8 @@ from input_pipeline import photograph, records, splits, whole_files
 from models import ensemble
 from train import checkpoints, commands
 
+_AGAIN = "Remove it: the same command then makes it again from the last checkpoint."
+
 
 class Member(NamedTuple):
     """One of the trainings.
@@ -101,6 +103,32 @@ class Ensemble:
         seeds = self.seeds or (seed,)
         return tuple(Member(fold, one) for one in seeds for fold in folds)
 
+    def check(self, splitter: splits.Splitter, evaluated: Sequence[str]) -> None:
+        """Refuses what does not go with every fold.
+
+        Args:
+            splitter: Makes the members' splits.
+            evaluated: The splits that will be evaluated.
+
+        Raises:
+            ValueError: Not all photographs of a fold would validate, or those that
+                train every member, of which there are none, would be evaluated.
+        """
+        if not self.every_fold:
+            return
+        if splitter.valid_photographs is not None:
+            raise ValueError(
+                "`ensemble.every_fold` has each photograph validate a member. Received "
+                f"split.valid_photographs = {splitter.valid_photographs}: bind None, "
+                "or train one fold."
+            )
+        if "train" in evaluated:
+            raise ValueError(
+                "With `ensemble.every_fold` no photograph trains every member: each "
+                "of them is in 'valid'. Take 'train' out of `evaluate.splits`. "
+                f"Received: {tuple(evaluated)}."
+            )
+
     def validation(
         self, splitter: splits.Splitter, split_of: Mapping[str, photograph.Split]
     ) -> str:
@@ -135,6 +163,25 @@ class Ensemble:
         )
 
 
+def check_bindings(bindings: Mapping[str, str]) -> None:
+    """Refuses macros where members have values of their own.
+
+    A member's config would hold a macro that nothing uses.
+
+    Args:
+        bindings: Those that decide training, binding -> value.
+
+    Raises:
+        ValueError: There is such a macro.
+    """
+    for name in ("ensemble.every_fold", "ensemble.seeds", "split.fold", "train.seed"):
+        if "%" in bindings.get(name, ""):
+            raise ValueError(
+                f"`{name}` must be bound to a value in an ensemble, whose members have "
+                f"their own. Received: the macro {bindings[name]}."
+            )
+
+
 def _bind(values: Mapping[str, object]) -> None:
     with gin.unlock_config():
         for name, value in values.items():
@@ -149,12 +196,43 @@ def pool(parts: Sequence[splits.Split]) -> splits.Split:
 
     Returns:
         A split that trains on what all members train on: nothing if each photograph
-        validates one of them.
+        validates one of them. All that validate it do so, drawn by a member or not.
     """
     valid = tuple(dict.fromkeys(key for one in parts for key in one.valid))
     validating = set(valid)
     train = tuple(key for key in parts[0].train if key not in validating)
-    return dataclasses.replace(parts[0], train=train, valid=valid)
+    rest = tuple(key for key in parts[0].not_drawn if key not in validating)
+    return dataclasses.replace(parts[0], train=train, valid=valid, not_drawn=rest)
+
+
+def check_member(folder: pathlib.Path, member: Member) -> None:
+    """Refuses a member that is not for what its ensemble is for.
+
+    It may have been trained alone, elsewhere, before a label or a photograph changed.
+
+    Args:
+        folder: The ensemble's.
+        member: One that is trained.
+
+    Raises:
+        ValueError: Its photographs, labels or preparation are others.
+    """
+    path = folder / members.FOLDER / member.name / "task.json"
+    whole, own = (
+        whole_files.read_json(folder / "task.json"),
+        whole_files.read_json(path),
+    )
+    differing = [
+        f"{name}, {own.get(name)} there and {value} here"
+        for name, value in whole.items()
+        if own.get(name) != value
+    ]
+    if differing:
+        raise ValueError(
+            f"{path.parent} was trained for something else than {folder}: "
+            f"{'; '.join(differing)}. Bring back what it was trained for, or remove "
+            "it: the same command then trains this member again."
+        )
 
 
 def assemble(
@@ -219,16 +297,21 @@ def open_networks(
     found = []
     for name, noted in _noted(folder).items():
         member = folder / members.FOLDER / name
-        own = load_model(member / "model.keras")
+        own = load_model(
+            member / "model.keras",
+            f"It is one of the networks of {folder}. Bring it back. Or remove it and "
+            f"{folder / 'model.keras'}: the command that trained them then makes both "
+            "again.",
+        )
         if checkpoints.digest(own.weights) != noted:
             raise ValueError(
                 f"{member / 'model.keras'} is not the model that {folder} was made of: "
                 f"it has other weights than {folder / members.ENSEMBLE} notes. Bring "
-                f"it back, or remove {folder / 'model.keras'}: the same command then "
-                "makes the ensemble anew."
+                f"it back, or remove {folder / 'model.keras'}: the command that "
+                "trained it then makes the ensemble anew."
             )
-        trained_on = splits.Split.load(member / "split.json").train
-        found.append(networks.Network(name, own, trained_on))
+        part = splits.Split.load(member / "split.json")
+        found.append(networks.Network(name, own, part.train, part.not_drawn))
     return found or [networks.Network(folder.name, model, split.train)]
 
 
@@ -264,25 +347,27 @@ def explaining(
         ValueError: A member is not the one that the ensemble was made of.
     """
     opened = open_networks(folder, model, split)
-    answering = networks.answering(opened, ids)
+    answering = networks.answering([one.known for one in opened], ids)
     for chosen in np.unique(answering, axis=1).T:
         places = np.flatnonzero((answering == chosen[:, None]).all(axis=0))
         some = [one.model for one, asked in zip(opened, chosen, strict=True) if asked]
+        answers = model
         if len(some) < len(opened):
-            model = ensemble.average(some) if len(some) > 1 else some[0]
-        yield model, [ids[place] for place in places]
+            answers = ensemble.average(some) if len(some) > 1 else some[0]
+        yield answers, [ids[place] for place in places]
 
 
-def load_model(path: pathlib.Path) -> keras.Model:
+def load_model(path: pathlib.Path, remedy: str = _AGAIN) -> keras.Model:
     """The trained model in a file of a run.
 
+    Args:
+        path: The file.
+        remedy: The way out if it is damaged.
+
     Raises:
-        ValueError: It is damaged; says the way out.
+        ValueError: It is.
     """
     try:
         return keras.models.load_model(path, compile=False)
     except (ValueError, OSError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"{path} cannot be read: {error} Remove it: the same command then makes it "
-            "again from the last checkpoint."
-        ) from error
+        raise ValueError(f"{path} cannot be read: {error} {remedy}") from error

@@ -191,6 +191,7 @@ class RunDir:
         split: splits.Split,
         audited: audit.Audit,
         inherited: Sequence[lineage.Inheritance] = (),
+        parts: Sequence[splits.Split] = (),
     ) -> None:
         """Stores the split for good, with the certificate that it does not leak.
 
@@ -198,6 +199,7 @@ class RunDir:
             split: The split.
             audited: The photographs.
             inherited: What comes from the runs whose weights this one builds on.
+            parts: The splits of its members, whose photographs its weights have seen.
 
         Raises:
             ValueError: The split leaks.
@@ -206,6 +208,8 @@ class RunDir:
         certificate = dict(audited.certificate)
         certificate["disputed_test_photographs"] = list(split.disputed)
         seen = lineage.Seen.of(split, audited.collection)
+        for one in parts:
+            seen = seen.after(lineage.Seen.of(one, audited.collection))
         for one in inherited:
             certificate[one.role] = one.certificate
             seen = seen.after(one.seen)

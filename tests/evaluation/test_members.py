@@ -14,7 +14,18 @@ def test_those_answer_that_have_not_trained_on_a_photograph():
     # Of 2, which both have seen, both are asked; of 4, which none has, too.
     expected = [[False, True, True, True], [True, True, False, True]]
     np.testing.assert_array_equal(
-        networks.answering(asked, ["1", "2", "3", "4"]), expected
+        networks.answering([one.known for one in asked], ["1", "2", "3", "4"]), expected
+    )
+
+
+def test_none_answers_what_may_be_a_copy_of_what_it_trained_on():
+    asked = [
+        networks.Network("a", None, ["1"], not_drawn=["2"]),
+        networks.Network("b", None, ["3"]),
+    ]
+    np.testing.assert_array_equal(
+        networks.answering([one.known for one in asked], ["2", "4"]),
+        [[False, True], [True, True]],
     )
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import json
 import shutil
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from configs import statements
-from evaluation import decision, facts, predictions
+from evaluation import decision, facts, predictions, remarks
 from input_pipeline import splits
 from models import outputs
 from train import ensemble
@@ -122,6 +123,55 @@ def test_a_member_is_the_run_that_a_fold_and_a_seed_give(folds_once, start, tmp_
     assert "Trained already" in start("train", member, gin_file=member / "config.gin")
 
 
+def test_its_weights_have_seen_what_trained_any_member(folds_once, split):
+    folder, _ = folds_once
+    seen = read(folder / "seen.json")
+    assert sorted(seen["train"]) == sorted([*split.train, *split.valid])
+
+
+def test_what_was_used_is_what_the_ensemble_asks_for(folds_once):
+    folder, _ = folds_once
+    used = (folder / "operative_config.gin").read_text().splitlines()
+    assert "ensemble.every_fold = True" in used
+    assert "split.fold = 0" in used
+    assert "train.seed = 0" in used
+
+
+def test_what_all_answer_is_explained_by_all_whatever_else_is_asked(folds_once):
+    folder, _ = folds_once
+    whole = splits.Split.load(folder / "split.json")
+    model = keras.models.load_model(folder / "model.keras", compile=False)
+    ids = [*whole.test[:2], *whole.valid]
+    found = list(ensemble.explaining(folder, model, whole, ids))
+    assert sorted(key for _, some in found for key in some) == sorted(ids)
+    (of_all,) = [one for one, some in found if whole.test[0] in some]
+    assert of_all is model
+    for name in NAMES:
+        valid = splits.Split.load(folder / "members" / name / "split.json").valid
+        (own,) = [one for one, some in found if valid[0] in some]
+        assert own is not model
+
+
+def test_a_member_answers_nothing_that_was_not_drawn_for_it(folds):
+    path = folds / "members" / NAMES[0] / "split.json"
+    part = splits.Split.load(path)
+    drawn, rest = part.train[:5], part.train[5:]
+    dataclasses.replace(part, train=drawn, not_drawn=rest).save(path)
+    whole = splits.Split.load(folds / "split.json")
+    first, *_ = ensemble.open_networks(folds, None, whole)
+    assert first.known == {*part.train}
+    assert first.train == drawn
+
+
+def test_what_any_fold_validates_counts_as_drawn():
+    parts = [
+        splits.Split(("a",), ("b",), ("t",), {}, not_drawn=("c",)),
+        splits.Split(("b",), ("a", "c"), ("t",), {}),
+    ]
+    expected = splits.Split((), ("b", "a", "c"), ("t",), {})
+    assert ensemble.pool(parts) == expected
+
+
 def test_a_finished_ensemble_is_shown_and_nothing_changes(folds, start):
     before = state(folds)
     assert "test: 3 members" in start("run", folds, *FOLDS)
@@ -151,6 +201,42 @@ def test_members_that_were_trained_alone_are_taken(folds, start, tmp_path):
     )
 
 
+def test_a_member_that_was_trained_on_other_labels_is_refused_at_once(folds, start):
+    (folds / "model.keras").unlink()
+    shutil.rmtree(folds / "members" / NAMES[0])
+    path = folds / "members" / NAMES[2] / "task.json"
+    content = read(path) | {"data_fingerprint": "before"}
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"data_fingerprint, before there and .* here"):
+        start("train", folds, *FOLDS)
+    assert not (folds / "members" / NAMES[0]).exists()  # Nothing was trained.
+
+
+def test_a_missing_member_is_named_with_the_way_out(folds, start):
+    shutil.rmtree(folds / "members" / NAMES[1])
+    remedy = r"fold-1-seed-0.*[Oo]r remove .*model\.keras: the command that trained"
+    with pytest.raises(FileNotFoundError, match=remedy):
+        start("verify", folds, *FOLDS)
+    with pytest.raises(
+        ValueError, match=r"fold-1-seed-0.*Or remove it and .*/model\.keras: "
+    ):
+        start("evaluate", folds, *FOLDS, "evaluate.resamples = 200")
+    (folds / "report.html").unlink()
+    with pytest.raises(FileNotFoundError, match=remedy):
+        start("run", folds, *FOLDS)
+
+
+def test_an_answer_of_a_member_that_knows_the_photograph_is_found(folds, start):
+    path = folds / "members" / NAMES[0] / "split.json"
+    part = splits.Split.load(path)
+    moved = dataclasses.replace(
+        part, train=(*part.train, part.valid[0]), valid=part.valid[1:]
+    )
+    moved.save(path)
+    with pytest.raises(ValueError, match=r"no answer of fold-1-seed-0 to drawn/train"):
+        start("verify", folds, *FOLDS)
+
+
 def test_seeds_validate_on_one_fold_together(start, tmp_path, split):
     folder = tmp_path / "seeds"
     start("run", folder, "ensemble.seeds = (0, 1)")
@@ -162,6 +248,9 @@ def test_seeds_validate_on_one_fold_together(start, tmp_path, split):
     ]
     members = read(folder / "metrics.json")["members"]["valid"]["auc"]["members"]
     assert list(members) == ["fold-0-seed-0", "fold-0-seed-1"]
+    chosen_on = read(folder / "decision.json")["chosen_on"]
+    assert chosen_on == f"{len(split.valid)} validation photographs"
+    assert "members.csv" in start("verify", folder, "ensemble.seeds = (0, 1)")
 
 
 def test_an_ensemble_verifies_and_a_changed_member_does_not(folds, start):
@@ -216,6 +305,17 @@ def test_the_report_shows_each_member(folds_once):
     assert "3 networks that answer" in (folder / "model_card.md").read_text()
 
 
+def test_the_report_says_what_out_of_fold_figures_do_not_show(folds_once):
+    folder, _ = folds_once
+    found = facts.read(folder, folder)
+    assert any("fewer of the networks answer" in one for one in remarks.limits(found))
+    valid = dataclasses.replace(found, said={"valid": found.said["valid"]})
+    assert "helped to choose the model" in remarks.limits(valid)[0]  # By its epoch.
+    last = {name: {**one, "kept": "last"} for name, one in found.members.items()}
+    valid = dataclasses.replace(valid, members=last)
+    assert "networks that had not trained on it" in remarks.limits(valid)[0]
+
+
 def test_a_plan_names_the_members(start, tmp_path):
     plan = start("run", tmp_path / "it", *FOLDS, dry_run=True)
     assert "Validation: each of 3 folds by the members not trained on it." in plan
@@ -248,6 +348,28 @@ def test_passes_with_dropout_are_for_one_network(folds, start):
 def test_what_makes_no_ensemble_is_refused(start, tmp_path, line, message):
     with pytest.raises((ValueError, statements.ConfigError), match=message):
         start("run", tmp_path / "it", line, dry_run=True)
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (
+            (*FOLDS, "split.valid_photographs = 5"),
+            r"has each photograph validate a member.*valid_photographs = 5: bind None",
+        ),
+        (
+            (*FOLDS, "evaluate.splits = ('train', 'valid')"),
+            r"no photograph trains every member.*'train', 'valid'",
+        ),
+        (
+            ("SEED = 3", "train.seed = %SEED", "ensemble.seeds = (0, 1)"),
+            r"`train\.seed` must be bound to a value in an ensemble.*%SEED",
+        ),
+    ],
+)
+def test_what_does_not_go_with_members_is_refused(start, tmp_path, lines, message):
+    with pytest.raises(ValueError, match=message):
+        start("run", tmp_path / "it", *lines, dry_run=True)
 
 
 def test_published_validation_photographs_leave_no_folds(split):

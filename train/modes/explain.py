@@ -18,8 +18,8 @@ def explain_mode(where: commands.Where) -> str:
     run = results.trained_run(where)
     if names := ensemble.names(run.path):
         raise ValueError(
-            f"{run.path} is an ensemble, most of whose members have trained on its "
-            "validation photographs. Explain a member on those that it has not seen: "
+            f"{run.path} is an ensemble, whose members may have trained on different "
+            "photographs. Explain a member on those that it has not seen: "
             f"--run_dir={run.path / members.FOLDER / names[0]}."
         )
     folder = run.path / "explanations" / explanations.name

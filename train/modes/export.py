@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from evaluation import decision
-from input_pipeline import audit, images, prepare, records
+from input_pipeline import audit, images, prepare, records, whole_files
 from serving import agreement, export
 from serving import card as cards
 from train import (
@@ -133,7 +133,7 @@ def _read(collection: records.Collection, ids: list[str]) -> np.ndarray:
 
 def _figures(run: run_dir.RunDir) -> dict[str, dict]:
     """Metrics with intervals, of each split that the run was evaluated on."""
-    content = records.read_json(run.metrics)["results"]
+    content = whole_files.read_json(run.metrics)["results"]
     return {
         part: {
             name: scores["metrics"][name]

@@ -32,6 +32,9 @@ def _run(where: commands.Where, evaluator: evaluate.Evaluator | None) -> str:
     recipe = commands.configured(recipes.Recipe)
     several = commands.configured(ensemble.Ensemble)
     members = several.members(splitter, recipe.seed)
+    several.check(splitter, evaluator.splits if evaluator else ())
+    if len(members) > 1:
+        ensemble.check_bindings(where.bindings)
     splitters = [dataclasses.replace(splitter, fold=one.fold) for one in members]
     others = None
     if evaluator is not None:
@@ -80,13 +83,13 @@ def _run(where: commands.Where, evaluator: evaluate.Evaluator | None) -> str:
         plan.check_copies(audited, recipe.task)
         run.check_photographs(audited)
         description = data.describe(recipe, preparation, audited)
-        made = None
+        made, parts = None, []
         if not run.split.exists():  # What is refused here has begun no run.
             parts = [one.split(audited) for one in splitters]
             for one in parts:
                 plan.check_split(photographs, one, recipe, named)
             made = ensemble.pool(parts).for_task(audited, recipe.task)
-        split = _begin(run, where, description, audited, made, training)
+        split = _begin(run, where, description, audited, made, parts, training)
         scored = run.evaluated
         # Before training: what is wrong with them shows now, not after hours.
         externals = []
@@ -96,8 +99,12 @@ def _run(where: commands.Where, evaluator: evaluate.Evaluator | None) -> str:
             # Before and after: a killed run has it, and a finished one has all of it.
             run.note_operative_config(gin.operative_config_str())
             if len(members) > 1:
+                training = None  # Its memory is the members'.
                 _train_members(members, where)
                 several.bind(splitter, recipe.seed)
+                # What was used last is what gin notes.
+                for one in (ensemble.Ensemble, splits.Splitter, recipes.Recipe):
+                    commands.configured(one)
                 ensemble.assemble(run.path, members, split)
             else:
                 training.train(audited, split, run.path, gin.config_str())
@@ -113,11 +120,15 @@ def _run(where: commands.Where, evaluator: evaluate.Evaluator | None) -> str:
 
 def _train_members(members: Sequence[ensemble.Member], where: commands.Where) -> None:
     """Trains those that are not trained yet, one after the other."""
+    for one in members:  # Now, and not after the others' hours.
+        if run_dir.RunDir(one.where(where).run_dir).model.exists():
+            ensemble.check_member(where.run_dir, one)
     for number, one in enumerate(members, start=1):
         logging.info("Member %d of %d: %s.", number, len(members), one.name)
         keras.utils.clear_session()  # So that each is as if it were alone.
         one.bind()
         train_mode(one.where(where))
+        ensemble.check_member(where.run_dir, one)
 
 
 def _begin(
@@ -126,6 +137,7 @@ def _begin(
     description: Mapping[str, Any],
     audited: audit.Audit,
     made: splits.Split | None,
+    parts: Sequence[splits.Split],
     training: trainer.Trainer | None,
 ) -> splits.Split:
     """Begins a run, or goes on with it; returns the split that it was begun with."""
@@ -138,7 +150,7 @@ def _begin(
     if not run.evaluated:  # Those of a model that was lost are not the next one's.
         results.drop_figures(run.path)
     if made:
-        run.store_split(made, audited, inherited)
+        run.store_split(made, audited, inherited, parts)
     for one in earlier:
         run.check_earlier(one)
     return run.open_split(audited)
