@@ -19,6 +19,7 @@ MODES = (
     "train",
     "evaluate",
     "explain",
+    "tune",
     "export",
     "predict",
     "compare",
@@ -42,10 +43,10 @@ MODE = flags.DEFINE_enum(
     "run",
     MODES,
     "run: prepare what is missing, train or resume, evaluate. prepare, train, "
-    "evaluate, explain: that step alone. export: files that other programs run. "
-    "predict: an exported model, of a folder. compare: evaluated runs, each with its "
-    "--run_dir. doctor: examine the data folder and the records. verify: compute a "
-    "run's figures again and say whether they agree.",
+    "evaluate, explain: that step alone. tune: search hyperparameters. export: files "
+    "that other programs run. predict: an exported model, of a folder. compare: "
+    "evaluated runs, each with its --run_dir. doctor: examine the data folder and the "
+    "records. verify: compute a run's figures again and say whether they agree.",
 )
 DATA_DIR = flags.DEFINE_multi_string(
     "data_dir",

@@ -43,6 +43,7 @@ _OURS = (
     "train.phases",
     "train.recipe",
     "train.schedules",
+    "train.tuning",
     "visualization.explain",
     "visualization.grad_cam",
     "visualization.guided_backprop",

@@ -6,13 +6,12 @@ less memory than where it began.
 
 import collections
 import concurrent.futures
-import os
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 from absl import logging
 
-from input_pipeline import memory, progress, records
+from input_pipeline import memory, processors, progress, records
 
 SHARE = 0.5
 """Of the available memory: what photographs may take where a config does not say."""
@@ -116,7 +115,7 @@ class Images:
         Raises:
             ValueError: A record is damaged.
         """
-        threads = max(1, (os.cpu_count() or 1) // 2)  # The caller needs the others.
+        threads = max(1, processors.count() // 2)  # The caller needs the others.
         ahead: collections.deque = collections.deque()
         with concurrent.futures.ThreadPoolExecutor(threads) as pool:
             for start in range(0, len(self), size):
@@ -137,7 +136,7 @@ class Images:
         def decode(position: int) -> None:
             cache[position] = self._prepared.read_image(self._ids[position])
 
-        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        with concurrent.futures.ThreadPoolExecutor(processors.count()) as pool:
             decoded = pool.map(decode, range(len(self)))
             bar = progress.bar(decoded, "read", len(self), unit="photo", delay=2)
             collections.deque(bar, maxlen=0)

@@ -7,7 +7,6 @@ on with exactly the batches that it would have seen.
 import copy
 import dataclasses
 import functools
-import os
 from collections.abc import Sequence
 
 import gin
@@ -16,7 +15,7 @@ import tensorflow as tf
 
 from input_pipeline import augment as augmentation
 from input_pipeline import images as prepared_images
-from input_pipeline import records, samplers
+from input_pipeline import processors, records, samplers
 
 # One stream of random numbers for each purpose, so that none depends on another.
 _ORDER, _AUGMENT = 0, 1
@@ -239,7 +238,7 @@ class OpenStream:
         steps = tf.data.Dataset.range(first_step, last_step)
         # Half of the processors read ahead, in threads of their own; the model has more
         # use for the others.
-        parallel = max(1, (os.cpu_count() or 1) // 2)
+        parallel = max(1, processors.count() // 2)
         options = tf.data.Options()
         options.threading.private_threadpool_size = parallel
         options.autotune.enabled = False

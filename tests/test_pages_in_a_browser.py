@@ -17,6 +17,8 @@ import pytest
 from evaluation import compare, facts, gallery, report
 from input_pipeline import audit, tasks
 from tests.evaluation import drawn_runs
+from tests.train import drawn_results
+from train import search_results
 
 AXE = pathlib.Path(__file__).parents[1] / "node_modules" / "axe-core" / "axe.min.js"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -28,6 +30,7 @@ PAGES = (
     "report on another site",
     "audit",
     "comparison",
+    "search",
 )
 
 
@@ -85,6 +88,9 @@ def addresses(browser, drawn_run, write_run, elsewhere, audited, tmp_path_factor
     paths = {name: folder / f"{name}.html" for name in texts}
     paths["audit"] = audited.folder / audit.PAGE
     paths["comparison"] = write_comparison(folder / "compared")
+    (folder / "search").mkdir()
+    drawn_results.write(folder / "search")
+    paths["search"] = folder / "search" / search_results.PAGE
     return {name: path.as_uri() for name, path in paths.items()}
 
 

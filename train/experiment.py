@@ -17,6 +17,7 @@ from train.modes import (
     predict,
     prepare,
     run,
+    tune,
     verify,
 )
 
@@ -37,9 +38,10 @@ MODES: Mapping[str, tuple[Callable[[Where], str], tuple[str, ...]]] = {
         explain.explain_mode,
         ("prepare", "audit", "split", "ensemble", "train", "explain"),
     ),
+    "tune": (tune.tune_mode, ("tune",)),
     "export": (
         export.export_mode,
-        ("prepare", "audit", "split", "train", "export"),
+        ("prepare", "audit", "split", "ensemble", "train", "export"),
     ),
     "predict": (predict.predict_mode, ("predict",)),
     "compare": (compare.compare_mode, ("compare",)),

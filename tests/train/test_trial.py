@@ -1,0 +1,164 @@
+import math
+import signal
+import sys
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from train import trial
+
+
+def command(tmp_path, script, monkeypatch):
+    """A command whose `main.py` is a script."""
+    main = tmp_path / "main.py"
+    main.write_text(script)
+    monkeypatch.setattr(trial, "MAIN", main)
+    monkeypatch.setattr(trial, "POLL_SECONDS", 0.02)
+    return trial.Command(tmp_path / "e.gin", {"idrid": tmp_path}, tmp_path / "prepared")
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        (
+            "print('error: The loss is not finite.\\nLower the rate.'); exit(1)",
+            "The loss is not finite. Lower the rate.",
+        ),
+        (
+            "raise MemoryError('Unable to allocate 3 GiB')",
+            "MemoryError: Unable to a",
+        ),
+        ("import os; os.kill(os.getpid(), 9)", "Ended by SIGKILL: perhaps the memory"),
+        ("import os; os.kill(os.getpid(), 11)", "Ended by SIGSEGV. It said: "),
+        ("exit(3)", "Exit status 3. It said: "),
+    ],
+)
+def test_a_process_that_fails_says_why(tmp_path, monkeypatch, script, reason):
+    made = command(tmp_path, script, monkeypatch)
+    log = tmp_path / "logs" / "0.log"
+    with pytest.raises(trial.TrialError) as caught:
+        made.call("run", tmp_path / "0", {}, log, lambda: None)
+    assert str(caught.value).startswith(reason)
+
+
+def test_what_a_process_is_told(tmp_path, monkeypatch):
+    script = "import os, sys; print(*sys.argv[1:], os.environ['SHARE'], sep='\\n')"
+    made = command(tmp_path, script, monkeypatch)
+    log = tmp_path / "0.log"
+    made.call("run", tmp_path / "0", {"a.b": "1"}, log, lambda: None, {"SHARE": "half"})
+    said = log.read_text().splitlines()
+    assert said[:3] == (
+        ["--mode=run", f"--gin_file={tmp_path / 'e.gin'}", "--gin_bindings=a.b = 1"]
+    )
+    assert "--gin_bindings=evaluate.splits = ('valid',)" in said
+    assert said[-4:] == [
+        f"--data_dir=idrid={tmp_path}",
+        f"--prepared_dir={tmp_path / 'prepared'}",
+        f"--run_dir={tmp_path / '0'}",
+        "half",
+    ]
+
+
+def test_what_the_watch_raises_ends_the_process(tmp_path, monkeypatch):
+    script = "import time\nwhile True: time.sleep(1)"
+    made = command(tmp_path, script, monkeypatch)
+    started = []
+    popen = trial.subprocess.Popen
+
+    def keep(*arguments, **settings):
+        started.append(popen(*arguments, **settings))
+        return started[0]
+
+    monkeypatch.setattr(trial.subprocess, "Popen", keep)
+
+    def watch():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        made.call("run", tmp_path / "0", {}, tmp_path / "0.log", watch)
+    assert started[0].poll() == -signal.SIGTERM
+
+
+def test_a_process_that_does_not_end_is_killed(tmp_path, monkeypatch):
+    script = (
+        "import signal, pathlib, sys, time\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "print('ready', flush=True)\n"
+        "while True: time.sleep(1)"
+    )
+    made = command(tmp_path, script, monkeypatch)
+    monkeypatch.setattr(trial, "TERMINATE_SECONDS", 0.1)
+    log = tmp_path / "0.log"
+
+    def watch():
+        if log.exists() and "ready" in log.read_text():
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        made.call("run", tmp_path / "0", {}, log, watch)
+
+
+def test_a_directory_that_another_process_holds_is_waited_for(tmp_path, monkeypatch):
+    script = "import sys; sys.exit()"
+    made = command(tmp_path, script, monkeypatch)
+    folder = tmp_path / "0"
+    folder.mkdir()
+    holder = trial.subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import pathlib, sys\n"
+            "from input_pipeline import folder_lock\n"
+            "with folder_lock.hold(pathlib.Path(sys.argv[1]), wait=True):\n"
+            "    print('held', flush=True)\n"
+            "    sys.stdin.readline()\n"
+            "    (pathlib.Path(sys.argv[1]) / 'metrics.json').write_text("
+            '\'{"results": {"valid": {"metrics": {"auc": {"value": 0.5}}}}}\')',
+            str(folder),
+        ],
+        stdin=trial.subprocess.PIPE,
+        stdout=trial.subprocess.PIPE,
+    )
+    with holder:
+        assert holder.stdout.readline() == b"held\n"
+        looks = []
+
+        def watch():
+            looks.append(1)
+            if len(looks) == 3:
+                holder.stdin.write(b"\n")
+                holder.stdin.close()
+
+        found = trial.run(made, folder, {}, tmp_path / "0.log", watch)
+    assert found == {"auc": {"value": 0.5}}
+    assert len(looks) >= 3
+
+
+def test_a_single_run_keeps_its_intervals():
+    run = {"auc": {"value": 0.9, "low": 0.8, "high": 0.95, "method": "DeLong"}}
+    assert trial.average([run]) == run
+
+
+def test_several_runs_have_their_mean_with_students_interval():
+    values = [0.8, 0.9, 0.85]
+    runs = [{"auc": {"value": one}, "ppv": {"value": one}} for one in values]
+    runs[1]["ppv"] = {"value": None, "reason": "none called diseased"}
+    found = trial.average(runs)
+    assert list(found) == ["auc"]
+    low, high = stats.t.interval(0.95, 2, np.mean(values), stats.sem(values))
+    entry = found["auc"]
+    assert entry["value"] == pytest.approx(np.mean(values))
+    assert (entry["low"], entry["high"]) == pytest.approx((low, high))
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        ({"value": None, "reason": "no diseased photograph"}, "no diseased photograph"),
+        ({"value": math.inf}, "it is inf"),
+    ],
+)
+def test_an_objective_that_is_not_defined_fails_the_trial(entry, reason):
+    with pytest.raises(trial.TrialError, match=f"auc is not defined: {reason}"):
+        trial.value({"auc": entry}, "auc")

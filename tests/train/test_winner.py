@@ -1,0 +1,114 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from evaluation import paired_tests
+from input_pipeline import tasks
+from tests.evaluation import drawn_runs
+from train import outcomes, winner
+
+REPEATS = [
+    {"split.fold": fold, "train.seed": seed}
+    for fold in ("0", "1")
+    for seed in ("0", "1")
+]
+
+
+def trial(number, *runs):
+    return outcomes.Outcome(number, "done", value=float(np.mean(runs)), runs=runs)
+
+
+def test_trials_of_several_runs_are_compared_by_a_paired_t_test(tmp_path):
+    best, other = [0.90, 0.92, 0.91, 0.95], [0.85, 0.90, 0.90, 0.88]
+    (rival,) = winner.rivals([trial(3, *best), trial(1, *other)], "auc", tmp_path)
+    test = stats.ttest_rel(other, best)
+    assert (rival.number, rival.method) == (1, "Student's paired t, 4 runs")
+    assert rival.difference == pytest.approx(np.mean(other) - np.mean(best))
+    assert rival.p == pytest.approx(test.pvalue)
+    ends = test.confidence_interval(0.95)
+    assert (rival.low, rival.high) == pytest.approx(ends)
+
+
+def test_p_values_are_corrected_for_all_rivals(tmp_path):
+    best = trial(0, 0.90, 0.92, 0.91)
+    found = winner.rivals(
+        [best, trial(1, 0.89, 0.90, 0.90), trial(2, 0.7, 0.75, 0.74)], "auc", tmp_path
+    )
+    assert [one.p_holm for one in found] == pytest.approx(
+        paired_tests.holm([one.p for one in found])
+    )
+
+
+def write(folder, number, skill, seed):
+    path = folder / str(number)
+    drawn_runs.write_run(path, skill=skill, seed=seed, split="valid")
+    names = tasks.referable().class_names
+    return drawn_runs.predictions.read_csv(path / "predictions.csv", names)["valid"]
+
+
+def test_trials_of_one_run_are_compared_on_the_same_photographs(tmp_path):
+    said = [write(tmp_path, 0, 3.0, 0), write(tmp_path, 1, 0.5, 1)]
+    diseased = said[0].labels == 1
+    scores = [one.probabilities[:, 1] for one in said]
+    difference, low, high, p = paired_tests.delong_test(diseased, *scores)
+    ranked = [trial(0, 0.9), trial(1, 0.9 - difference)]
+    (rival,) = winner.rivals(ranked, "auc", tmp_path)
+    assert rival.method == "DeLong"
+    assert (rival.low, rival.high, rival.p) == pytest.approx((-high, -low, p))
+    assert rival.distinguishable
+    doubtful, text = winner.verdict(ranked, [rival], "auc")
+    assert not doubtful
+    assert f"The next, trial 1, is {difference:.4f} AUC away" in text
+    assert "more than chance on these photographs; whether more than between" in text
+
+
+def test_a_winner_that_is_not_told_from_the_next_is_a_warning(tmp_path):
+    for number in range(3):
+        write(tmp_path, number, 1.5, number)
+    ranked = [trial(0, 0.8), trial(1, 0.79), trial(2, 0.78)]
+    found = winner.rivals(ranked, "auc", tmp_path)
+    doubtful, text = winner.verdict(ranked, found, "auc")
+    assert doubtful
+    assert text.startswith(
+        "Trial 0 has the best AUC, 0.8000. The next, trial 1, is 0.0"
+    )
+    assert "they are not distinguishable. The same holds for trial 2." in text
+
+
+def test_a_trial_of_another_machine_cannot_be_compared(tmp_path):
+    write(tmp_path, 0, 1.5, 0)
+    ranked = [trial(0, 0.8), trial(1, 0.7)]
+    (rival,) = winner.rivals(ranked, "auc", tmp_path)
+    assert (rival.p, rival.distinguishable) == (None, None)
+    doubtful, text = winner.verdict(ranked, [rival], "auc")
+    assert doubtful
+    assert text.endswith(
+        "is 0.1000 AUC away: whether that is more than chance cannot be said, as trial "
+        "1 is on another machine."
+    )
+
+
+def test_a_trial_alone_has_nobody_to_be_told_from():
+    assert winner.verdict([trial(0, 0.8)], [], "auc") == (
+        (False, "Trial 0 has the best AUC, 0.8000; no other is done.")
+    )
+
+
+def test_the_noise_is_that_of_seeds_within_a_trial_and_a_fold():
+    every = [trial(0, 0.90, 0.92, 0.80, 0.83), trial(1, 0.7, 0.7, 0.6, 0.65)]
+    pairs = [(0.90, 0.92), (0.80, 0.83), (0.7, 0.7), (0.6, 0.65)]
+    found = winner.noise(every, REPEATS)
+    assert found == paired_tests.noise_floor(pairs)
+    # By hand: squares of half differences, twice, over four degrees of freedom.
+    squares = sum((a - b) ** 2 / 2 for a, b in pairs)
+    assert found.deviation == pytest.approx(np.sqrt(2 * squares / 4))
+    text = winner.say_noise(found, "auc", REPEATS)
+    assert f"{found.deviation:.4f} AUC (standard deviation, from 8 runs)" in text
+    assert f"means of 4 runs by {found.deviation / 2:.4f}." in text
+
+
+@pytest.mark.parametrize("repeats", [[{}], REPEATS[::2]])
+def test_without_seeds_the_noise_is_not_known(repeats):
+    found = winner.noise([trial(0, *[0.5] * len(repeats))], repeats)
+    assert found is None
+    assert winner.say_noise(found, "auc", repeats).startswith("Noise floor: not known")

@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+
+from visualization import search_figures
+
+
+def texts(axes):
+    return [one.get_text() for one in axes.get_yticklabels()]
+
+
+def test_trials_stand_with_their_intervals_the_best_first():
+    figure = search_figures.trials(
+        ["trial 3", "trial 0"], [0.9, 0.8], [(0.7, 0.95), None], "AUC", noise=0.05
+    )
+    (axes,) = figure.axes
+    assert texts(axes) == ["trial 3", "trial 0"]
+    first, last = axes.get_ylim()
+    assert first > last  # Counted from above.
+    lines = [one.get_xdata().tolist() for one in axes.lines]
+    assert lines == [[0.7, 0.95], [0.9], [0.8]]
+    (band,) = axes.patches
+    assert (band.get_x(), band.get_width()) == pytest.approx((0.85, 0.1))
+    assert axes.get_xlabel() == "lines: 95 % intervals; grey: what seeds alone do"
+
+
+def test_of_many_trials_the_best_are_drawn():
+    names = [f"trial {number}" for number in range(60)]
+    values = np.linspace(0.9, 0.5, 60).tolist()
+    figure = search_figures.trials(names, values, [None] * 60, "AUC")
+    assert texts(figure.axes[0]) == names[:40]
+
+
+def test_a_parameter_is_drawn_to_its_scale():
+    columns = {
+        "learning_rate": [1e-3, 1e-2, 1e-4],
+        "batch_size": [4, 2, 8],
+        "loss": ["@focal()", "@focal()", "@huber()"],
+        "clip": [True, False, True],
+    }
+    figure = search_figures.parameters(columns, [0.9, 0.8, 0.7], "AUC")
+    rate, size, loss, clip = figure.axes
+    assert [one.get_xscale() for one in figure.axes] == ["log", *["linear"] * 3]
+    assert [one.get_text() for one in rate.get_xticklabels()] == (
+        ["0.0001", "0.001", "0.01"]
+    )
+    assert size.get_xticks().tolist() == [2, 4, 8]
+    assert [one.get_text() for one in loss.get_xticklabels()] == (
+        ["@focal()", "@huber()"]
+    )
+    assert [one.get_text() for one in clip.get_xticklabels()] == ["False", "True"]
+    others, best = size.lines
+    assert others.get_xydata().tolist() == [[2, 0.8], [8, 0.7]]
+    assert best.get_xydata().tolist() == [[4, 0.9]]
+
+
+def test_a_single_trial_can_be_drawn():
+    figure = search_figures.parameters({"size": [4]}, [0.9], "AUC")
+    assert len(figure.axes) == 1
+
+
+def test_importance_is_said_in_percent():
+    figure = search_figures.importance({"learning_rate": 0.75, "batch_size": 0.25})
+    (axes,) = figure.axes
+    assert texts(axes) == ["learning_rate", "batch_size"]
+    assert [one.get_text() for one in axes.texts] == ["75 %", "25 %"]
+    assert [one.get_width() for one in axes.patches] == [0.75, 0.25]

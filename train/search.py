@@ -1,0 +1,224 @@
+"""A hyperparameter search on this machine: trials as processes, and what is found."""
+
+import contextlib
+import math
+import pathlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+from absl import logging
+
+from evaluation import table
+from input_pipeline import folder_lock, whole_files
+from train import (
+    curve,
+    hparams_board,
+    search_results,
+    search_space,
+    shares,
+    study,
+    study_table,
+    trial,
+    workers,
+)
+
+LOOK_SECONDS = 5.0
+"""Between two looks at a validation curve."""
+
+
+class Search:
+    """A search under way."""
+
+    def __init__(
+        self,
+        tuner: Any,
+        parameters: Sequence[search_space.Parameter],
+        config: str,
+        metrics: Sequence[str],
+        bindings: Sequence[str],
+        data_dirs: Mapping[str, pathlib.Path],
+        prepared_dir: pathlib.Path,
+        run_dir: pathlib.Path,
+    ):
+        """Opens nothing yet.
+
+        Args:
+            tuner: A `tuning.Tuner`, what the config says about the search.
+            parameters: Its space.
+            config: The experiment of all trials, gin text.
+            metrics: Names of the figures that a trial will have.
+            bindings: Lines of gin that change no weights of a trial.
+            data_dirs: Dataset's name -> its folder.
+            prepared_dir: Where prepared folders lie.
+            run_dir: The search's own directory.
+        """
+        self._tuner, self._parameters, self._config = tuner, parameters, config
+        self._metrics, self._run_dir = metrics, run_dir
+        if tuner.trials is None:
+            self._points = search_space.grid(parameters)
+        else:
+            self._points = [{} for _ in range(tuner.trials)]
+        self._command = trial.Command(
+            config=run_dir / search_results.CONFIG,
+            data_dirs=data_dirs,
+            prepared_dir=prepared_dir,
+            bindings=bindings,
+        )
+
+    def plan(self) -> str:
+        """What would be searched."""
+        varied = ", ".join(one.key for one in self._parameters)
+        runs = len(self._points) * len(self._tuner.repeats)
+        return (
+            f"Nothing is wrong with the config. The search: {len(self._points)} trials "
+            f"of {varied}, {runs} runs, {self._tuner.workers} at a time, by "
+            f"{table.label(self._tuner.objective)} of the validation photographs. "
+            f"Results: {self._run_dir}."
+        )
+
+    def run(self) -> str:
+        """Searches until no trial is left, here or with another worker.
+
+        Returns:
+            The table of trials.
+
+        Raises:
+            ValueError: The study was begun with something else, or no trial could run.
+            OSError: The database does not answer.
+        """
+        with (
+            study.database_errors(self._tuner.storage),
+            contextlib.closing(self._open()) as self._study,
+        ):
+            with folder_lock.hold(self._run_dir, wait=True):
+                whole_files.write_text(self._command.config, self._config)
+                hparams_board.write_experiment(
+                    self._run_dir,
+                    self._parameters,
+                    self._metrics,
+                    self._tuner.objective,
+                )
+            if self._study.is_open:
+                self._work()
+            with folder_lock.hold(self._run_dir, wait=True):
+                return search_results.write(
+                    self._study.name,
+                    self._study.trials(),
+                    self._study.importance(),
+                    self._tuner,
+                    self._parameters,
+                    self._metrics,
+                    self._run_dir,
+                    self._command.folders,
+                )
+
+    def _open(self) -> study.Study:
+        tuner = self._tuner
+        return study.Study(
+            tuner.name or self._run_dir.resolve().name,
+            tuner.storage,
+            self._run_dir,
+            self._parameters,
+            self._points,
+            about={
+                "experiment": self._config,
+                "space": repr(self._parameters),
+                "objective": tuner.objective,
+                "repeats": repr(tuner.repeats),
+                "grid": tuner.trials is None,
+            },
+            direction=tuner.direction,
+            sampler=tuner.sampler,
+            pruner=tuner.pruner,
+        )
+
+    def _work(self) -> None:
+        gpus = len(tf.config.list_physical_devices("GPU"))
+        self._shares = shares.divide(self._tuner.workers, gpus)
+        crew = workers.Crew(
+            self._study, self._attempt, self._tuner.workers, on_change=self._show
+        )
+        self._prepare(crew.check_stop)
+        crew.work()
+
+    def _attempt(
+        self, attempt: study.Attempt, watch: Callable[[], None], worker: int
+    ) -> tuple[float, Mapping[str, Mapping[str, Any]], list[float]]:
+        """All runs of a trial: the objective, all figures, the objective of each."""
+        self._shares[worker].take()
+        objective, number = self._tuner.objective, str(attempt.number)
+        figures = []
+        for repeat in self._tuner.repeats:
+            name = "/".join([number, *_name(repeat)])
+            folder = self._run_dir / "trials" / name
+            watch_run = watch
+            if self._tuner.pruner is not None and not figures:
+                watch_run = _Pruning(attempt, watch, folder, self._tuner.direction)
+            figures.append(
+                trial.run(
+                    self._command,
+                    folder,
+                    {**attempt.point, **repeat},
+                    self._run_dir / "logs" / f"{name.replace('/', '-')}.log",
+                    watch_run,
+                    self._shares[worker].environment,
+                )
+            )
+        runs = [trial.value(one, objective) for one in figures]
+        averaged = trial.average(figures)
+        return averaged[objective]["value"], averaged, runs
+
+    def _prepare(self, watch: Callable[[], None]) -> None:
+        """Prepares the photographs once, before workers would wait for each other."""
+        log = self._run_dir / "logs" / "prepare.log"
+        logging.info("Preparing what is missing.")
+        try:
+            self._command.call("prepare", self._run_dir, {}, log, watch)
+        except trial.TrialError as error:
+            raise ValueError(f"No trial was begun. {error}") from error
+
+    def _show(self, attempt: study.Attempt) -> None:
+        """Says how far the search is, and shows an ended trial in TensorBoard."""
+        every, tuner = self._study.trials(), self._tuner
+        now = next(one for one in every if one.number == attempt.number)
+        hparams_board.write_trial(self._run_dir, now)
+        said = study_table.progress(
+            every, tuner.objective, tuner.direction, tuner.workers
+        )
+        if not now.ended:
+            point = ", ".join(f"{key} = {text}" for key, text in attempt.point.items())
+            logging.info("Trial %d begins: %s. %s", now.number, point, said)
+        elif all(one.state != "waiting" for one in every):  # Else the next one says it.
+            logging.info("%s", said)
+
+
+class _Pruning:
+    """Watches the validation curve of a run; hopeless trials are given up."""
+
+    def __init__(
+        self,
+        attempt: study.Attempt,
+        watch: Callable[[], None],
+        folder: pathlib.Path,
+        direction: str,
+    ):
+        self._attempt, self._watch = attempt, watch
+        self._curve = curve.Curve(folder, direction)
+        self._looked = -math.inf
+
+    def __call__(self) -> None:
+        self._watch()
+        if time.monotonic() - self._looked < LOOK_SECONDS:
+            return
+        self._looked = time.monotonic()
+        for epoch, value in self._curve.new():
+            if self._attempt.hopeless(epoch, value):
+                raise workers.PrunedError
+
+
+def _name(repeat: Mapping[str, str]) -> list[str]:
+    """A folder for each run of a trial, as in "fold-0-seed-1"."""
+    parts = [f"{key.rpartition('.')[2]}-{value}" for key, value in repeat.items()]
+    return ["-".join(parts)] if parts else []

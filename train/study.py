@@ -1,0 +1,379 @@
+"""The trials of a search in a database, which any number of workers share.
+
+Each attempt at a trial is a trial of Optuna's. What a worker that died had begun is
+attempted again in the same run directory, so that it goes on from its checkpoint.
+"""
+
+import contextlib
+import fcntl
+import math
+import pathlib
+import threading
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import optuna
+import sqlalchemy
+from optuna.trial import FrozenTrial, TrialState
+
+from train import outcomes, search_space
+
+HEARTBEAT_SECONDS = 10
+GRACE_SECONDS = 60
+"""A trial without a heartbeat for so long has lost its worker."""
+
+_LOCK = 7238651
+"""Number of our lock in a PostgreSQL database."""
+
+_STATES: Mapping[TrialState, outcomes.State] = {
+    TrialState.WAITING: "waiting",
+    TrialState.RUNNING: "running",
+    TrialState.COMPLETE: "done",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+}
+
+
+class LostError(Exception):
+    """The trial was given to another worker, as this one had been silent."""
+
+
+class Study:
+    """The trials of a search.
+
+    Attributes:
+        name: Its name in the database.
+        direction: "maximize" or "minimize".
+    """
+
+    def __init__(
+        self,
+        name: str,
+        url: str | None,
+        folder: pathlib.Path,
+        parameters: Sequence[search_space.Parameter],
+        points: Sequence[Mapping[str, str]],
+        about: Mapping[str, Any],
+        direction: str,
+        sampler: optuna.samplers.BaseSampler | None,
+        pruner: optuna.pruners.BasePruner | None,
+    ):
+        """Opens the study, or creates it with all its trials.
+
+        Args:
+            name: Its name in the database.
+            url: That of the database; None: an SQLite file in `folder`.
+            folder: The search's own directory.
+            parameters: The space.
+            points: The trials: binding -> value as gin text; of one whose values are
+                sampled when a worker takes it, nothing.
+            about: What the study must have been begun with, JSON-ready, by name.
+            direction: "maximize" or "minimize".
+            sampler: Chooses the values of points that have none; None: Optuna's TPE.
+            pruner: Gives up trials; None: none does.
+
+        Raises:
+            ValueError: It was begun with something else, or the URL is wrong.
+        """
+        self.name, self.direction = name, direction
+        self._parameters, self._points = parameters, points
+        self._folder, self._threads = folder, threading.RLock()
+        address = _address(url, folder)
+        waits = {"timeout": 60} if address.get_backend_name() == "sqlite" else {}
+        settings = {"connect_args": waits, "pool_pre_ping": True}
+        try:
+            self._engine = sqlalchemy.create_engine(address, **settings)
+        except ModuleNotFoundError as error:
+            raise ValueError(
+                f"`tune.storage` on PostgreSQL needs psycopg ({error}). Install it: "
+                "pip install 'retinograd[tune]'."
+            ) from error
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        # Heartbeats are said to be experimental, at each call.
+        ignored = optuna.exceptions.ExperimentalWarning
+        warnings.filterwarnings("ignore", category=ignored)
+        with self._alone():
+            self._storage = optuna.storages.RDBStorage(
+                address.render_as_string(hide_password=False),
+                engine_kwargs=settings,
+                heartbeat_interval=HEARTBEAT_SECONDS,
+                grace_period=GRACE_SECONDS,
+            )
+            self._study = optuna.create_study(
+                storage=self._storage,
+                study_name=name,
+                direction=direction,
+                sampler=sampler,
+                pruner=pruner or optuna.pruners.NopPruner(),
+                load_if_exists=True,
+            )
+            self._id = self._storage.get_study_id_from_name(name)
+            self._check_same(about)
+            self._fill()
+
+    def close(self) -> None:
+        """Closes what it has opened."""
+        self._storage.remove_session()
+        for one in (self._storage.engine, self._engine):
+            one.dispose()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a trial is left, to be begun or to be finished."""
+        return any(
+            not one.state.is_finished() or _is_lost(one)
+            for one in self._latest().values()
+        )
+
+    def claim(self) -> "Attempt | None":
+        """Takes a waiting trial, which nobody else has then; None: none is waiting."""
+        with self._alone():
+            optuna.storages.fail_stale_trials(self._study)
+            self._fill()
+            for number, one in self._latest().items():
+                if one.state == TrialState.WAITING:
+                    trial_id = self._storage.get_trial_id_from_study_id_trial_number(
+                        self._id, one.number
+                    )
+                    # First: a worker that dies in between leaves a stale heartbeat.
+                    self._storage.record_heartbeat(trial_id)
+                    self._storage.set_trial_state_values(trial_id, TrialState.RUNNING)
+                    return Attempt(
+                        self._study, self._storage, trial_id, number, self._parameters
+                    )
+        return None
+
+    def trials(self) -> list[outcomes.Outcome]:
+        """What became of all trials so far, in their order."""
+        return [self._outcome(*pair) for pair in self._latest().items()]
+
+    def importance(self) -> dict[str, float]:
+        """How much each binding decides of the objective (fANOVA, Hutter et al., 2014).
+
+        Returns:
+            Binding -> its share, all of them summing to 1, the largest first; nothing
+            where fewer than two trials are done, or all are equally good.
+        """
+        values = {
+            one.value
+            for one in self._latest().values()
+            if one.state == TrialState.COMPLETE
+        }
+        if len(values) < 2:
+            return {}
+        evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+        return dict(
+            optuna.importance.get_param_importances(self._study, evaluator=evaluator)
+        )
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Nobody else, on whatever machine, creates the study or takes a trial."""
+        with self._threads:
+            if self._engine.dialect.name == "sqlite":
+                self._folder.mkdir(parents=True, exist_ok=True)
+                with open(self._folder / ".study.lock", "ab") as file:
+                    fcntl.flock(file, fcntl.LOCK_EX)
+                    yield
+            else:
+                with self._engine.begin() as connection:  # Whose end unlocks.
+                    lock = sqlalchemy.func.pg_advisory_xact_lock(_LOCK)
+                    connection.execute(sqlalchemy.select(lock))
+                    yield
+
+    def _check_same(self, about: Mapping[str, Any]) -> None:
+        """Notes what the study is about; raises if it was begun otherwise."""
+        begun = self._study.user_attrs
+        if self._study.trials and not about.keys() <= begun.keys():
+            raise ValueError(
+                f"The study {self.name!r} in the database is not one of --mode=tune. "
+                "Name another: tune.name = ..."
+            )
+        for name, value in about.items():
+            if begun.get(name, value) != value:
+                old, new = _difference(str(begun[name]), str(value))
+                raise ValueError(
+                    f"The study {self.name!r} was begun with something else, its "
+                    f"{name}:\n  {old} there\n  {new} here\n"
+                    "Name another --run_dir or tune.name, or take the difference back."
+                )
+            if name not in begun:
+                self._study.set_user_attr(name, value)
+
+    def _latest(self) -> dict[int, FrozenTrial]:
+        """Trial's number -> the last attempt at it."""
+        every = self._study.get_trials(deepcopy=False)
+        latest = {one.user_attrs["number"]: one for one in every}
+        return dict(sorted(latest.items()))
+
+    def _fill(self) -> None:
+        """Adds what is missing: trials, and attempts at what a dead worker has left."""
+        latest = self._latest()
+        for number, point in enumerate(self._points):
+            if number not in latest:
+                self._add(number, point)
+        for number, one in latest.items():
+            if _is_lost(one):
+                self._add(number, one.params or one.system_attrs["fixed_params"])
+
+    def _add(self, number: int, point: Mapping[str, Any]) -> None:
+        self._study.enqueue_trial(dict(point), user_attrs={"number": number})
+
+    def _outcome(self, number: int, one: FrozenTrial) -> outcomes.Outcome:
+        known = [each for each in self._parameters if each.key in one.params]
+        done = one.state == TrialState.COMPLETE
+        return outcomes.Outcome(
+            number=number,
+            state="waiting" if _is_lost(one) else _STATES[one.state],
+            point={each.key: each.text(one.params[each.key]) for each in known},
+            values={each.key: each.shown(one.params[each.key]) for each in known},
+            value=one.value if done else None,
+            figures=one.user_attrs.get("figures", {}) if done else {},
+            runs=tuple(one.user_attrs.get("runs", ())) if done else (),
+            failure=one.user_attrs.get("failure", ""),
+            start=one.datetime_start,
+            end=one.datetime_complete,
+        )
+
+
+class Attempt:
+    """A trial that this worker has; it ends with one of the methods that end it.
+
+    Attributes:
+        number: The trial's number.
+        point: Binding -> value as gin text.
+    """
+
+    def __init__(
+        self,
+        study: optuna.Study,
+        storage: optuna.storages.RDBStorage,
+        trial_id: int,
+        number: int,
+        parameters: Sequence[search_space.Parameter],
+    ):
+        self._study, self._storage, self._id = study, storage, trial_id
+        self._trial = optuna.Trial(study, trial_id)
+        self._beaten = -math.inf
+        self.number = number
+        self.point = {one.key: one.suggest(self._trial) for one in parameters}
+
+    def beat(self) -> None:
+        """Says that the worker lives, once in `HEARTBEAT_SECONDS`; call it often.
+
+        Raises:
+            LostError: Too late.
+        """
+        if time.monotonic() - self._beaten < HEARTBEAT_SECONDS:
+            return
+        self._beaten = time.monotonic()
+        if self._storage.get_trial(self._id).state.is_finished():
+            raise LostError
+        self._storage.record_heartbeat(self._id)
+
+    def hopeless(self, epoch: int, value: float) -> bool:
+        """Whether the pruner gives the trial up after this epoch.
+
+        Args:
+            epoch: Its number, from 1.
+            value: The objective's direction holds for it too.
+        """
+        self._trial.report(value, epoch)
+        return self._trial.should_prune()
+
+    def complete(
+        self,
+        value: float,
+        figures: Mapping[str, Mapping[str, Any]],
+        runs: Sequence[float],
+    ) -> None:
+        """Ends the trial, as `Outcome` has it; raises LostError if it was too late."""
+        self._tell(TrialState.COMPLETE, value, figures=figures, runs=list(runs))
+
+    def fail(self, reason: str) -> None:
+        """Ends the trial for a reason of its own; raises LostError if too late."""
+        self._tell(TrialState.FAIL, failure=reason)
+
+    def prune(self) -> None:
+        """Ends the trial as hopeless; raises LostError if too late."""
+        self._tell(TrialState.PRUNED)
+
+    def give_back(self) -> None:
+        """Ends the attempt, not the trial: it waits for a worker again."""
+        with contextlib.suppress(LostError):
+            self._tell(TrialState.FAIL)
+
+    def _tell(self, state: TrialState, value: float | None = None, **known) -> None:
+        try:
+            for name, content in known.items():
+                self._trial.set_user_attr(name, content)
+            self._study.tell(self._trial, value, state=state)
+        except (optuna.exceptions.UpdateFinishedTrialError, ValueError) as error:
+            if self._storage.get_trial(self._id).state.is_finished():
+                raise LostError from error
+            raise
+
+
+@contextlib.contextmanager
+def database_errors(url: str | None) -> Iterator[None]:
+    """Tells what is wrong with a database in words a person can use.
+
+    Args:
+        url: That of the database, as the config has it.
+
+    Raises:
+        OSError: The database does not answer, or refuses.
+    """
+    try:
+        yield
+    except (
+        sqlalchemy.exc.SQLAlchemyError,
+        optuna.exceptions.StorageInternalError,
+    ) as error:
+        cause = (
+            error.__cause__
+            if isinstance(error, optuna.exceptions.OptunaError)
+            else error
+        )
+        said = str(getattr(cause, "orig", None) or cause).strip()
+        name = "study.db" if url is None else sqlalchemy.make_url(url)
+        raise OSError(
+            f"The database of the search, {name}, fails: {said}\nOnce it answers, the "
+            "same command goes on."
+        ) from error
+
+
+def _address(url: str | None, folder: pathlib.Path) -> sqlalchemy.URL:
+    """Where the database is, with the driver that the extra `tune` installs."""
+    if url is None:
+        return sqlalchemy.URL.create("sqlite", database=str(folder / "study.db"))
+    try:
+        address = sqlalchemy.make_url(url)
+    except sqlalchemy.exc.ArgumentError:
+        address = None
+    if address is None or address.get_backend_name() != "postgresql":
+        shown = repr(url) if address is None else address
+        raise ValueError(
+            "`tune.storage` must be the URL of a PostgreSQL database, as in "
+            "'postgresql://user:password@host:5432/database', or None for an SQLite "
+            f"file in the run directory. Received: {shown}."
+        )
+    return address.set(drivername="postgresql+psycopg")
+
+
+def _is_lost(one: FrozenTrial) -> bool:
+    """Whether an attempt ended with its worker, and not for a reason of its own."""
+    return one.state == TrialState.FAIL and "failure" not in one.user_attrs
+
+
+def _difference(old: str, new: str) -> tuple[str, str]:
+    """The first lines in which two texts differ."""
+    olds, news = old.splitlines(), new.splitlines()
+    for index in range(max(len(olds), len(news))):
+        first = olds[index] if index < len(olds) else "nothing"
+        second = news[index] if index < len(news) else "nothing"
+        if first != second:
+            return first, second
+    return old, new

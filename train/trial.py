@@ -1,0 +1,224 @@
+"""One run of a trial: `main.py --mode=run` as a process with a run directory."""
+
+import dataclasses
+import math
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from input_pipeline import folder_lock, whole_files
+from train import search_space
+
+MAIN = pathlib.Path(__file__).parents[1] / "main.py"
+
+POLL_SECONDS = 0.5
+TERMINATE_SECONDS = 10
+
+
+class TrialError(RuntimeError):
+    """A run of a trial ended without figures; the text is the reason."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """What is the same in all processes of a search.
+
+    Attributes:
+        config: The experiment, a gin file.
+        data_dirs: Dataset's name -> its folder.
+        prepared_dir: Where prepared folders lie, shared by all trials.
+        bindings: Lines of gin that change no weights of a trial.
+    """
+
+    config: pathlib.Path
+    data_dirs: Mapping[str, pathlib.Path]
+    prepared_dir: pathlib.Path
+    bindings: Sequence[str] = ()
+
+    @property
+    def folders(self) -> list[str]:
+        """The flags that say where photographs are."""
+        named = [
+            f"--data_dir={name}={folder}" if name else f"--data_dir={folder}"
+            for name, folder in self.data_dirs.items()
+        ]
+        return [*named, f"--prepared_dir={self.prepared_dir}"]
+
+    def call(
+        self,
+        mode: str,
+        run_dir: pathlib.Path,
+        point: Mapping[str, str],
+        log: pathlib.Path,
+        watch: Callable[[], None],
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Runs `main.py` to its end.
+
+        Args:
+            mode: As `--mode` has it.
+            run_dir: The run's directory.
+            point: Binding -> value as gin text.
+            log: Receives what the process says.
+            watch: Called while it runs, every `POLL_SECONDS`; what it raises ends it.
+            environment: Variables for it.
+
+        Raises:
+            TrialError: The process failed; says why.
+        """
+        bindings = []
+        if mode == "run":
+            bindings = [*self.bindings, *search_space.lines(point)]
+        command = [
+            sys.executable,
+            str(MAIN),
+            f"--mode={mode}",
+            f"--gin_file={self.config}",
+            *(f"--gin_bindings={one}" for one in bindings),
+            *self.folders,
+            f"--run_dir={run_dir}",
+        ]
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with open(log, "ab") as file:
+            start = file.tell()
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **(environment or {})},
+                # Ctrl-C is for the search, which then ends its trials: not failures.
+                process_group=0,
+            )
+            try:
+                while process.poll() is None:
+                    watch()
+                    time.sleep(POLL_SECONDS)
+            finally:
+                _end(process)
+        if process.returncode:
+            raise TrialError(_reason(process.returncode, log, start))
+
+
+def run(
+    command: Command,
+    run_dir: pathlib.Path,
+    point: Mapping[str, str],
+    log: pathlib.Path,
+    watch: Callable[[], None],
+    environment: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Trains and validates one point, or goes on with what is begun.
+
+    A process that outlived its search may still be at work in the directory; then this
+    waits for it and takes its results.
+
+    Args:
+        command: What is the same in all processes.
+        run_dir: The run's directory.
+        point: Binding -> value as gin text.
+        log: Receives what the process says.
+        watch: Called while waiting; what it raises ends the run.
+        environment: Variables for the process.
+
+    Returns:
+        Metric -> its entry of `metrics.json`, of the validation photographs.
+
+    Raises:
+        TrialError: The process failed; says why.
+    """
+    while not _free(run_dir):
+        watch()
+        time.sleep(POLL_SECONDS)
+    metrics = run_dir / "metrics.json"
+    command.call("run", run_dir, point, log, watch, environment)
+    return whole_files.read_json(metrics)["results"]["valid"]["metrics"]
+
+
+def _end(process: subprocess.Popen) -> None:
+    """Ends a process that has not ended by itself; its checkpoints are whole."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(TERMINATE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _free(run_dir: pathlib.Path) -> bool:
+    try:
+        with folder_lock.hold(run_dir, wait=False):
+            return True
+    except BlockingIOError:
+        return False
+
+
+def _reason(status: int, log: pathlib.Path, start: int) -> str:
+    """Why a process failed, in one message for a person."""
+    said = log.read_bytes()[start:].decode(errors="replace")
+    lines = [one.strip() for one in said.replace("\r", "\n").splitlines()]
+    lines = [one for one in lines if one]
+    if status < 0:
+        name = signal.Signals(-status).name
+        memory = ": perhaps the memory was full" if -status == signal.SIGKILL else ""
+        return f"Ended by {name}{memory}. It said: {log}"
+    errors = [i for i, one in enumerate(lines) if one.startswith("error: ")]
+    if errors:
+        return " ".join(lines[errors[-1] :]).removeprefix("error: ")
+    return f"{lines[-1] if lines else f'Exit status {status}.'} It said: {log}"
+
+
+def value(figures: Mapping[str, Mapping[str, Any]], objective: str) -> float:
+    """The objective of a run.
+
+    Args:
+        figures: What `run` returned.
+        objective: Name of the metric.
+
+    Raises:
+        TrialError: It is not defined.
+    """
+    entry = figures[objective]
+    if entry["value"] is None or not math.isfinite(entry["value"]):
+        why = entry.get("reason", f"it is {entry['value']}")
+        raise TrialError(f"{objective} is not defined: {why}.")
+    return entry["value"]
+
+
+def average(
+    runs: Sequence[Mapping[str, Mapping[str, Any]]],
+) -> dict[str, dict[str, Any]]:
+    """The figures of a trial from those of its runs.
+
+    Args:
+        runs: What `run` returned of each.
+
+    Returns:
+        Those of a single run as they are. Of several, the mean of each metric that all
+        of them have, with Student's interval of a mean over runs.
+    """
+    if len(runs) == 1:
+        return {name: dict(entry) for name, entry in runs[0].items()}
+    figures = {}
+    for name in runs[0]:
+        values = [one.get(name, {}).get("value") for one in runs]
+        if None in values:
+            continue
+        mean, error = float(np.mean(values)), float(stats.sem(values))
+        half = error * float(stats.t.ppf(0.975, len(values) - 1))
+        figures[name] = {
+            "value": mean,
+            "low": mean - half,
+            "high": mean + half,
+            "method": f"Student's t over {len(values)} runs",
+        }
+    return figures
