@@ -200,7 +200,7 @@ def test_changed_photographs_are_refused(start, finished, idrid_like, tmp_path):
     before = state(finished.parent)
     folder = tmp_path / "prepared"
     with pytest.raises(
-        ValueError, match="begun with something else:\n  data_fingerprin"
+        ValueError, match=r"tiny was begun with other photographs: of 'drawn' it knows "
     ):
         start("run", finished, data_dirs={"": data_dir}, prepared_dir=folder)
     assert state(finished.parent) == before
