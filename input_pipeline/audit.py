@@ -217,16 +217,35 @@ def check_certificate(
     Raises:
         ValueError: It does not fit; says which dataset differs.
     """
+    if difference := describe_difference(certificate, collection):
+        raise ValueError(
+            f"The certificate {path} is not of these photographs: {difference} {_ANEW}"
+        )
+
+
+def describe_difference(
+    certificate: Mapping[str, Any], collection: records.Collection
+) -> str:
+    """Says which photographs are not those of a certificate.
+
+    Args:
+        certificate: What `leakage.json` holds.
+        collection: The photographs that it should be of.
+
+    Returns:
+        The first dataset that differs, photograph by photograph where the records that
+        were certified are still there; "" where none does.
+    """
     certified = _certified(certificate)
     found = {one.dataset: one.fingerprint for one in collection.folders}
     for name in sorted(certified.keys() | found.keys()):
         if certified.get(name) != found.get(name):
-            raise ValueError(
-                f"The certificate {path} is not of these photographs: of {name!r} it "
-                f"knows the fingerprint {certified.get(name)}, the records have "
-                f"{found.get(name)}. {_what_changed(name, certified, collection)}"
-                f"{_ANEW}"
+            return (
+                f"of {name!r} it knows the fingerprint {certified.get(name)}, the "
+                f"records have {found.get(name)}."
+                f"{_what_changed(name, certified, collection)}"
             )
+    return ""
 
 
 def _what_changed(
@@ -241,6 +260,6 @@ def _what_changed(
         return ""
     lines = changes.between(before, now)
     return (
-        f"Since then:\n{changes.listing(lines)}\nWith photographs and labels as they "
-        f"were, {before.folder} is used again. "
+        f" Since then:\n{changes.listing(lines)}\nWith photographs and labels as they "
+        f"were, {before.folder} is used again."
     )

@@ -101,7 +101,12 @@ class RunDir:
         """
         if self._bindings.exists() and self._certificate.exists():
             certificate = audit.read_certificate(self._certificate)
-            audit.check_certificate(certificate, audited.collection, self._certificate)
+            difference = audit.describe_difference(certificate, audited.collection)
+            if difference:
+                raise ValueError(
+                    f"{self.path} was begun with other photographs: {difference} Take "
+                    "the difference back, or train in another --run_dir."
+                )
 
     def begin(
         self,

@@ -46,7 +46,7 @@ def test_a_certificate_of_an_earlier_state_says_what_changed_since(
     assert (
         "Since then:\n  few/c.jpg has grade 2, was 1\n  few/e.jpg is another file\n"
         "  few/g.jpg is gone\nWith photographs and labels as they were, "
-        f"{few_prepared.folder} is used again. "
+        f"{few_prepared.folder} is used again. Beside an audit"
     ) in str(error.value)
     assert "train in another --run_dir" in str(error.value)
     # A certificate of what is there no more says less, and still refuses.

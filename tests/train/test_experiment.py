@@ -157,7 +157,7 @@ def test_changed_photographs_are_refused(start, finished, idrid_like, tmp_path):
     before = state(finished.parent)
     folder = tmp_path / "prepared"
     with pytest.raises(
-        ValueError, match=r"leakage\.json is not of these photographs: of 'drawn'"
+        ValueError, match=r"tiny was begun with other photographs: of 'drawn' it knows "
     ):
         start("run", finished, data_dirs={"": data_dir}, prepared_dir=folder)
     assert state(finished.parent) == before
