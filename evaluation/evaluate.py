@@ -192,6 +192,7 @@ class Evaluator:
             decided = frozen.decided
         else:
             validation = asked.answers(own, split.valid)
+            out_of_fold = asked.is_ensemble and not split.train
             decided = decision.choose(
                 self.operating_point,
                 self.calibrate,
@@ -199,7 +200,7 @@ class Evaluator:
                 output,
                 asked.labels(own, split.valid),
                 validation.logits,
-                chosen_on=decision.chosen_on(len(split.valid), not split.train),
+                chosen_on=decision.chosen_on(len(split.valid), out_of_fold),
             )
             decided = dataclasses.replace(decided, test_time_augmentation=self._views())
         said = []

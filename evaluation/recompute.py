@@ -299,7 +299,8 @@ class Recomputed:
             if validation is not None:
                 validated = validation.labels, validation.uncalibrated
             return other_models.choose(self._rule, method, self._task, validated)
-        out_of_fold = not splits.Split.load(self._holder / "split.json").train
+        split = splits.Split.load(self._holder / "split.json")
+        out_of_fold = "members" in self._content and not split.train
         return decision.choose(
             self._rule,
             method,
