@@ -14,6 +14,7 @@ from evaluation import table
 from input_pipeline import folder_lock, whole_files
 from train import (
     curve,
+    database,
     hparams_board,
     search_results,
     search_space,
@@ -89,7 +90,7 @@ class Search:
             OSError: The database does not answer.
         """
         with (
-            study.database_errors(self._tuner.storage),
+            database.errors(self._tuner.storage),
             contextlib.closing(self._open()) as self._study,
         ):
             with folder_lock.hold(self._run_dir, wait=True):
@@ -148,11 +149,11 @@ class Search:
     ) -> tuple[float, Mapping[str, Mapping[str, Any]], list[float]]:
         """All runs of a trial: the objective, all figures, the objective of each."""
         self._shares[worker].take()
-        objective, number = self._tuner.objective, str(attempt.number)
+        objective = self._tuner.objective
         figures = []
         for repeat in self._tuner.repeats:
-            name = "/".join([number, *_name(repeat)])
-            folder = self._run_dir / "trials" / name
+            folder = trial.folder(self._run_dir, attempt.number, repeat)
+            name = "-".join(folder.relative_to(self._run_dir / "trials").parts)
             watch_run = watch
             if self._tuner.pruner is not None and not figures:
                 watch_run = _Pruning(attempt, watch, folder, self._tuner.direction)
@@ -161,7 +162,7 @@ class Search:
                     self._command,
                     folder,
                     {**attempt.point, **repeat},
-                    self._run_dir / "logs" / f"{name.replace('/', '-')}.log",
+                    self._run_dir / "logs" / f"{name}.log",
                     watch_run,
                     self._shares[worker].environment,
                 )
@@ -216,9 +217,3 @@ class _Pruning:
         for epoch, value in self._curve.new():
             if self._attempt.hopeless(epoch, value):
                 raise workers.PrunedError
-
-
-def _name(repeat: Mapping[str, str]) -> list[str]:
-    """A folder for each run of a trial, as in "fold-0-seed-1"."""
-    parts = [f"{key.rpartition('.')[2]}-{value}" for key, value in repeat.items()]
-    return ["-".join(parts)] if parts else []

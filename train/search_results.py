@@ -9,7 +9,14 @@ from matplotlib.figure import Figure
 
 from evaluation import table
 from input_pipeline import whole_files
-from train import hparams_board, outcomes, search_space, study_table, winner
+from train import (
+    hparams_board,
+    outcomes,
+    search_space,
+    study_table,
+    trial,
+    winner,
+)
 from visualization import figures, pages, search_figures
 
 CONFIG = "experiment.gin"
@@ -59,7 +66,11 @@ def write(
     if not ranked:
         raise ValueError("\n\n".join(["No trial is done.", tables, *failures]))
 
-    rivals = winner.rivals(ranked, objective, run_dir / "trials")
+    run_dirs = {
+        one.number: trial.folder(run_dir, one.number, tuner.repeats[0])
+        for one in ranked
+    }
+    rivals = winner.rivals(ranked, objective, run_dirs)
     doubtful, verdict = winner.verdict(ranked, rivals, objective)
     floor = winner.noise(ranked, tuner.repeats)
     noise = winner.say_noise(floor, objective, tuner.repeats)

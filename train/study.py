@@ -5,27 +5,21 @@ attempted again in the same run directory, so that it goes on from its checkpoin
 """
 
 import contextlib
-import fcntl
 import math
 import pathlib
-import threading
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
-import sqlalchemy
 from optuna.trial import FrozenTrial, TrialState
 
-from train import outcomes, search_space
+from train import database, outcomes, search_space
 
 HEARTBEAT_SECONDS = 10
 GRACE_SECONDS = 60
 """A trial without a heartbeat for so long has lost its worker."""
-
-_LOCK = 7238651
-"""Number of our lock in a PostgreSQL database."""
 
 _STATES: Mapping[TrialState, outcomes.State] = {
     TrialState.WAITING: "waiting",
@@ -79,25 +73,15 @@ class Study:
         """
         self.name, self.direction = name, direction
         self._parameters, self._points = parameters, points
-        self._folder, self._threads = folder, threading.RLock()
-        address = _address(url, folder)
-        waits = {"timeout": 60} if address.get_backend_name() == "sqlite" else {}
-        settings = {"connect_args": waits, "pool_pre_ping": True}
-        try:
-            self._engine = sqlalchemy.create_engine(address, **settings)
-        except ModuleNotFoundError as error:
-            raise ValueError(
-                f"`tune.storage` on PostgreSQL needs psycopg ({error}). Install it: "
-                "pip install 'retinograd[tune]'."
-            ) from error
+        self._database = database.Database(url, folder)
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         # Heartbeats are said to be experimental, at each call.
         ignored = optuna.exceptions.ExperimentalWarning
         warnings.filterwarnings("ignore", category=ignored)
-        with self._alone():
+        with self._database.alone():
             self._storage = optuna.storages.RDBStorage(
-                address.render_as_string(hide_password=False),
-                engine_kwargs=settings,
+                self._database.url,
+                engine_kwargs=self._database.settings,
                 heartbeat_interval=HEARTBEAT_SECONDS,
                 grace_period=GRACE_SECONDS,
             )
@@ -116,8 +100,8 @@ class Study:
     def close(self) -> None:
         """Closes what it has opened."""
         self._storage.remove_session()
-        for one in (self._storage.engine, self._engine):
-            one.dispose()
+        self._storage.engine.dispose()
+        self._database.close()
 
     @property
     def is_open(self) -> bool:
@@ -129,7 +113,7 @@ class Study:
 
     def claim(self) -> "Attempt | None":
         """Takes a waiting trial, which nobody else has then; None: none is waiting."""
-        with self._alone():
+        with self._database.alone():
             optuna.storages.fail_stale_trials(self._study)
             self._fill()
             for number, one in self._latest().items():
@@ -167,21 +151,6 @@ class Study:
         return dict(
             optuna.importance.get_param_importances(self._study, evaluator=evaluator)
         )
-
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Nobody else, on whatever machine, creates the study or takes a trial."""
-        with self._threads:
-            if self._engine.dialect.name == "sqlite":
-                self._folder.mkdir(parents=True, exist_ok=True)
-                with open(self._folder / ".study.lock", "ab") as file:
-                    fcntl.flock(file, fcntl.LOCK_EX)
-                    yield
-            else:
-                with self._engine.begin() as connection:  # Whose end unlocks.
-                    lock = sqlalchemy.func.pg_advisory_xact_lock(_LOCK)
-                    connection.execute(sqlalchemy.select(lock))
-                    yield
 
     def _check_same(self, about: Mapping[str, Any]) -> None:
         """Notes what the study is about; raises if it was begun otherwise."""
@@ -314,53 +283,6 @@ class Attempt:
             if self._storage.get_trial(self._id).state.is_finished():
                 raise LostError from error
             raise
-
-
-@contextlib.contextmanager
-def database_errors(url: str | None) -> Iterator[None]:
-    """Tells what is wrong with a database in words a person can use.
-
-    Args:
-        url: That of the database, as the config has it.
-
-    Raises:
-        OSError: The database does not answer, or refuses.
-    """
-    try:
-        yield
-    except (
-        sqlalchemy.exc.SQLAlchemyError,
-        optuna.exceptions.StorageInternalError,
-    ) as error:
-        cause = (
-            error.__cause__
-            if isinstance(error, optuna.exceptions.OptunaError)
-            else error
-        )
-        said = str(getattr(cause, "orig", None) or cause).strip()
-        name = "study.db" if url is None else sqlalchemy.make_url(url)
-        raise OSError(
-            f"The database of the search, {name}, fails: {said}\nOnce it answers, the "
-            "same command goes on."
-        ) from error
-
-
-def _address(url: str | None, folder: pathlib.Path) -> sqlalchemy.URL:
-    """Where the database is, with the driver that the extra `tune` installs."""
-    if url is None:
-        return sqlalchemy.URL.create("sqlite", database=str(folder / "study.db"))
-    try:
-        address = sqlalchemy.make_url(url)
-    except sqlalchemy.exc.ArgumentError:
-        address = None
-    if address is None or address.get_backend_name() != "postgresql":
-        shown = repr(url) if address is None else address
-        raise ValueError(
-            "`tune.storage` must be the URL of a PostgreSQL database, as in "
-            "'postgresql://user:password@host:5432/database', or None for an SQLite "
-            f"file in the run directory. Received: {shown}."
-        )
-    return address.set(drivername="postgresql+psycopg")
 
 
 def _is_lost(one: FrozenTrial) -> bool:

@@ -177,6 +177,20 @@ def _reason(status: int, log: pathlib.Path, start: int) -> str:
     return f"{lines[-1] if lines else f'Exit status {status}.'} It said: {log}"
 
 
+def folder(
+    search_dir: pathlib.Path, number: int, repeat: Mapping[str, str]
+) -> pathlib.Path:
+    """The run directory of one of a trial's runs, as in "trials/3/fold-0-seed-1".
+
+    Args:
+        search_dir: The search's own directory.
+        number: The trial's number.
+        repeat: What tells the run from the trial's others: binding -> value.
+    """
+    parts = [f"{key.rpartition('.')[2]}-{value}" for key, value in repeat.items()]
+    return search_dir.joinpath("trials", str(number), *filter(None, ["-".join(parts)]))
+
+
 def value(figures: Mapping[str, Mapping[str, Any]], objective: str) -> float:
     """The objective of a run.
 

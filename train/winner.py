@@ -48,7 +48,7 @@ class Rival:
 def rivals(
     ranked: Sequence[outcomes.Outcome],
     objective: str,
-    trials_dir: pathlib.Path,
+    run_dirs: Mapping[int, pathlib.Path],
 ) -> list[Rival]:
     """Compares the winner with each other trial.
 
@@ -58,7 +58,8 @@ def rivals(
     Args:
         ranked: The trials that are done, the best first.
         objective: Name of the metric.
-        trials_dir: Folder of the trials that ran on this machine.
+        run_dirs: Number of a trial -> the directory of its first run, which is there
+            if it ran on this machine.
 
     Returns:
         The others, in the same order.
@@ -69,7 +70,7 @@ def rivals(
         if len(winner.runs) > 1:
             found.append(_by_runs(winner, other))
         else:
-            found.append(_by_photographs(winner, other, objective, trials_dir))
+            found.append(_by_photographs(winner, other, objective, run_dirs))
     corrected = paired_tests.holm([one.p for one in found])
     return [
         dataclasses.replace(one, p_holm=p)
@@ -79,10 +80,8 @@ def rivals(
 
 def _by_runs(winner: outcomes.Outcome, other: outcomes.Outcome) -> Rival:
     differences = np.subtract(other.runs, winner.runs)
-    mean, method = (
-        float(differences.mean()),
-        f"Student's paired t, {len(differences)} runs",
-    )
+    mean = float(differences.mean())
+    method = f"Student's paired t, {len(differences)} runs"
     if np.ptp(differences) <= 1e-12:
         if abs(mean) <= 1e-12:
             return Rival(other.number, 0.0, 0.0, 0.0, 1.0, method)
@@ -98,9 +97,9 @@ def _by_photographs(
     winner: outcomes.Outcome,
     other: outcomes.Outcome,
     objective: str,
-    trials_dir: pathlib.Path,
+    run_dirs: Mapping[int, pathlib.Path],
 ) -> Rival:
-    folders = {one: trials_dir / str(one) for one in (winner.number, other.number)}
+    folders = {one: run_dirs[one] for one in (winner.number, other.number)}
     for number, folder in folders.items():
         if not (folder / "predictions.csv").exists():
             reason = f"trial {number} is on another machine"

@@ -23,7 +23,7 @@ if not os.environ.get("RETINOGRAD_NEEDS_POSTGRESQL"):
     pytest.importorskip("optuna", reason="Optuna is not installed")
 
 from tests.train import drawn_study
-from train import study
+from train import database
 
 ROOT = pathlib.Path(__file__).parents[2]
 TRIALS = 12
@@ -140,7 +140,7 @@ def test_a_server_that_does_not_answer_is_said_without_the_password(server, tmp_
     wrong = server.replace("/postgres", "/nowhere").replace("secret", "hidden")
     with (
         pytest.raises(OSError, match='database "nowhere" does not exist') as caught,
-        study.database_errors(wrong),
+        database.errors(wrong),
     ):
         drawn_study.make(tmp_path, 2, wrong)
     assert "grader:***@127.0.0.1" in str(caught.value)

@@ -95,6 +95,12 @@ def test_a_trial_is_the_mean_of_its_runs_and_seeds_tell_the_noise(tmp_path, runs
     assert "Student's paired t, 3 runs" in said
 
 
+def test_a_single_seed_is_a_single_run(tmp_path, runs):
+    said = drawn_search.make(tmp_path / "s", seeds=(7,)).run()
+    assert [name for name, *_ in runs] == ["seed-7"] * 4
+    assert "DeLong" in said
+
+
 def test_a_sampler_chooses_as_many_points_as_asked(tmp_path, runs):
     space = {**drawn_search.SPACE, "Adam.learning_rate": ("log_float", 1e-3, 1e-1)}
     drawn_search.make(tmp_path / "s", space, trials=3).run()

@@ -14,13 +14,19 @@ REPEATS = [
 ]
 
 
+def run_dirs(folder):
+    return {number: folder / str(number) for number in range(4)}
+
+
 def trial(number, *runs):
     return outcomes.Outcome(number, "done", value=float(np.mean(runs)), runs=runs)
 
 
 def test_trials_of_several_runs_are_compared_by_a_paired_t_test(tmp_path):
     best, other = [0.90, 0.92, 0.91, 0.95], [0.85, 0.90, 0.90, 0.88]
-    (rival,) = winner.rivals([trial(3, *best), trial(1, *other)], "auc", tmp_path)
+    (rival,) = winner.rivals(
+        [trial(3, *best), trial(1, *other)], "auc", run_dirs(tmp_path)
+    )
     test = stats.ttest_rel(other, best)
     assert (rival.number, rival.method) == (1, "Student's paired t, 4 runs")
     assert rival.difference == pytest.approx(np.mean(other) - np.mean(best))
@@ -32,7 +38,9 @@ def test_trials_of_several_runs_are_compared_by_a_paired_t_test(tmp_path):
 def test_p_values_are_corrected_for_all_rivals(tmp_path):
     best = trial(0, 0.90, 0.92, 0.91)
     found = winner.rivals(
-        [best, trial(1, 0.89, 0.90, 0.90), trial(2, 0.7, 0.75, 0.74)], "auc", tmp_path
+        [best, trial(1, 0.89, 0.90, 0.90), trial(2, 0.7, 0.75, 0.74)],
+        "auc",
+        run_dirs(tmp_path),
     )
     assert [one.p_holm for one in found] == pytest.approx(
         paired_tests.holm([one.p for one in found])
@@ -52,7 +60,7 @@ def test_trials_of_one_run_are_compared_on_the_same_photographs(tmp_path):
     scores = [one.probabilities[:, 1] for one in said]
     difference, low, high, p = paired_tests.delong_test(diseased, *scores)
     ranked = [trial(0, 0.9), trial(1, 0.9 - difference)]
-    (rival,) = winner.rivals(ranked, "auc", tmp_path)
+    (rival,) = winner.rivals(ranked, "auc", run_dirs(tmp_path))
     assert rival.method == "DeLong"
     assert (rival.low, rival.high, rival.p) == pytest.approx((-high, -low, p))
     assert rival.distinguishable
@@ -66,7 +74,7 @@ def test_a_winner_that_is_not_told_from_the_next_is_a_warning(tmp_path):
     for number in range(3):
         write(tmp_path, number, 1.5, number)
     ranked = [trial(0, 0.8), trial(1, 0.79), trial(2, 0.78)]
-    found = winner.rivals(ranked, "auc", tmp_path)
+    found = winner.rivals(ranked, "auc", run_dirs(tmp_path))
     doubtful, text = winner.verdict(ranked, found, "auc")
     assert doubtful
     assert text.startswith(
@@ -78,7 +86,7 @@ def test_a_winner_that_is_not_told_from_the_next_is_a_warning(tmp_path):
 def test_a_trial_of_another_machine_cannot_be_compared(tmp_path):
     write(tmp_path, 0, 1.5, 0)
     ranked = [trial(0, 0.8), trial(1, 0.7)]
-    (rival,) = winner.rivals(ranked, "auc", tmp_path)
+    (rival,) = winner.rivals(ranked, "auc", run_dirs(tmp_path))
     assert (rival.p, rival.distinguishable) == (None, None)
     doubtful, text = winner.verdict(ranked, [rival], "auc")
     assert doubtful
