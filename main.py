@@ -20,11 +20,17 @@ MODES = (
     "evaluate",
     "explain",
     "tune",
+    "export",
+    "predict",
     "compare",
     "doctor",
     "verify",
 )
 """The keys of `train.experiment.MODES`, which takes seconds to import."""
+
+_OF_A_RUN = ("evaluate", "explain", "verify")
+_READS_FOLDERS = ("run", "prepare", "train", "evaluate", "explain", "doctor")
+_ARCHIVES = (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz")
 
 GIN_FILE = flags.DEFINE_multi_string(
     "gin_file", [], "The experiment, a gin file; of several the later override"
@@ -37,7 +43,8 @@ MODE = flags.DEFINE_enum(
     "run",
     MODES,
     "run: prepare what is missing, train or resume, evaluate. prepare, train, "
-    "evaluate, explain: that step alone. tune: search hyperparameters. compare: "
+    "evaluate, explain: that step alone. tune: search hyperparameters. export: files "
+    "that other programs run. predict: an exported model, of a folder. compare: "
     "evaluated runs, each with its --run_dir. doctor: examine the data folder and the "
     "records. verify: compute a run's figures again and say whether they agree.",
 )
@@ -66,6 +73,21 @@ RANDOM_LABELS = flags.DEFINE_string(
     "With --mode=explain: directory of a run whose task was @random_labels(), to check "
     "the methods by.",
 )
+EXPORTED = flags.DEFINE_string(
+    "exported",
+    None,
+    "With --mode=predict: folder of an exported model [<run_dir>/export/default].",
+)
+PHOTOGRAPHS = flags.DEFINE_string(
+    "photographs",
+    None,
+    "With --mode=predict: folder of the photographs, with its subfolders.",
+)
+OUTPUT_DIR = flags.DEFINE_string(
+    "output_dir",
+    None,
+    "With --mode=predict: where the results go [predictions/<name of the folder>].",
+)
 DRY_RUN = flags.DEFINE_bool(
     "dry_run",
     False,
@@ -82,6 +104,9 @@ def main(argv: list[str]) -> None:
         _fail(f"error: --predictions needs --mode=evaluate, not {MODE.value}.", 2)
     if RANDOM_LABELS.value is not None and MODE.value != "explain":
         _fail(f"error: --random_labels needs --mode=explain, not {MODE.value}.", 2)
+    for flag in (EXPORTED, PHOTOGRAPHS, OUTPUT_DIR):
+        if flag.value is not None and MODE.value != "predict":
+            _fail(f"error: --{flag.name} needs --mode=predict, not {MODE.value}.", 2)
     try:
         print(_run())
     except (NotImplementedError, RecursionError):  # Nobody's config causes these.
@@ -105,21 +130,34 @@ def _run() -> str:
             f"Received: {', '.join(map(str, run_dirs))}."
         )
     run_dir = run_dirs[0] if run_dirs else None
+    if MODE.value == "predict" and not gin_files:
+        return _predict(run_dir, **_asked())
     if not gin_files:
         stored = pathlib.Path(run_dir or "", "config.gin")
         if run_dir is None or not stored.exists():
+            holds_none = f"; {run_dir} holds none" if run_dir else ""
             raise statements.ConfigError(
                 "No experiment. Name one, --gin_file=configs/synthetic_resnet_v2.gin, "
-                "or the --run_dir of a run that was begun."
+                f"or the --run_dir of a run that was begun{holds_none}."
             )
         gin_files = [str(stored)]
+    needs_run = MODE.value in _OF_A_RUN and PREDICTIONS.value is None
+    if needs_run and run_dir and not run_dir.is_dir():
+        raise FileNotFoundError(
+            f"--run_dir: there is no run {run_dir}. Name the folder of a trained run, "
+            "or train it first: the same command without --mode."
+        )
     data_dirs = _data_dirs(DATA_DIR.value)
     predictions = None
     if PREDICTIONS.value is not None:
         predictions = pathlib.Path(PREDICTIONS.value)
         if not predictions.is_file():
             raise FileNotFoundError(f"--predictions: there is no file {predictions}.")
-    syntax.parse(gin_files, GIN_BINDINGS.value)
+    parsed = syntax.parse(gin_files, GIN_BINDINGS.value)
+    if data_dirs and MODE.value in _READS_FOLDERS:
+        from train import first_look
+
+        first_look.check(parsed, data_dirs)
 
     with terminal.quiet_import():  # Seconds: so only once all of the above is right.
         from configs import loader, registry  # noqa: F401
@@ -139,6 +177,7 @@ def _run() -> str:
             dry_run=DRY_RUN.value,
             predictions=predictions,
             random_labels=RANDOM_LABELS.value and pathlib.Path(RANDOM_LABELS.value),
+            **_asked(),
         )
     )
 
@@ -157,12 +196,60 @@ def _compare(run_dirs: list[pathlib.Path]) -> str:
     return comparer.run(run_dirs, DRY_RUN.value)
 
 
+def _asked() -> dict[str, pathlib.Path | None]:
+    """What `predict` is asked: of which model, of which photographs, to which end."""
+    named = {"exported": EXPORTED, "photographs": PHOTOGRAPHS, "output_dir": OUTPUT_DIR}
+    paths = {
+        name: flag.value and pathlib.Path(flag.value) for name, flag in named.items()
+    }
+    if MODE.value != "predict":
+        return paths
+    if paths["photographs"] is None:
+        raise ValueError("--mode=predict needs --photographs=<folder>.")
+    for name in ("exported", "photographs"):
+        if paths[name] is not None and not paths[name].is_dir():
+            raise FileNotFoundError(f"--{name}: there is no folder {paths[name]}.")
+    return paths
+
+
+def _predict(
+    run_dir: pathlib.Path | None,
+    exported: pathlib.Path | None,
+    photographs: pathlib.Path,
+    output_dir: pathlib.Path | None,
+) -> str:
+    """Predicts a folder without TensorFlow, which is needed for gin files alone."""
+    if exported is None and run_dir is None:
+        raise ValueError(
+            "--mode=predict needs a model: --exported=<folder of an exported model>, "
+            "or --run_dir=<folder of a run that was exported>."
+        )
+    syntax.parse([], GIN_BINDINGS.value)
+
+    import gin
+
+    from configs import loader
+    from serving import folder
+
+    loader.load([], GIN_BINDINGS.value, ("predict",))
+    predictor = gin.get_configurable(folder.Folder)()
+    model = exported or run_dir / folder.EXPORTED
+    return predictor.run(model, photographs, output_dir, DRY_RUN.value)
+
+
 def _data_dirs(values: list[str]) -> dict[str, pathlib.Path]:
     """Dataset's name -> its folder; "" is the name of a folder that came without."""
     folders = {}
     for value in filter(None, values):
         match = re.fullmatch(r"(?:(\w[\w.-]*)=)?(.+)", value)
         name, folder = match[1] or "", pathlib.Path(match[2])
+        if folder.is_file():
+            packed = folder.suffix.lower() in _ARCHIVES
+            remedy = "Unpack it" if packed else "Name the folder that it lies in"
+            raise NotADirectoryError(
+                f"--data_dir: {folder} is a file. {remedy}"
+                f"{', and name the folder that comes of it' if packed else ''}."
+            )
         if not folder.is_dir():
             raise FileNotFoundError(f"--data_dir: there is no folder {folder}.")
         if name in folders:

@@ -29,6 +29,9 @@ def main() -> None:
             "a wrong flag": [*program, "--gin_flie=x"],
             "a missing gin file": [*program, "--gin_file=missing.gin"],
             "a gin syntax error": [*program, f"--gin_file={broken.name}"],
+            "a wrong data folder": [
+                *[*program, "--gin_file=idrid_resnet_v2.gin", f"--data_dir={ROOT}"]
+            ],
             "import tensorflow": [sys.executable, "-c", "import tensorflow"],
         }
         print(f"{'':20} {'median':>8}")

@@ -31,7 +31,7 @@ import tensorflow as tf
 import tqdm
 
 from configs import loader, registry  # noqa: F401
-from input_pipeline import pipeline, records
+from input_pipeline import pipeline, records, whole_files
 from train import recipe as recipes
 from train import trainer
 
@@ -88,7 +88,7 @@ def write_copies(base: records.Prepared, folder: pathlib.Path) -> int:
         manifest["shards"].append(
             {"file": path.name, "bytes": offset, "sha256": records.file_sha256(path)}
         )
-    records.write_json(folder / records.MANIFEST, manifest)
+    whole_files.write_json(folder / records.MANIFEST, manifest)
     os.sync()  # Only what is on disk can be forgotten.
     return sum(shard["bytes"] for shard in manifest["shards"])
 

@@ -51,7 +51,7 @@ def load(
     for one in bindings:
         if not one.is_macro:
             _check_parameter(one, macros)
-    usage.check_required(bindings, entry_points, ", ".join(gin_files))
+    usage.check_required(bindings, entry_points, gin_files)
     usage.check_effect(bindings, [*entry_points, *other_entry_points])
 
     # gin is given what was read, so that includes and errors have one reader.

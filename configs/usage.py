@@ -1,5 +1,6 @@
 """What is used of a config, in which scope, from its entry points on."""
 
+import pathlib
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -63,14 +64,14 @@ def _bound(
 def check_required(
     bindings: Sequence[statements.Binding],
     entry_points: Sequence[str],
-    files: str,
+    files: Sequence[str],
 ) -> None:
     """Has everything that will be called all that it needs?
 
     Args:
         bindings: A config.
         entry_points: The configurables that will be called.
-        files: Where they would be bound, for the error.
+        files: The gin files, where they would be bound; for the error.
 
     Raises:
         ConfigError: A value is missing. Says which, and what needs it.
@@ -81,12 +82,29 @@ def check_required(
         required = configurables.find(use.name, use.where).required(use.called)
         for parameter in sorted(required - bound.keys()):
             text = (
-                f"{use.where or files}: {use.name}.{parameter} has no "
+                f"{use.where or ', '.join(files)}: {use.name}.{parameter} has no "
                 f"value. Bind it: {use.name}.{parameter} = ..."
             )
             if use.where and not use.called:
                 text += " If code supplies it, name it in gin.register's `denylist`."
+            if not use.where:
+                text += _experiments(files)
             raise statements.ConfigError(text)
+
+
+def _experiments(files: Sequence[str]) -> str:
+    """What to name where all files are only parts of an experiment; or nothing."""
+    for name in files:
+        beside, shipped = pathlib.Path(name), syntax.CONFIGS / name
+        path = (beside if beside.is_file() else shipped).resolve()
+        if path.parent.parent != syntax.CONFIGS:
+            return ""
+    whole = sorted(one.name for one in syntax.CONFIGS.glob("*.gin"))
+    return (
+        f" By {'itself' if len(files) == 1 else 'themselves'} this is only a part of "
+        f"an experiment. Name one before, --gin_file=configs/{whole[0]}; there are "
+        f"{', '.join(whole)}."
+    )
 
 
 def check_effect(

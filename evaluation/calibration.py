@@ -5,124 +5,29 @@ the test split, kept as JSON with the run, and stands in for the output from the
 turns logits into probabilities.
 """
 
-import dataclasses
-from collections.abc import Callable
-
 import numpy as np
-from scipy import optimize, special
+from scipy import optimize
 from sklearn import isotonic
 
-from evaluation import cut_points, intervals, scoring
+from evaluation import proportions, scoring
 
-Probabilities = Callable[[np.ndarray], np.ndarray]
-"""An output's `(n, num_outputs)` logits -> `(n, num_classes)` probabilities."""
+# They live there for those who can do without what fits them.
+from evaluation.calibrations import (  # noqa: F401
+    Isotonic,
+    Probabilities,
+    Temperature,
+    from_description,
+)
+from models import probabilities as of_outputs
 
 # Temperatures beyond these are no calibration but a sign of something else.
 _COLDEST, _HOTTEST = 0.02, 50.0
 
 
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    return special.softmax(np.asarray(logits, np.float64), axis=-1)
-
-
-@dataclasses.dataclass(frozen=True)
-class Temperature:
-    """Divides logits by one number (Guo et al., 2017, section 4.2).
-
-    The order of the classes stays, and with it every predicted class; not so where the
-    output is ordinal, whose probabilities are products.
-
-    Attributes:
-        temperature: Above 1 where the model is too sure of itself.
-    """
-
-    temperature: float
-
-    def apply(
-        self, logits: np.ndarray, probabilities: Probabilities = _softmax
-    ) -> np.ndarray:
-        """Calibrated probabilities.
-
-        Args:
-            logits: float array of shape `(n, num_outputs)`.
-            probabilities: The output's function; the softmax unless said otherwise.
-
-        Returns:
-            float64 array of shape `(n, num_classes)`, 0-1.
-        """
-        return probabilities(np.asarray(logits, np.float64) / self.temperature)
-
-    def description(self) -> dict:
-        """JSON-ready; `from_description` gives it back."""
-        return {"method": "temperature", "temperature": self.temperature}
-
-
-@dataclasses.dataclass(frozen=True)
-class Isotonic:
-    """Maps the probability of class 1 by a rising function, of two classes.
-
-    Photographs whose probabilities differ may become equal, which can move the AUC.
-
-    Attributes:
-        before: Probabilities of class 1 as the model gives them, rising, 0-1.
-        after: What becomes of them; in between by straight lines, beyond as at the end.
-    """
-
-    before: tuple[float, ...]
-    after: tuple[float, ...]
-
-    def apply(
-        self, logits: np.ndarray, probabilities: Probabilities = _softmax
-    ) -> np.ndarray:
-        """Calibrated probabilities.
-
-        Args:
-            logits: float array of shape `(n, num_outputs)`.
-            probabilities: The output's function; the softmax unless said otherwise.
-
-        Returns:
-            float64 array of shape `(n, 2)`, 0-1.
-        """
-        uncalibrated = probabilities(np.asarray(logits, np.float64))[:, 1]
-        calibrated = np.interp(uncalibrated, self.before, self.after)
-        return np.stack([1 - calibrated, calibrated], axis=1)
-
-    def description(self) -> dict:
-        """JSON-ready; `from_description` gives it back."""
-        points = {"before": list(self.before), "after": list(self.after)}
-        return {"method": "isotonic"} | points
-
-
-def from_description(
-    description: dict,
-) -> Temperature | Isotonic | cut_points.CutPoints:
-    """The calibration that `description` describes.
-
-    Args:
-        description: As a calibration's `description()` returns it.
-
-    Returns:
-        The same calibration.
-
-    Raises:
-        ValueError: If it describes none.
-    """
-    method = description.get("method")
-    if method == "temperature":
-        return Temperature(description["temperature"])
-    if method == "isotonic":
-        return Isotonic(tuple(description["before"]), tuple(description["after"]))
-    if method == "cut_points":
-        cuts = tuple(description["cut_points"])
-        return cut_points.CutPoints(cuts, description["sigma"])
-    raise ValueError(
-        "A calibration's `method` must be 'temperature', 'isotonic' or 'cut_points'. "
-        f"Received: {method!r}."
-    )
-
-
 def fit_temperature(
-    labels: np.ndarray, logits: np.ndarray, probabilities: Probabilities = _softmax
+    labels: np.ndarray,
+    logits: np.ndarray,
+    probabilities: Probabilities = of_outputs.softmax,
 ) -> Temperature:
     """The temperature at which the labels are most likely.
 
@@ -167,7 +72,9 @@ def fit_temperature(
 
 
 def fit_isotonic(
-    labels: np.ndarray, logits: np.ndarray, probabilities: Probabilities = _softmax
+    labels: np.ndarray,
+    logits: np.ndarray,
+    probabilities: Probabilities = of_outputs.softmax,
 ) -> Isotonic:
     """The rising function that comes closest to the labels (least squares).
 
@@ -229,7 +136,7 @@ def reliability(
         if n:
             mean = float(probability[chosen].mean())
             observed = float(outcome[chosen].mean())
-            low, high = intervals.wilson(observed, n, confidence)
+            low, high = proportions.wilson(observed, n, confidence)
         rows.append(
             {
                 "start": number / scoring.CALIBRATION_BINS,

@@ -28,21 +28,28 @@ class Chart:
     alt: str
 
 
-def learning(facts: known.Facts) -> Chart | None:
-    """Loss and validation metrics by epoch; None where there is no history."""
-    if facts.history is None or not facts.history["epochs"]:
-        return None
-    epochs, kept = facts.history["epochs"], kept_epoch(facts.history)
+def learning(facts: known.Facts) -> list[Chart]:
+    """Loss and validation metrics by epoch, of each training that has any."""
+    return [
+        _learning(facts, name, history)
+        for name, history in facts.trainings.items()
+        if history["epochs"]
+    ]
+
+
+def _learning(facts: known.Facts, name: str, history: Mapping[str, Any]) -> Chart:
+    epochs, kept = history["epochs"], kept_epoch(history)
     trained = facts.trained["datasets"] if facts.trained else facts.datasets
-    title = f"{', '.join(trained)}, training and validation"
+    what = f"{name}: " if facts.members else ""
+    title = f"{what}{', '.join(trained)}, training and validation"
     losses = ", ".join(
         f"{words} loss {epochs[0][name]:.3f} in the first epoch, "
         f"{epochs[-1][name]:.3f} in the last"
         for name, words in (("loss", "training"), ("val_loss", "validation"))
         if name in epochs[0] and name in epochs[-1]
     )
-    alt = f"Curves of {len(epochs)} epochs: {losses}; epoch {kept} is kept."
-    first = facts.history.get("first_epoch", 1)
+    alt = f"{what}Curves of {len(epochs)} epochs: {losses}; epoch {kept} is kept."
+    first = history.get("first_epoch", 1)
     figure = curves.learning_curves(epochs, title, kept=kept, first=first, width=_WIDTH)
     return Chart(pages.figure(figure), alt)
 

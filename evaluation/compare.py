@@ -113,13 +113,7 @@ class Comparer:
             "questions": [self._compare(one, patients) for one in questions],
             "joint": [
                 dataclasses.asdict(
-                    joint.both_right(
-                        *pair,
-                        groups=patients,
-                        resamples=self.resamples,
-                        seed=self.seed,
-                        confidence=_CONFIDENCE,
-                    )
+                    joint.both_right(*pair, groups=patients, confidence=_CONFIDENCE)
                 )
                 for pair in itertools.combinations(aligned, 2)
                 if not any(

@@ -111,13 +111,10 @@ def joint(entry: Mapping[str, Any]) -> str:
     first, second = entry["first"], entry["second"]
     n = sum(entry[name] for name in ("both_right", "both_wrong"))
     n += entry["only_first_right"] + entry["only_second_right"]
-    interval = entry["method"]
-    if entry["low"] is None:
-        interval = f"no interval: {entry['reason']}"
     return (
         f"{first} ({entry['first_task']}) and {second} ({entry['second_task']}) both "
         f"right: {with_interval(entry)}, {entry['both_right']:,} of {n:,} photographs "
-        f"({interval}). Only {first} right: {entry['only_first_right']:,}, only "
+        f"({entry['method']}). Only {first} right: {entry['only_first_right']:,}, only "
         f"{second}: {entry['only_second_right']:,}, neither: {entry['both_wrong']:,}."
     )
 

@@ -4,60 +4,18 @@ Fitted by likelihood. A search for those of the best kappa gains nothing over th
 other photographs (`benchmarks/cut_points.py`), and gives no probabilities.
 """
 
-import dataclasses
 from collections.abc import Callable
 
 import numpy as np
 from scipy import optimize, special
 
-from models import outputs
+from evaluation.calibrations import CutPoints, check_values
 
 _LEAST_SLOPE = 1e-6
 """1 / sigma of values that say next to nothing about the grade."""
 
 _LEAST_GAP = 1e-6
 """Between neighbouring cut points, in sigmas: they rise strictly."""
-
-
-@dataclasses.dataclass(frozen=True)
-class CutPoints:
-    """A cumulative probit model: `P(y > k) = Phi((value - cut_points[k]) / sigma)`.
-
-    Attributes:
-        cut_points: Where the chance to exceed a grade is even, rising, one less than
-            there are classes.
-        sigma: Spread of the grade at a value, above 0, in grades.
-    """
-
-    cut_points: tuple[float, ...]
-    sigma: float
-
-    def apply(
-        self,
-        logits: np.ndarray,
-        probabilities: Callable[[np.ndarray], np.ndarray] | None = None,
-    ) -> np.ndarray:
-        """Calibrated probabilities.
-
-        Args:
-            logits: float array of shape `(n, 1)`, values on the scale of the grades.
-            probabilities: The output's function, in whose place this one stands.
-
-        Returns:
-            float64 array of shape `(n, num_classes)`, 0-1.
-        """
-        del probabilities
-        return outputs.grade_probabilities(
-            _checked(logits), np.array(self.cut_points), self.sigma
-        )
-
-    def description(self) -> dict:
-        """JSON-ready; `calibration.from_description` gives it back."""
-        return {
-            "method": "cut_points",
-            "cut_points": list(self.cut_points),
-            "sigma": self.sigma,
-        }
 
 
 def fit(
@@ -85,7 +43,7 @@ def fit(
     Raises:
         ValueError: If arguments do not fit together, or values do not rise with labels.
     """
-    labels, logits = np.asarray(labels, np.int64), _checked(logits)
+    labels, logits = np.asarray(labels, np.int64), check_values(logits)
     num_classes = probabilities(logits[:1]).shape[1]
     if labels.shape != logits.shape[:1] or not len(labels):
         raise ValueError(
@@ -172,13 +130,3 @@ def _log_between(high: np.ndarray, low: np.ndarray) -> np.ndarray:
     high, low = np.where(upper, -low, high), np.where(upper, -high, low)
     log_high, log_low = special.log_ndtr(high), special.log_ndtr(low)
     return log_high + np.log(-np.expm1(log_low - log_high))
-
-
-def _checked(logits: np.ndarray) -> np.ndarray:
-    logits = np.asarray(logits, np.float64)
-    if logits.ndim != 2 or logits.shape[1] != 1 or not np.isfinite(logits).all():
-        raise ValueError(
-            "`logits` must be finite and of shape `(n, 1)`: cut points are of the "
-            f"output 'regression'. Received: shape {logits.shape}."
-        )
-    return logits

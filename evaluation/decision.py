@@ -12,7 +12,7 @@ import numpy as np
 from absl import logging
 
 from evaluation import calibration, cut_points, metrics, operating_point
-from input_pipeline import records, tasks
+from input_pipeline import tasks, whole_files
 from models import outputs
 
 FILE = "decision.json"
@@ -63,7 +63,7 @@ class Decision:
 
     def save(self, folder: pathlib.Path) -> None:
         """Writes `decision.json`."""
-        records.write_json(folder / FILE, self.description())
+        whole_files.write_json(folder / FILE, self.description())
 
 
 def check_method(method: Method | None, output: outputs.Output) -> None:
@@ -75,6 +75,17 @@ def check_method(method: Method | None, output: outputs.Output) -> None:
             f"{output.name!r}. Received: {method!r}. Bind evaluate.calibrate = "
             f"{output.calibrations[0]!r}."
         )
+
+
+def chosen_on(count: int, out_of_fold: bool) -> str:
+    """On what a run of ours chooses, in words.
+
+    Args:
+        count: How many photographs validate.
+        out_of_fold: Whether each of them trains members that do not answer it.
+    """
+    photographs = f"{count} validation photographs"
+    return f"{photographs}, predicted out of fold" if out_of_fold else photographs
 
 
 def choose(
@@ -145,7 +156,7 @@ def load(folder: pathlib.Path) -> Decision:
             f"{path} does not exist: no threshold was chosen yet. Evaluate the run "
             "first: the same command without --mode."
         )
-    return from_description(records.read_json(path))
+    return from_description(whole_files.read_json(path))
 
 
 def from_description(description: dict[str, Any]) -> Decision:

@@ -4,10 +4,10 @@ import dataclasses
 import pathlib
 import textwrap
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import gin
-import keras
 import numpy as np
 
 from evaluation import (
@@ -16,7 +16,9 @@ from evaluation import (
     dropout,
     external,
     intervals,
+    members,
     metrics,
+    networks,
     predict,
     predictions,
     recalibration,
@@ -25,7 +27,15 @@ from evaluation import (
     uncertainty,
 )
 from evaluation import operating_point as operating_points
-from input_pipeline import audit, images, photograph, records, shortcut, tasks
+from input_pipeline import (
+    audit,
+    images,
+    photograph,
+    records,
+    shortcut,
+    tasks,
+    whole_files,
+)
 from input_pipeline import splits as stored_splits
 from input_pipeline.datasets import dataset
 from models import outputs
@@ -128,14 +138,21 @@ class Evaluator:
         views = self.test_time_augmentation
         return views and dataclasses.asdict(views)
 
-    def check_model(self, model: keras.Model) -> None:
-        """Raises ValueError if passes with dropout are asked of a model without any."""
-        if self.dropout_samples:
-            dropout.Passes(model, self.dropout_samples, self.seed)
+    def check_networks(self, asked: Sequence[networks.Network]) -> None:
+        """Raises ValueError if passes with dropout are asked of what has none."""
+        if not self.dropout_samples:
+            return
+        if len(asked) > 1:
+            raise ValueError(
+                f"`evaluate.dropout_samples` is for one network. Received: an ensemble "
+                f"of {len(asked)}, whose members already tell how sure they are. Take "
+                "it back."
+            )
+        dropout.Passes(asked[0].model, self.dropout_samples, self.seed)
 
     def evaluate(
         self,
-        model: keras.Model,
+        asked: Sequence[networks.Network],
         task: tasks.Task,
         output: outputs.Output,
         audited: audit.Audit,
@@ -148,12 +165,13 @@ class Evaluator:
 
         Writes `decision.json`, `predictions.csv`, `figures/` and last `metrics.json`;
         of other datasets `external.json` too, and with a threshold of their own
-        `local/<dataset>/decision.json`.
+        `local/<dataset>/decision.json`; of several networks `members.csv`.
 
         Args:
-            model: A trained model.
-            task: What it was trained for.
-            output: How its logits become probabilities.
+            asked: The trained networks; each photograph is answered by those that have
+                not trained on it.
+            task: What they were trained for.
+            output: How their logits become probabilities.
             audited: The photographs.
             split: Which photographs are in which split.
             folder: Where the results go.
@@ -167,21 +185,22 @@ class Evaluator:
             ValueError: The model has no dropout, or a sample does not allow what its
                 rule asks.
         """
-        asked = _Asked(model, task, output, split.train, self)
+        asked = _Asked(asked, task, output, self)
         folder.mkdir(parents=True, exist_ok=True)
         own, validation = audited.collection, None
         if frozen is not None:
             decided = frozen.decided
         else:
-            validation = asked.logits(own, split.valid)
+            validation = asked.answers(own, split.valid)
+            out_of_fold = asked.is_ensemble and not split.train
             decided = decision.choose(
                 self.operating_point,
                 self.calibrate,
                 task,
                 output,
                 asked.labels(own, split.valid),
-                validation,
-                chosen_on=f"{len(split.valid)} validation photographs",
+                validation.logits,
+                chosen_on=decision.chosen_on(len(split.valid), out_of_fold),
             )
             decided = dataclasses.replace(decided, test_time_augmentation=self._views())
         said = []
@@ -189,17 +208,25 @@ class Evaluator:
             if frozen is not None and name in frozen.said:
                 said.append(frozen.said[name])
                 continue
-            logits = validation if name == "valid" else None
-            said.append(asked.say(name, own, split[name], split, decided, logits))
+            answers = validation if name == "valid" else None
+            said.append(asked.say(name, own, split[name], split, decided, answers))
         for one in others:
             for name, ids in one.parts.items():
                 said.append(asked.say(name, one.collection, ids, one, decided))
         decided.save(folder)
         if others:
             described = {one.name: one.description() for one in others}
-            records.write_json(folder / external.FILE, described)
+            whole_files.write_json(folder / external.FILE, described)
         predictions.write_csv(folder / "predictions.csv", said, task.class_names)
-        return self.write(said, task, decided, folder, others)
+        spread = {}
+        if asked.is_ensemble:
+            members.write_csv(folder / members.FILE, asked.said)
+            settings = self.settings(task, decided)
+            spread = {
+                "members_sha256": records.file_sha256(folder / members.FILE),
+                "members": members.score(asked.said, said, output, decided, settings),
+            }
+        return self.write(said, task, decided, folder, others, spread)
 
     def settings(
         self, task: tasks.Task, decided: decision.Decision
@@ -220,6 +247,7 @@ class Evaluator:
         decided: decision.Decision,
         folder: pathlib.Path,
         others: Sequence[external.External] = (),
+        spread: Mapping[str, Any] = MappingProxyType({}),
     ) -> dict[str, Any]:
         """Scores predictions; writes `figures/` and last `metrics.json`.
 
@@ -229,6 +257,7 @@ class Evaluator:
             decided: The threshold.
             folder: Where the results go, and where `predictions.csv` lies.
             others: The photographs of the datasets in `on`.
+            spread: Of several networks, what is to be told of each.
 
         Returns:
             The content of `metrics.json`.
@@ -249,9 +278,10 @@ class Evaluator:
             }
         if local:
             content["recalibrated"] = local
+        content |= spread
         for one in said:
             _draw(one, content["results"][one.split], task, folder / "figures")
-        records.write_json(folder / "metrics.json", content)
+        whole_files.write_json(folder / "metrics.json", content)
         return content
 
     def _recalibrate(
@@ -278,29 +308,31 @@ class Evaluator:
 
 
 class _Asked:
-    """A model that is asked about photographs, once or in many passes."""
+    """Networks that are asked about photographs, once or in many passes."""
 
     def __init__(
         self,
-        model: keras.Model,
+        asked: Sequence[networks.Network],
         task: tasks.Task,
         output: outputs.Output,
-        train: Sequence[str],
         evaluator: Evaluator,
     ):
-        self._task, self._output, self._train = task, output, train
+        evaluator.check_networks(asked)
+        self.is_ensemble = len(asked) > 1
+        self.said: list[members.Said] = []
+        self._networks, self._task, self._output = asked, task, output
         self._passes = None
         if count := evaluator.dropout_samples:
-            self._passes = dropout.Passes(model, count, evaluator.seed)
-        self._forward = predict.Forward(
-            model, symmetries=evaluator.test_time_augmentation
-        )
+            self._passes = dropout.Passes(asked[0].model, count, evaluator.seed)
+        self._together = networks.Networks(asked, evaluator.test_time_augmentation)
 
     def labels(self, collection: records.Collection, ids: Sequence[str]) -> np.ndarray:
         return np.array(self._task.labels([collection.photograph(one) for one in ids]))
 
-    def logits(self, collection: records.Collection, ids: Sequence[str]) -> np.ndarray:
-        return self._forward(images.open(collection, ids))
+    def answers(
+        self, collection: records.Collection, ids: Sequence[str]
+    ) -> networks.Answers:
+        return self._together(collection, ids)
 
     def say(
         self,
@@ -309,29 +341,49 @@ class _Asked:
         ids: Sequence[str],
         known: stored_splits.Split | external.External,
         decided: decision.Decision,
-        logits: np.ndarray | None = None,
+        answers: networks.Answers | None = None,
     ) -> predictions.Predictions:
-        """What it says of the photographs of one part, and what is known of them."""
-        if logits is None:
-            logits = self.logits(collection, ids)
-        disagreement = {}
+        """What they say of the photographs of one part, and what is known of them."""
+        if answers is None:
+            answers = self.answers(collection, ids)
+        if self.is_ensemble:
+            names = [one.name for one in self._networks]
+            self.said.append(members.Said(name, ids, names, answers.of_each))
+        several = members.several(answers.of_each)
         if self._passes is not None:
-            passes = self._passes(images.open(collection, ids))
-            members = np.stack(
-                [decided.probabilities(self._output, one) for one in passes]
+            several = self._passes(images.open(collection, ids))
+        disagreement = {}
+        if several is not None:
+            disagreement = uncertainty.disagreement(
+                np.stack([decided.probabilities(self._output, one) for one in several]),
+                self._task.disease_classes,
             )
-            disagreement = uncertainty.disagreement(members, self._task.disease_classes)
         return predictions.Predictions(
             split=name,
             ids=ids,
             labels=self.labels(collection, ids),
-            probabilities=decided.probabilities(self._output, logits),
-            uncalibrated=self._output.probabilities(logits),
-            logits=logits,
-            metadata=from_metadata_alone(self._task, collection, self._train, ids),
+            probabilities=decided.probabilities(self._output, answers.logits),
+            uncalibrated=self._output.probabilities(answers.logits),
+            logits=answers.logits,
+            metadata=self._metadata(collection, ids),
             known=describe(collection, known, ids),
             disagreement=disagreement,
         )
+
+    def _metadata(
+        self, collection: records.Collection, ids: Sequence[str]
+    ) -> np.ndarray:
+        """What metadata alone tell, learnt on what the answering networks learnt on."""
+        known_to = [one.known for one in self._networks]
+        answering = networks.answering(known_to, ids)
+        total = np.zeros((len(ids), len(self._task.class_names)))
+        for network, places in zip(self._networks, answering, strict=True):
+            if places.any():
+                some = [key for key, place in zip(ids, places, strict=True) if place]
+                total[places] += from_metadata_alone(
+                    self._task, collection, network.train, some
+                )
+        return total / answering.sum(axis=0)[:, None]
 
 
 def settings_of(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -441,9 +493,7 @@ def report(content: dict[str, Any]) -> str:
     """The tables of `metrics.json`, for the terminal."""
     names = content["task"]["class_names"]
     point = content["decision"]["operating_point"]
-    how = f"{point['rule']}, chosen on {content['decision']['chosen_on']}"
-    if point["rule"] == "fixed":
-        how = "fixed beforehand"
+    how = operating_points.in_words(point, content["decision"]["chosen_on"])
     texts = [
         f"Task: {content['task']['rule']}",
         f"Threshold {point['threshold']:.3f} on the probability of disease: {how}.",
@@ -461,6 +511,8 @@ def report(content: dict[str, Any]) -> str:
                 f"balanced accuracy {alone['balanced_accuracy']:.3f}."
             )
         texts += [_said_of_referral(scores)] if "referral_by" in scores else []
+    if "members" in content:
+        texts.append(members.report(content["members"]))
     if "others" in content:
         texts += _report_on_others(content)
     return "\n\n".join(texts)

@@ -23,8 +23,10 @@ from input_pipeline import (
     photograph,
     prepare,
     records,
+    same_picture,
     splits,
     tasks,
+    whole_files,
 )
 from input_pipeline.datasets import dataset
 
@@ -65,7 +67,7 @@ class External:
         ids: Those to report on.
         sample: Those that a threshold for the site is chosen on.
         left_out: Id -> why it is in neither.
-        disputed: Ids of those that have a copy with other labels.
+        disputed: Ids of those that a copy contradicts in the task.
         read: Which part of the dataset was asked for, in words.
         labels_sha256: Checksum of all its ids and labels.
     """
@@ -212,7 +214,7 @@ class Others:
         """
         if not self._folders:
             return
-        done = records.read_json(folder / FILE)
+        done = whole_files.read_json(folder / FILE)
         for name, photographs in self._joint.read(self._folders).items():
             if done[name]["labels_sha256"] != _labels_sha256(photographs):
                 raise ValueError(
@@ -248,14 +250,18 @@ class Others:
         # The run's own as they were audited, which the certificate vouches for.
         others = [one for one in folders if one.dataset in self._names]
         collection = records.Collection([*audited.collection.folders, *others])
-        copies = audit.find_copies(collection, auditor.near_identical)
+        copies = same_picture.find(collection, auditor.near_identical)
         policy = dataclasses.replace(auditor, test_on=[*auditor.test_on, *self._names])
         decisions = leakage.decide(collection.photographs, copies, policy)
         known = leakage.known_to_model(
             collection.photographs, copies, {*split.train, *split.valid}
         )
+        disputed = leakage.disputed(
+            collection.photographs, copies, decisions.split, task.label
+        )
         return [
-            self._external(one, collection, decisions, known, task) for one in others
+            self._external(one, collection, decisions, known, disputed, task)
+            for one in others
         ]
 
     def _external(
@@ -264,6 +270,7 @@ class Others:
         collection: records.Collection,
         decisions: leakage.Decisions,
         known: Mapping[str, str],
+        disputed: Sequence[str],
         task: tasks.Task,
     ) -> External:
         """What is read of a dataset, and what is not."""
@@ -284,7 +291,9 @@ class Others:
             raise ValueError(
                 f"No photograph of {name!r} is left to evaluate: the run knows all "
                 f"{len(chosen)}. The first: {chosen[0].id}, "
-                f"{unusable[chosen[0].id].reason}."
+                f"{unusable[chosen[0].id].reason}. Read was {read}; other published "
+                "splits can be named in `evaluate.on_splits`, as in "
+                "--gin_bindings=\"evaluate.on_splits = ('train', 'valid')\"."
             )
         sample = ()
         if self._recalibrate is not None:
@@ -306,9 +315,7 @@ class Others:
             ids=ids,
             sample=sample,
             left_out=left_out,
-            disputed=tuple(
-                one for one in decisions.disputed if one.partition("/")[0] == name
-            ),
+            disputed=tuple(one for one in disputed if one.partition("/")[0] == name),
             read=read,
             labels_sha256=_labels_sha256(photographs),
         )
@@ -348,16 +355,14 @@ def find(folder: pathlib.Path, own: records.Collection) -> records.Collection:
     """
     if not (folder / FILE).exists():
         return own
-    first, found = own.folders[0], []
-    settings = first.folder.name.removeprefix(first.dataset)
-    for name, one in records.read_json(folder / FILE).items():
-        place = first.folder.parent / f"{name}{settings}"
-        there = (place / records.MANIFEST).exists()
-        prepared = records.Prepared(place) if there else None
-        if prepared is not None and prepared.fingerprint == one["fingerprint"]:
+    beside, found = own.folders[0].folder.parent, []
+    for name, one in whole_files.read_json(folder / FILE).items():
+        if prepared := records.find(beside, name, one["fingerprint"]):
             found.append(prepared)
         else:
-            logging.warning("%s has changed: nothing of %s is shown.", place, name)
+            logging.warning(
+                "%s holds %r no more as it was: nothing of it is shown.", beside, name
+            )
     return records.Collection([*own.folders, *found])
 
 

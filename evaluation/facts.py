@@ -10,8 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from evaluation import assessment, external, predictions, table
-from input_pipeline import audit, photograph, records, splits
+from evaluation import (
+    assessment,
+    external,
+    interval_words,
+    members,
+    predictions,
+    table,
+)
+from input_pipeline import audit, photograph, records, splits, whole_files
 
 # Between them stand other sets of photographs.
 _FIRST, _LAST = ("test",), ("valid", "train")
@@ -36,6 +43,7 @@ class Facts:
             there are none.
         split: Which photographs trained, validated and tested.
         history: What `history.json` holds.
+        members: The same of each member of an ensemble, by its name.
         config: The gin text of the run.
         operative_config: The same with all defaults that were used.
         environment: Where it was started, an entry a start; empty where unknown.
@@ -52,11 +60,17 @@ class Facts:
     external: Mapping[str, Any]
     split: splits.Split | None
     history: Mapping[str, Any] | None
+    members: Mapping[str, Mapping[str, Any]]
     config: str | None
     operative_config: str | None
     environment: Sequence[Mapping[str, Any]]
     ledger: Sequence[Mapping[str, Any]] | None
     trained: Mapping[str, Any] | None
+
+    @property
+    def trainings(self) -> Mapping[str, Mapping[str, Any]]:
+        """What `history.json` holds of each training; none where nobody knows."""
+        return {self.name: self.history} if self.history else self.members
 
     @property
     def task(self) -> Mapping[str, Any]:
@@ -150,10 +164,10 @@ class Facts:
         return [("Of the classes", names[:first]), ("Of the disease", names[first:])]
 
     @property
-    def methods(self) -> list[str]:
-        """The methods behind the headline's intervals."""
-        entries = self.scores["metrics"].values()
-        return sorted({one["method"] for one in entries if one.get("method")})
+    def intervals(self) -> list[str]:
+        """What the headline's intervals are, a sentence a kind."""
+        scores = self.scores
+        return interval_words.sentences(scores, lambda one: self.label(one, scores))
 
     def readings(self, split: str) -> int | None:
         """How often the photographs of a split were read; None where nobody counted."""
@@ -238,7 +252,7 @@ def read(
             f"{metrics} does not exist: the run is not evaluated. Evaluate it first: "
             "the same command without --mode."
         )
-    content = records.read_json(metrics)
+    content = whole_files.read_json(metrics)
     collection = None
     if audited is not None:
         collection = external.find(folder, audited.collection)
@@ -249,14 +263,15 @@ def read(
         said=predictions.read_csv(folder / "predictions.csv", class_names),
         audited=audited,
         collection=collection,
-        external=_find(records.read_json, external.FILE, folder) or {},
+        external=_find(whole_files.read_json, external.FILE, folder) or {},
         split=_find(splits.Split.load, "split.json", folder, run),
-        history=_find(records.read_json, "history.json", run),
+        history=_find(whole_files.read_json, "history.json", run),
+        members=members.histories(run) if run else {},
         config=_find(_read_text, "config.gin", run),
         operative_config=_find(_read_text, "operative_config.gin", run),
-        environment=_find(records.read_json, "environment.json", run) or [],
+        environment=_find(whole_files.read_json, "environment.json", run) or [],
         ledger=None if run is None else _find(_read_ledger, "ledger.jsonl", run) or [],
-        trained=_find(records.read_json, "task.json", run),
+        trained=_find(whole_files.read_json, "task.json", run),
     )
 
 

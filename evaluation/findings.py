@@ -43,22 +43,25 @@ class Findings:
         """Says what was done with a file; told only where nothing differs."""
         self._lines.append(f"{self._name(path)}: {text}.")
 
-    def differ(self, path: pathlib.Path, key: str, stored: Any, again: Any) -> None:
-        """Notes a difference.
+    def differ(
+        self, path: pathlib.Path, key: str, stored: Any, again: Any, by: str
+    ) -> None:
+        """Notes a difference, as in "auc is 0.9; predictions.csv gives 0.8".
 
         Args:
             path: The file with the stored value.
             key: Where in the file.
             stored: What is there; text as words of ours, all else as a value.
             again: What should be there.
+            by: What says so, with its verb, as in "metrics.json has".
         """
-        stored, again = (
-            one if isinstance(one, str) else reprlib.repr(one)
-            for one in (stored, again)
-        )
-        self._differences[self._name(path)].append(
-            f"{key}: stored {stored}, recomputed {again}"
-        )
+        there = "is missing" if stored is NOTHING else f"is {_shown(stored)}"
+        expected = "none" if again is NOTHING else _shown(again)
+        self.fail(path, f"{key or 'its content'} {there}; {by} {expected}")
+
+    def fail(self, path: pathlib.Path, text: str) -> None:
+        """Notes in a sentence of its own, without the full stop, what is wrong."""
+        self._differences[self._name(path)].append(f"{text}.")
 
     def compare(
         self,
@@ -66,6 +69,7 @@ class Findings:
         key: str,
         stored: Any,
         again: Any,
+        by: str,
         tolerance: float = TOLERANCE,
     ) -> None:
         """Compares what JSON can hold, value by value.
@@ -75,26 +79,27 @@ class Findings:
             key: Where in the file; "" for all of it.
             stored: What is there.
             again: What should be there.
+            by: What says so, with its verb, as in "predictions.csv gives".
             tolerance: Relative difference up to which numbers agree.
         """
         if isinstance(stored, dict) and isinstance(again, dict):
             for name in dict.fromkeys([*stored, *again]):
                 pair = stored.get(name, NOTHING), again.get(name, NOTHING)
                 inner = f"{key}.{name}" if key else name
-                self.compare(path, inner, *pair, tolerance)
+                self.compare(path, inner, *pair, by, tolerance)
         elif isinstance(stored, list) and isinstance(again, list):
             if len(stored) != len(again):
-                self.differ(path, f"{key}, its length", len(stored), len(again))
+                self.differ(path, f"the length of {key}", len(stored), len(again), by)
             for place, pair in enumerate(zip(stored, again, strict=False)):
-                self.compare(path, f"{key}[{place}]", *pair, tolerance)
+                self.compare(path, f"{key}[{place}]", *pair, by, tolerance)
         elif type(stored) in (int, float) and type(again) in (int, float):
             self._numbers += 1
             self._to_the_last_bit += stored == again
             near = math.isclose(stored, again, rel_tol=tolerance, abs_tol=_NEAR_ZERO)
             if not near:
-                self.differ(path, key, stored, again)
+                self.differ(path, key, stored, again, by)
         elif type(stored) is not type(again) or stored != again:
-            self.differ(path, key, stored, again)
+            self.differ(path, key, stored, again, by)
 
     def compare_arrays(
         self,
@@ -103,6 +108,7 @@ class Findings:
         columns: Sequence[str],
         stored: np.ndarray,
         again: np.ndarray,
+        by: str,
     ) -> None:
         """Compares a table of numbers.
 
@@ -112,14 +118,15 @@ class Findings:
             columns: Names of the columns.
             stored: float array of shape `(rows, columns)`: what is there.
             again: The same: what should be there.
+            by: What says so, with its verb.
         """
         self._numbers += stored.size
         self._to_the_last_bit += int((stored == again).sum())
         close = np.isclose(stored, again, rtol=TOLERANCE, atol=_NEAR_ZERO)
         for row, column in np.argwhere(~close):
-            key = f"{rows[row]}, {columns[column]}"
+            key = f"{columns[column]!r} of {rows[row]}"
             pair = float(stored[row, column]), float(again[row, column])
-            self.differ(path, key, *pair)
+            self.differ(path, key, *pair, by)
 
     def conclude(self) -> str:
         """What was compared, a line each, and last how many numbers agree.
@@ -130,9 +137,9 @@ class Findings:
         if self._differences:
             lines = []
             for name, some in self._differences.items():
-                lines += [f"  {name}, {one}" for one in some[:_SHOWN]]
+                lines += [f"  {name}: {one}" for one in some[:_SHOWN]]
                 if len(some) > _SHOWN:
-                    lines.append(f"  {name}: {len(some) - _SHOWN} more")
+                    lines.append(f"  {name}: {len(some) - _SHOWN:,} more.")
             count = sum(len(some) for some in self._differences.values())
             raise ValueError(
                 "\n".join(
@@ -140,8 +147,10 @@ class Findings:
                         f"{self._run} does not agree with itself. Differences: "
                         f"{count:,}.",
                         *lines,
-                        "Something was changed after the run had written it. Restore "
-                        "it from a copy, or make it anew in another --run_dir.",
+                        "These files were changed after the run had written them, or "
+                        "another version of this project wrote them. Restore them from "
+                        "a copy of the run. Without one believe no figure of it: make "
+                        "it anew in another --run_dir.",
                     ]
                 )
             )
@@ -156,3 +165,7 @@ class Findings:
 
     def _name(self, path: pathlib.Path) -> str:
         return path.relative_to(self._run).as_posix()
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else reprlib.repr(value)

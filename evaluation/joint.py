@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from evaluation import compared_runs, intervals, resampling
+from evaluation import compared_runs, proportions, resampling
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,10 +26,9 @@ class Joint:
         only_second_right: On how many only the second is.
         both_wrong: On how many neither is.
         value: Share of the photographs on which both are right, 0-1.
-        low: Lower end of its interval, or `None`.
-        high: Upper end, or `None`.
+        low: Lower end of its interval.
+        high: Upper end.
         method: What the interval comes from.
-        reason: Why there is none, or `None`.
     """
 
     first: str
@@ -41,10 +40,9 @@ class Joint:
     only_second_right: int
     both_wrong: int
     value: float
-    low: float | None
-    high: float | None
+    low: float
+    high: float
     method: str
-    reason: str | None = None
 
 
 def both_right(
@@ -52,8 +50,6 @@ def both_right(
     second: compared_runs.Run,
     *,
     groups: Sequence[str | None] | None,
-    resamples: int,
-    seed: int,
     confidence: float = 0.95,
 ) -> Joint:
     """Counts the photographs about which two runs are right.
@@ -64,10 +60,7 @@ def both_right(
     Args:
         first: A run.
         second: A run of another task on the same photographs, in the same order.
-        groups: The patient of each photograph, `None` for one who is not known. Where
-            patients repeat, the interval is a bootstrap of patients, else Wilson's.
-        resamples: How many bootstrap resamples to draw, at least 100.
-        seed: Seed of the bootstrap.
+        groups: The patient of each photograph, `None` for one who is not known.
         confidence: Share of such intervals that hold the true value, 0-1 exclusive.
 
     Returns:
@@ -76,18 +69,9 @@ def both_right(
     one, other = (run.scorer.predicted == run.scorer.labels for run in (first, second))
     both, n = one & other, len(one)
     units = resampling.number_units(groups, n)
-    method, reason = "Wilson", None
-    if len(np.unique(units)) == n:
-        ends = intervals.wilson(float(both.mean()), n, confidence)
-    else:
-        method = "patient-wise bootstrap"
-        # One stratum: the two runs have no label in common to stratify by.
-        drawn = resampling.weights(
-            np.zeros(n, np.int64), units, resamples=resamples, seed=seed
-        )
-        values = np.concatenate([some @ both / some.sum(axis=1) for some in drawn])
-        ends, reason = intervals.percentiles(values, confidence)
-    low, high = ends or (None, None)
+    independent = proportions.effective_size(both.astype(np.float64), units)
+    low, high = proportions.wilson(float(both.mean()), independent, confidence)
+    repeats = len(np.unique(units)) < n
     return Joint(
         first=first.name,
         second=second.name,
@@ -100,6 +84,5 @@ def both_right(
         value=float(both.mean()),
         low=low,
         high=high,
-        method=method,
-        reason=reason,
+        method="Wilson, by patient" if repeats else "Wilson",
     )

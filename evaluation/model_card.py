@@ -1,7 +1,7 @@
 """The model card: what a model is for, and how far it can be trusted, in Markdown."""
 
 from evaluation import facts as known
-from evaluation import remarks
+from evaluation import operating_point, remarks
 from visualization import pages
 
 FILE = "model_card.md"
@@ -16,10 +16,11 @@ def render(facts: known.Facts) -> str:
     Returns:
         Markdown.
     """
+    rule = facts.decision["operating_point"]["rule"]
     chosen = {
-        "the epoch": facts.history is not None and facts.history["kept"] == "best",
+        "the epoch": any(one["kept"] == "best" for one in facts.trainings.values()),
         "the calibration": facts.decision["calibration"] is not None,
-        "the threshold": facts.decision["operating_point"]["rule"] != "fixed",
+        "the threshold": rule != operating_point.FIXED,
     }
     return pages.render(
         "model_card.md",

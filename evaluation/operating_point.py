@@ -10,7 +10,8 @@ diseased where its probability is at least the threshold.
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import gin
 import numpy as np
@@ -18,17 +19,21 @@ from scipy import stats
 
 from evaluation import metrics
 
+FIXED = "fixed"
+"""The rule of a threshold that looks at no photograph."""
+
 
 @dataclasses.dataclass(frozen=True)
 class OperatingPoint:
-    """A threshold and what it does on the photographs it was chosen on.
+    """A threshold and what it does on the photographs at hand.
 
     Attributes:
         rule: How it was chosen, in words.
         threshold: Least probability of disease that is called diseased, 0-1.
         sensitivity: Share of the diseased that are called so; `None` without diseased.
         specificity: Share of the healthy that are not; `None` without healthy.
-        n_diseased: How many diseased photographs it was chosen on.
+        n_diseased: How many diseased photographs were at hand: those that it was
+            chosen on, unless it was fixed beforehand.
         n_healthy: How many healthy ones.
     """
 
@@ -42,6 +47,21 @@ class OperatingPoint:
     def description(self) -> dict:
         """JSON-ready; `OperatingPoint(**description)` gives it back."""
         return dataclasses.asdict(self)
+
+
+def in_words(point: Mapping[str, Any], chosen_on: str) -> str:
+    """How a threshold came about.
+
+    Args:
+        point: What `OperatingPoint.description` gives.
+        chosen_on: The photographs at hand, in words.
+
+    Returns:
+        "fixed beforehand", or as in "Youden's index, chosen on 81 photographs".
+    """
+    if point["rule"] == FIXED:
+        return "fixed beforehand"
+    return f"{point['rule']}, chosen on {chosen_on}"
 
 
 Rule = Callable[[np.ndarray, np.ndarray], OperatingPoint]
@@ -72,7 +92,7 @@ class Fixed:
     ) -> OperatingPoint:
         """States what the threshold does; one class may be absent."""
         diseased, scores = _checked(diseased, disease_probability)
-        return _operating_point("fixed", self.threshold, diseased, scores)
+        return _operating_point(FIXED, self.threshold, diseased, scores)
 
 
 @gin.register("youden")

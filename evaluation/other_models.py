@@ -21,8 +21,9 @@ import numpy as np
 from evaluation import decision, metrics, predictions
 from evaluation import evaluate as evaluators
 from evaluation import operating_point as operating_points
-from input_pipeline import audit, photograph, records, tasks
+from input_pipeline import audit, photograph, records, tasks, whole_files
 from input_pipeline import splits as stored_splits
+from input_pipeline.datasets import layout
 from models import outputs
 
 SOURCE = "source.json"
@@ -38,7 +39,7 @@ class Table:
 
     Attributes:
         path: The CSV file.
-        names: What it calls each photograph: an id, or a file name without the ending.
+        names: What it calls each photograph: an id, or a file name.
         lines: The line of each.
         probabilities: float64 array of shape `(n, num_classes)`, 0-1, as given.
     """
@@ -149,7 +150,7 @@ def write(
     Returns:
         The content of `metrics.json`.
     """
-    records.write_json(folder / SOURCE, table.source())
+    whole_files.write_json(folder / SOURCE, table.source())
     decided.save(folder)
     predictions.write_csv(folder / "predictions.csv", said, task.class_names)
     return evaluator.write(said, task, decided, folder)
@@ -163,7 +164,7 @@ def check_source(table: Table, folder: pathlib.Path) -> None:
     """
     if not is_given(folder):
         return
-    evaluated, now = records.read_json(folder / SOURCE), table.source()
+    evaluated, now = whole_files.read_json(folder / SOURCE), table.source()
     if evaluated != now:
         raise ValueError(
             f"{folder} has the results of {evaluated['file']} with the checksum "
@@ -301,13 +302,13 @@ def check_known(table: Table, photographs: Sequence[photograph.Photograph]) -> N
     """
     known = {one.id for one in photographs} | {one.path.stem for one in photographs}
     for name, line in zip(table.names, table.lines, strict=True):
-        if name not in known:
+        if known.isdisjoint(_spellings(name)):
             near = difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.7)
             meant = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
             raise ValueError(
                 f"{table.path}, line {line}: `id` must name a photograph of the "
-                f"experiment, as in {photographs[0].id!r}, or by its file name without "
-                f"the ending. Received: {name!r}.{meant}"
+                f"experiment, as in {photographs[0].id!r}, or by its file name. "
+                f"Received: {name!r}.{meant}"
             )
 
 
@@ -321,7 +322,7 @@ def identify(
 
     Args:
         table: The predictions. A photograph is named by its id, or by its file name
-            without the ending where only one of the evaluated has it.
+            where only one of the evaluated has it, with or without an ending.
         photographs: All photographs of the experiment.
         split: Which photographs are in which split.
         evaluated: The splits that will be scored.
@@ -345,7 +346,10 @@ def identify(
     rows: dict[str, int] = {}
     others = []
     for row, (name, line) in enumerate(zip(table.names, table.lines, strict=True)):
-        meant = [name] if name in wanted else by_stem.get(name, [])
+        spellings = _spellings(name)
+        meant = [one for one in spellings if one in wanted][:1] or next(
+            (by_stem[one] for one in spellings if one in by_stem), []
+        )
         where = f"{table.path}, line {line}"
         if len(meant) > 1:
             raise ValueError(
@@ -360,9 +364,12 @@ def identify(
             rows[meant[0]] = row
     if others:
         where, name = others[0]
-        place = f"in {splits[name]!r}" if name in splits else "in none of them"
-        if reason := split.left_out.get(name):
-            place = f"left out: {reason}"
+        place = "in none of them"
+        for one in _spellings(name):
+            if one in splits:
+                place = f"in {splits[one]!r}"
+            elif reason := split.left_out.get(one):
+                place = f"left out: {reason}"
         raise ValueError(
             f"{where}: every row must be of a photograph that is evaluated, which are "
             f"those in {', '.join(map(repr, evaluated))}. Received: {name!r}, which is "
@@ -378,6 +385,13 @@ def identify(
     return {
         name: table.probabilities[[rows[one] for one in split[name]]] for name in needed
     }
+
+
+def _spellings(name: str) -> tuple[str, ...]:
+    """A name as it is, and without the ending of an image file."""
+    ending = pathlib.PurePath(name).suffix
+    is_image = ending.lower() in layout.IMAGE_SUFFIXES
+    return (name, name.removesuffix(ending)) if is_image else (name,)
 
 
 def _check_complete(

@@ -37,7 +37,8 @@ class Predictions:
         known: One of `KNOWN` -> a text for each photograph.
         disagreement: What `uncertainty.disagreement` says of several networks, or of
             passes with dropout, by name: float64 arrays of shape `(n,)`. Empty where
-            there was one answer only.
+            there was one answer only, as to validation photographs of an ensemble of
+            folds.
     """
 
     split: str
@@ -108,7 +109,8 @@ def write_csv(
     blocks += ["metadata"] if first.metadata is not None else []
     header += [f"{block} {name}" for block in blocks for name in class_names]
     header += [f"logit {number}" for number in range(first.logits.shape[1])]
-    header += [f"disagreement {name}" for name in first.disagreement]
+    disagreement = [*dict.fromkeys(k for one in predictions for k in one.disagreement)]
+    header += [f"disagreement {name}" for name in disagreement]
     header += KNOWN
     text = io.StringIO()
     writer = csv.writer(text)
@@ -116,13 +118,14 @@ def write_csv(
     for one in predictions:
         numbers = [getattr(one, _ATTRIBUTES[block]) for block in blocks]
         numbers += [one.logits]
-        numbers += [one.disagreement[name][:, None] for name in first.disagreement]
+        numbers += [values[:, None] for values in one.disagreement.values()]
         numbers = np.concatenate(numbers, axis=1)
+        missing = [""] * (len(disagreement) - len(one.disagreement))
         for place, name in enumerate(one.ids):
             row = [name, one.split, int(one.labels[place])]
             row.append(int(one.probabilities[place].argmax()))
             # 17 digits give back a float64 exactly.
-            row += [f"{value:.17g}" for value in numbers[place]]
+            row += [f"{value:.17g}" for value in numbers[place]] + missing
             row += [one.known[column][place] for column in KNOWN]
             writer.writerow(row)
     whole_files.write_text(path, text.getvalue())
@@ -178,7 +181,11 @@ def read_csv(path: pathlib.Path, class_names: Sequence[str]) -> dict[str, Predic
             raise ValueError(f"{path} has a photograph of {split!r} twice.")
         has_metadata = f"metadata {class_names[0]}" in header
         logits = [name for name in header if name.startswith("logit ")]
-        disagreement = [name for name in header if name.startswith("disagreement ")]
+        disagreement = [
+            name
+            for name in header
+            if name.startswith("disagreement ") and any(row[name] for _, row in some)
+        ]
         found[split] = Predictions(
             split=split,
             ids=ids,

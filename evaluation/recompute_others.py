@@ -10,11 +10,12 @@ from evaluation import (
     decision,
     external,
     findings,
+    operating_point,
     own_settings,
     predictions,
     recalibration,
 )
-from input_pipeline import records
+from input_pipeline import records, whole_files
 
 
 class Others:
@@ -49,7 +50,7 @@ class Others:
         self._metrics = folder / "metrics.json"
         described = {}
         if self._names and self._path.exists():
-            described = records.read_json(self._path)
+            described = whole_files.read_json(self._path)
         try:
             self._counts = {
                 name: external.count(name, one) for name, one in described.items()
@@ -84,22 +85,33 @@ class Others:
         if self._names:
             noted = self._content.get("external_sha256")
             if noted is not None and self._path.exists():
-                again = records.file_sha256(self._path)
-                self._found.compare(self._path, "sha256", again, noted)
+                checksum = records.file_sha256(self._path)
+                self._found.compare(
+                    self._path, "its SHA-256", checksum, noted, "metrics.json notes"
+                )
             listed = list(self._counts)
-            self._found.compare(self._path, "datasets", listed, list(self._names))
+            self._found.compare(
+                self._path,
+                "datasets",
+                listed,
+                list(self._names),
+                "metrics.json asks for",
+            )
             counts = ", ".join(
                 f"{one['photographs']} photographs of {name}"
                 for name, one in self._counts.items()
             )
             self._found.note(self._path, f"{counts}, as metrics.json counts them")
         stored = self._content.get("others", {})
-        self._found.compare(self._metrics, "others", stored, self._counts)
+        self._found.compare(
+            self._metrics, "others", stored, self._counts, "external.json lists"
+        )
 
         recalibrated = self._content.get("recalibrated", {})
         expected = list(self._names) if self._recalibrate else []
         names = sorted(recalibrated), sorted(expected)
-        self._found.compare(self._metrics, "recalibrated, its datasets", *names)
+        key, by = "the datasets of recalibrated", "its evaluation.on asks for"
+        self._found.compare(self._metrics, key, *names, by)
         for name in expected:
             if name in recalibrated:
                 sample, rest = said.get(f"{name} sample"), said.get(name)
@@ -118,23 +130,30 @@ class Others:
     ) -> None:
         """Chooses a site's own threshold again, and computes what it does."""
         path = self._folder / "local" / name / decision.FILE
-        in_file = records.read_json(path) if path.exists() else findings.NOTHING
-        self._found.compare(path, "", in_file, stored["decision"], tolerance=0)
+        in_file = whole_files.read_json(path) if path.exists() else findings.NOTHING
+        by = "metrics.json has"
+        self._found.compare(path, "", in_file, stored["decision"], by, tolerance=0)
         how = own_settings.read(self._recalibrate)
         try:
             if how is None:
                 local = decision.from_description(stored["decision"])
                 note = f"not chosen again: {self._recalibrate} has a rule not of ours"
             elif sample is None:
-                raise ValueError(f"no sample of {name}")
+                raise ValueError(f"predictions.csv has no sample of {name}")
             else:
                 local = how.choose(sample, settings.disease_classes, decided, name)
                 note = f"chosen again on {local.chosen_on}"
+                if local.operating_point.rule == operating_point.FIXED:
+                    note = "its threshold was fixed beforehand"
             again = recalibration.describe(local, rest, settings)
         except (ValueError, TypeError, KeyError) as error:
-            self._found.differ(path, "operating_point", "some", str(error))
+            text = (
+                f"the threshold cannot be chosen again: {str(error).removesuffix('.')}"
+            )
+            self._found.fail(path, text)
             return
         key = f"recalibrated.{name}"
         again = json.loads(json.dumps(again))
-        self._found.compare(self._metrics, key, stored, again)
+        by = "predictions.csv gives"
+        self._found.compare(self._metrics, key, stored, again, by)
         self._found.note(path, note)

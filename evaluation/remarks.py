@@ -25,6 +25,11 @@ def limits(facts: known.Facts) -> list[str]:
             "These photographs trained the model: the figures say nothing of "
             "photographs that it has not seen."
         )
+    elif said.split == "valid" and _no_epoch_chosen(facts):
+        texts.append(
+            "Each validation photograph was predicted by networks that had not trained "
+            "on it. Whatever was chosen by these figures makes them too good."
+        )
     elif said.split == "valid":
         texts.append(
             "The validation photographs helped to choose the model, so their figures "
@@ -39,6 +44,12 @@ def limits(facts: known.Facts) -> list[str]:
         texts.append(
             f"These photographs were read {readings} times: whatever was "
             "chosen after the first reading makes the figures too good."
+        )
+    if facts.members and not facts.split.train and said.split != "valid":
+        texts.append(
+            "Calibration and threshold were chosen where fewer of the networks answer "
+            "than here. The mean of more answers is less extreme, so that neither need "
+            "carry over exactly."
         )
     texts.append(
         f"The figures hold for photographs like those of "
@@ -62,6 +73,12 @@ def limits(facts: known.Facts) -> list[str]:
     return texts
 
 
+def _no_epoch_chosen(facts: known.Facts) -> bool:
+    """Whether it is an ensemble whose members keep their last epochs."""
+    kept = {one["kept"] for one in facts.members.values()}
+    return kept == {"last"}
+
+
 def oddities(facts: known.Facts) -> list[str]:
     """What is odd about a run, for somebody who only reads one section.
 
@@ -78,8 +95,9 @@ def oddities(facts: known.Facts) -> list[str]:
         texts += [f"In “{name}” {text}" for text in _of_part(facts, name, scores)]
     if facts.decision["note"]:
         texts.append(f"Probabilities are not calibrated: {facts.decision['note']}")
-    if facts.history is not None:
-        texts += _of_training(facts.history)
+    for name, history in facts.trainings.items():
+        of = f"{name}: " if facts.members else ""
+        texts += [of + text for text in _of_training(history)]
     return texts
 
 

@@ -22,7 +22,7 @@ from evaluation import (
     sites,
 )
 from evaluation import facts as known
-from input_pipeline import photograph, records
+from input_pipeline import photograph, whole_files
 from visualization import figures, pages
 
 PAGE = "report.html"
@@ -46,9 +46,9 @@ def write(
     Raises:
         ValueError: A photograph that is shown cannot be read.
     """
-    if facts.history is not None:
-        records.write_text(folder / model_card.FILE, model_card.render(facts))
-    records.write_text(folder / PAGE, seal.seal(render(facts, overlay), folder))
+    if facts.trainings:
+        whole_files.write_text(folder / model_card.FILE, model_card.render(facts))
+    whole_files.write_text(folder / PAGE, seal.seal(render(facts, overlay), folder))
 
 
 def shown(facts: known.Facts) -> list[str]:
@@ -93,6 +93,12 @@ def render(facts: known.Facts, overlay: gallery.Overlay | None = None) -> str:
         counts=_counts(facts),
         audit=_audit(facts),
         learning=charts.learning(facts),
+        minutes=sum(
+            epoch["epoch_seconds"] / 60
+            for one in facts.trainings.values()
+            for epoch in one["epochs"]
+        ),
+        members=facts.content.get("members"),
         kept_epoch=facts.history and charts.kept_epoch(facts.history),
         matrices={name: _matrices(facts, results[name]) for name in facts.parts},
         charts={

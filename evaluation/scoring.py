@@ -30,21 +30,33 @@ LOWER_IS_BETTER = (
 
 
 @dataclasses.dataclass(frozen=True)
+class Mean:
+    """A figure as a mean over photographs, which a score interval needs.
+
+    Attributes:
+        values: float array of shape `(n,)`, 0-1: right or wrong, or a squared error.
+        among: bool array of shape `(n,)`, the photographs that it is a mean of.
+        scale: The figure is this many times the mean.
+    """
+
+    values: np.ndarray
+    among: np.ndarray
+    scale: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
 class Figure:
     """One figure, before it is computed.
 
     Attributes:
         function: From `Tables` to a float array of shape `(rows,)`.
         n: How many photographs it is counted on.
-        proportion: Whether it is a share of `n` photographs.
-        needs: What it cannot do without: "classes" (each class that is present),
-            "disease" (both the healthy and the diseased) or "" (any photographs).
+        mean: What it is a mean of, if it is one of values from 0 to 1.
     """
 
     function: Callable[["Tables"], np.ndarray]
     n: int
-    proportion: bool = False
-    needs: str = ""
+    mean: Mean | None = None
 
 
 class Scorer:
@@ -222,40 +234,52 @@ class Scorer:
         }
 
     def _figures(self) -> dict[str, Figure]:
-        n, n_diseased = len(self.labels), int(self.diseased.sum())
-        n_said = int(self.said_diseased.sum())
+        n = len(self.labels)
+        everybody = np.ones(n, bool)
+        right = self.predicted == self.labels
+        rightly_said = self.said_diseased == self.diseased
+
+        def share(function, values, among=everybody, scale=1.0) -> Figure:
+            mean = Mean(np.asarray(values, np.float64), among, scale)
+            return Figure(function, int(among.sum()), mean)
+
         of_classes = {
-            "accuracy": Figure(lambda t: metrics.accuracy(t.classes), n, True),
+            "accuracy": share(lambda t: metrics.accuracy(t.classes), right),
             "balanced_accuracy": Figure(
-                lambda t: metrics.balanced_accuracy(t.classes), n, needs="classes"
+                lambda t: metrics.balanced_accuracy(t.classes), n
             ),
-            "macro_f1": Figure(
-                lambda t: metrics.macro_f1(t.classes), n, needs="classes"
-            ),
-            "quadratic_kappa": Figure(
-                lambda t: metrics.quadratic_kappa(t.classes), n, needs="classes"
-            ),
+            "macro_f1": Figure(lambda t: metrics.macro_f1(t.classes), n),
+            "quadratic_kappa": Figure(lambda t: metrics.quadratic_kappa(t.classes), n),
         }
         if self.num_classes > 2:
-            of_classes["off_by_one"] = Figure(
-                lambda t: metrics.off_by_one(t.classes), n, True
+            of_classes["off_by_one"] = share(
+                lambda t: metrics.off_by_one(t.classes),
+                np.abs(self.predicted - self.labels) == 1,
             )
-            counts = np.bincount(self.labels, minlength=self.num_classes)
-            for c, count in enumerate(counts.tolist()):
-                of_classes[f"recall_{c}"] = Figure(
-                    lambda t, c=c: metrics.recall(t.classes, c), count, True
+            for c in range(self.num_classes):
+                of_classes[f"recall_{c}"] = share(
+                    lambda t, c=c: metrics.recall(t.classes, c), right, self.labels == c
                 )
-            for name in ("class_brier", "class_log_loss", "class_calibration_error"):
+            of_classes["class_brier"] = share(
+                lambda t: t.mean("class_brier"),
+                self._per_photograph("class_brier") / 2,
+                scale=2.0,
+            )
+            for name in ("class_log_loss", "class_calibration_error"):
                 of_classes[name] = Figure(lambda t, name=name: t.mean(name), n)
         of_disease = {
-            "sensitivity": Figure(
-                lambda t: metrics.sensitivity(t.disease, (1,)), n_diseased, True
+            "sensitivity": share(
+                lambda t: metrics.sensitivity(t.disease, (1,)),
+                rightly_said,
+                self.diseased,
             ),
-            "specificity": Figure(
-                lambda t: metrics.specificity(t.disease, (1,)), n - n_diseased, True
+            "specificity": share(
+                lambda t: metrics.specificity(t.disease, (1,)),
+                rightly_said,
+                ~self.diseased,
             ),
-            "ppv": Figure(_ppv, n_said, True),
-            "npv": Figure(_npv, n - n_said, True),
+            "ppv": share(_ppv, rightly_said, self.said_diseased),
+            "npv": share(_npv, rightly_said, ~self.said_diseased),
         }
         if self.prevalence is not None:
             for function in (metrics.ppv_at_prevalence, metrics.npv_at_prevalence):
@@ -266,17 +290,24 @@ class Scorer:
                         self.prevalence,
                     ),
                     n,
-                    needs="disease",
                 )
-        of_disease |= {
-            "auc": Figure(lambda t: metrics.auc(t.ranks), n, needs="disease"),
-            "pr_auc": Figure(
-                lambda t: metrics.average_precision(t.ranks), n, needs="disease"
-            ),
-        }
-        for name in ("brier", "log_loss", "calibration_error"):
-            of_disease[name] = Figure(lambda t, name=name: t.mean(name), n)
-        return of_classes | of_disease
+        return (
+            of_classes
+            | of_disease
+            | {
+                "auc": Figure(lambda t: metrics.auc(t.ranks), n),
+                "pr_auc": Figure(lambda t: metrics.average_precision(t.ranks), n),
+                "brier": share(
+                    lambda t: t.mean("brier"), self._per_photograph("brier")
+                ),
+                "log_loss": Figure(lambda t: t.mean("log_loss"), n),
+                "calibration_error": Figure(lambda t: t.mean("calibration_error"), n),
+            }
+        )
+
+    def _per_photograph(self, name: str) -> np.ndarray:
+        """What each photograph adds to a sum of one term, `(n,)`."""
+        return self._terms[self._slices[name]].toarray()[0]
 
 
 class Tables:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from evaluation import external
+from evaluation import external, operating_point
 
 
 def columns(content: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -40,7 +40,7 @@ def left_out(counts: Mapping[str, Any]) -> str:
 def own_threshold(local: Mapping[str, Any]) -> str:
     """A site's own threshold in words that follow "own threshold "."""
     point = local["decision"]["operating_point"]
-    return (
-        f"{point['threshold']:.3f}: {point['rule']}, chosen on "
-        f"{local['decision']['chosen_on']}, {point['n_diseased']} of them diseased."
-    )
+    how = operating_point.in_words(point, local["decision"]["chosen_on"])
+    if point["rule"] != operating_point.FIXED:
+        how += f", {point['n_diseased']} of them diseased"
+    return f"{point['threshold']:.3f}: {how}."

@@ -19,16 +19,19 @@ from absl import logging
 from evaluation import (
     evaluate,
     findings,
+    members,
     other_models,
     predictions,
     recompute,
     seal,
 )
-from input_pipeline import audit, records, splits, tasks
+from input_pipeline import audit, records, splits, tasks, whole_files
 from models import outputs
 from train import checkpoints
 
 REPORT = "report.html"
+
+_NOTED = "history.json notes"
 
 _UNKNOWN = (
     "Not to be known from a run alone: whether labels and predictions are those of the "
@@ -68,7 +71,8 @@ def verify(run: pathlib.Path, task: tasks.Task, output: outputs.Output) -> str:
     if own:
         _verify_task(run, task, output, found)
         _verify_model(run, found)
-    for holder in dict.fromkeys(_holder(one, run) for one in folders):
+    of_members = [run / members.FOLDER / one for one in members.histories(run)]
+    for holder in dict.fromkeys([*(_holder(one, run) for one in folders), *of_members]):
         _verify_split(holder, found)
     parts = {}
     for folder in folders:
@@ -93,7 +97,7 @@ def _validation(
 
 
 def _read(path: pathlib.Path) -> dict[str, Any]:
-    content = records.read_json(path)
+    content = whole_files.read_json(path)
     if not isinstance(content, dict):
         raise ValueError(
             f"{path} is damaged: it must hold names and values. Restore it from a copy."
@@ -115,33 +119,45 @@ def _verify_task(
     """Compares what the model is for with the config."""
     path = run / "task.json"
     noted = _read(path)
-    found.compare(path, "task", noted.get("task"), task.description())
-    found.compare(path, "output", noted.get("output"), output.name)
+    found.compare(
+        path, "task", noted.get("task"), task.description(), "config.gin asks for"
+    )
+    found.compare(
+        path, "output", noted.get("output"), output.name, "config.gin asks for"
+    )
     found.note(path, f"{task.rule}, as config.gin asks")
 
 
 def _verify_model(run: pathlib.Path, found: findings.Findings) -> None:
     """Compares model and checkpoints with the checksums that training ended with."""
-    history = _read(run / "history.json")
+    history = _read(_trained(run))
+    for name, of_member in members.histories(run).items():
+        _verify_model(run / members.FOLDER / name, found)
+        weights, noted = history["members"][name], of_member.get("weights_sha256")
+        key, by = f"the checksum of {name}", "its history.json notes"
+        found.compare(run / members.ENSEMBLE, key, weights, noted, by)
     noted = history.get("weights_sha256", findings.NOTHING)
-    path = run / "model.keras"
+    path, by = run / "model.keras", f"{_trained(run).name} notes"
     if "model_sha256" in history and path.exists():
-        again = records.file_sha256(path)
-        found.compare(path, "sha256", again, history["model_sha256"])
+        checksum = records.file_sha256(path)
+        found.compare(path, "its SHA-256", checksum, history["model_sha256"], by)
     try:
         model = keras.models.load_model(path, compile=False)
     except Exception as error:  # Keras, zip and HDF5 share none for damaged files.
-        found.differ(path, "weights", _unreadable(error), noted)
+        found.fail(path, _unreadable(error))
         return
-    found.compare(path, "weights_sha256", checkpoints.digest(model.weights), noted)
-    found.note(path, f"its weights have the checksum {noted} of history.json")
+    checksum = checkpoints.digest(model.weights)
+    found.compare(path, "the checksum of its weights", checksum, noted, by)
+    found.note(path, f"its weights have the checksum {noted} of {_trained(run).name}")
+    if "members" in history:
+        return
 
     folder = run / "checkpoints"
     checksums = history.get("checkpoints_sha256", {})
     there = {name: one for name, one in checksums.items() if (folder / name).exists()}
     for name, checksum in there.items():
         again = records.file_sha256(folder / name)
-        found.compare(folder / name, "sha256", again, checksum)
+        found.compare(folder / name, "its SHA-256", again, checksum, _NOTED)
     text = f"{len(there)} of {len(checksums)} files are there, as training left them"
     found.note(folder, text if checksums else "history.json has no checksums of it")
     best = folder / "best.weights.h5"
@@ -149,16 +165,23 @@ def _verify_model(run: pathlib.Path, found: findings.Findings) -> None:
         return
     try:
         model.load_weights(best)
-        again = checkpoints.digest(model.weights)
     except Exception as error:
-        again = _unreadable(error)
-    found.compare(best, "weights_sha256", again, noted)
+        found.fail(best, _unreadable(error))
+        return
+    checksum = checkpoints.digest(model.weights)
+    found.compare(best, "the checksum of its weights", checksum, noted, _NOTED)
     found.note(best, "the weights of the model")
+
+
+def _trained(run: pathlib.Path) -> pathlib.Path:
+    """Where a run notes what its training, or that of its members, ended with."""
+    ensemble = run / members.ENSEMBLE
+    return ensemble if ensemble.exists() else run / "history.json"
 
 
 def _unreadable(error: Exception) -> str:
     reason = (str(error).splitlines() or [type(error).__name__])[0]
-    return f"what cannot be read ({reason})"
+    return f"it cannot be read ({reason.removesuffix('.')})"
 
 
 def _verify_split(holder: pathlib.Path, found: findings.Findings) -> None:
@@ -167,15 +190,20 @@ def _verify_split(holder: pathlib.Path, found: findings.Findings) -> None:
     split = splits.Split.load(path)
     names = ("train", "valid", "test")
     everything = [one for name in names for one in split[name]]
-    found.compare(path, "photographs, each once", len(everything), len({*everything}))
+    counted = len(everything), len({*everything})
+    found.compare(path, "the number of its entries", *counted, "different ones are")
     certificate = audit.read_certificate(holder / audit.CERTIFICATE)
     kept, left_out = certificate.get("kept", {}), certificate.get("left_out", {})
-    found.compare(path, "all photographs", len(everything), sum(kept.values()))
-    found.compare(path, "test photographs", len(split.test), kept.get("test", 0))
-    counted = len(split.left_out), sum(left_out.values())
-    found.compare(path, "photographs left out", *counted)
+    by = f"{audit.CERTIFICATE} certifies"
+    count = len(everything) + len(split.not_drawn)
+    for what, *counted in (
+        ("all photographs", count, sum(kept.values())),
+        ("test photographs", len(split.test), kept.get("test", 0)),
+        ("photographs left out", len(split.left_out), sum(left_out.values())),
+    ):
+        found.compare(path, f"the number of {what}", *counted, by)
     disputed = certificate.get("disputed_test_photographs", findings.NOTHING)
-    found.compare(path, "disputed", list(split.disputed), disputed)
+    found.compare(path, "disputed", list(split.disputed), disputed, by)
     counts = ", ".join(f"{len(split[name])} {name}" for name in names)
     found.note(path, f"{counts}; as many as {audit.CERTIFICATE} certifies")
 
@@ -192,11 +220,11 @@ def _verify_report(folder: pathlib.Path, found: findings.Findings) -> None:
         name: records.file_sha256(folder / file) for name, file in seal.SHOWN.items()
     }
     again["report"] = seal.text_sha256(page)
-    what = {name: f"sha256 of the {name} it shows" for name in seal.SHOWN}
-    what["report"] = "sha256 of its text"
     for name, checksum in again.items():
-        stored = sealed.get(name, findings.NOTHING)
-        found.compare(path, what[name], stored, checksum)
+        key, by = f"the SHA-256 of the {name} that it shows", f"{name}'s now is"
+        if name == "report":
+            key, by = "the SHA-256 of its text as it was written", "its text's now is"
+        found.compare(path, key, sealed.get(name, findings.NOTHING), checksum, by)
     found.note(path, "its text is as sealed, and shows these figures and predictions")
 
 
@@ -220,8 +248,9 @@ def _verify_ledgers(
             read[_verify_reading(path, f"line {number}", line, found)] += 1
         for name, count in at_least.items():
             if read[name] < count:
-                key = f"readings of {name} photographs"
-                found.differ(path, key, read[name], f"at least {count}")
+                key = f"the number of readings of {name} photographs"
+                by = "the evaluations that are there took at least"
+                found.differ(path, key, read[name], count, by)
         others = (f", of {name}: {read[name]}" for name in read if name != "test")
         text = f"readings of the test photographs: {read['test']}{''.join(others)}"
         found.note(path, text)
@@ -250,16 +279,18 @@ def _verify_reading(
     try:
         entry = dict(json.loads(line))
     except (ValueError, TypeError):
-        found.differ(path, key, repr(line), "an entry in JSON")
+        found.differ(path, key, repr(line), "an entry in JSON", "it must be")
         return None
     if other_models.is_given(path.parent):
         noted = _read(path.parent / other_models.SOURCE).get("sha256")
-        name = "predictions_sha256"
+        name, by = "predictions_sha256", f"{other_models.SOURCE} notes"
     else:
-        noted = _read(path.parent / "history.json").get("weights_sha256")
-        name = "weights_sha256"
-    found.compare(path, f"{key}, {name}", entry.get(name, findings.NOTHING), noted)
+        noted = _read(_trained(path.parent)).get("weights_sha256")
+        name, by = "weights_sha256", f"{_trained(path.parent).name} notes"
+    stored = entry.get(name, findings.NOTHING)
+    found.compare(path, f"{name} in {key}", stored, noted, by)
     if "config_sha256" in entry:  # Those of earlier versions do not have it.
         again = records.file_sha256(path.parent / "bindings.json")
-        found.compare(path, f"{key}, config_sha256", entry["config_sha256"], again)
+        stored, by = entry["config_sha256"], "bindings.json's now is"
+        found.compare(path, f"config_sha256 in {key}", stored, again, by)
     return entry.get("split")

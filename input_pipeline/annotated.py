@@ -8,7 +8,11 @@ anew. So the pictures are compared, as the audit does.
 
 import concurrent.futures
 import dataclasses
+import hashlib
+import io
 import os
+import pathlib
+import zipfile
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -21,6 +25,7 @@ from input_pipeline import (
     lesion_masks,
     progress,
     quality,
+    same_picture,
     splits,
 )
 
@@ -33,6 +38,9 @@ SEEN: Mapping[Seen, str] = {
     "test": "of the test set",
 }
 """Which part a photograph has had in a model's making, in words."""
+
+
+_KEPT_VERSION = 1  # Raise it when `lesion_masks.read` gives other shares.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +69,7 @@ def read(
     found: Sequence[lesion_masks.Annotated],
     audited: audit.Audit,
     split: splits.Split,
+    kept_in: pathlib.Path | None = None,
 ) -> list[Photograph]:
     """Prepares photographs with masks and looks each one up in the split.
 
@@ -68,6 +77,9 @@ def read(
         found: The photographs.
         audited: The photographs that the model was made with.
         split: What part they had in it.
+        kept_in: Folder that keeps prepared masks, by the content of their files: one
+            of 12 megapixels takes longer to decode than all methods take to explain.
+            None: they are decoded each time.
 
     Returns:
         The same photographs, prepared, in their order.
@@ -79,8 +91,8 @@ def read(
         return []
     size = audited.collection.image_size
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        prepared = pool.map(lambda one: _prepare(one, size), found)
-        bar = progress.bar(prepared, "masks", len(found), unit="photo", delay=2)
+        prepared = pool.map(lambda one: _prepare(one, size, kept_in), found)
+        bar = progress.bar(prepared, "read masks", len(found), unit="photo", delay=2)
         pictures = list(bar)
     ids = _copies([image for image, _, _ in pictures], audited)
     return [
@@ -97,23 +109,56 @@ def read(
 
 
 def _prepare(
-    one: lesion_masks.Annotated, size: int
+    one: lesion_masks.Annotated, size: int, kept_in: pathlib.Path | None
 ) -> tuple[np.ndarray, fundus.Crop, dict[str, np.ndarray]]:
     try:
         image, crop = fundus.prepare(one.path.read_bytes(), size)
     except ValueError as error:
         raise ValueError(f"{one.path}: {error}") from error
-    shares = {
-        lesion: lesion_masks.read(path, crop, size)
-        for lesion, path in one.masks.items()
-    }
+    shares = _kept_shares(one, crop, size, kept_in)
     return image, crop, {name: mask for name, mask in shares.items() if mask.any()}
+
+
+def _kept_shares(
+    one: lesion_masks.Annotated,
+    crop: fundus.Crop,
+    size: int,
+    kept_in: pathlib.Path | None,
+) -> dict[str, np.ndarray]:
+    """What `lesion_masks.read` gives of each lesion, decoded only the first time."""
+
+    def decode():
+        return {
+            lesion: lesion_masks.read(path, crop, size)
+            for lesion, path in one.masks.items()
+        }
+
+    if kept_in is None:
+        return decode()
+    key = hashlib.sha256(repr((_KEPT_VERSION, crop, size)).encode())
+    for lesion, path in one.masks.items():
+        key.update(lesion.encode() + hashlib.sha256(path.read_bytes()).digest())
+    file = kept_in / f"{key.hexdigest()[:24]}.npz"
+    try:
+        with np.load(io.BytesIO(file.read_bytes())) as kept:
+            return {lesion: np.float32(kept[lesion]) / 255 for lesion in one.masks}
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        pass  # Not there yet, or cut off: it is only a copy.
+    shares = decode()
+    packed = io.BytesIO()
+    levels = {lesion: np.uint8(np.round(255 * mask)) for lesion, mask in shares.items()}
+    np.savez_compressed(packed, **levels)
+    kept_in.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(f".{os.getpid()}.partial")
+    partial.write_bytes(packed.getvalue())
+    os.replace(partial, file)
+    return shares
 
 
 def _copies(images: Sequence[np.ndarray], audited: audit.Audit) -> list[list[str]]:
     """Ids of the photographs with grades that show the same picture as each image."""
     collection = audited.collection
-    thumbnails = audit.thumbnails(collection)
+    thumbnails = same_picture.thumbnails(collection)
     own = np.stack([quality.thumbnail(image) for image in images])
     every = np.concatenate([thumbnails, own])
     near = audited.findings["policy"]["near_identical"]

@@ -21,7 +21,7 @@ from visualization import figures, pages
 PAIRS, ROWS, UNREADABLE, VALUES, GALLERY = 200, 500, 200, 12, 8
 _PICTURE_WIDTH = 240
 
-_KINDS = ("leak", "conflict", "copy", "unlabelled")
+_KINDS = ("leak", "conflict", "copy", "ungradable", "unlabelled")
 
 _GRADES = (*range(len(photograph.GRADES)), None)
 

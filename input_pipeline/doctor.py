@@ -7,7 +7,15 @@ from collections.abc import Collection, Mapping, Sequence
 
 import gin
 
-from input_pipeline import folder_lock, photograph, prepare, progress, records
+from input_pipeline import (
+    changes,
+    folder_lock,
+    photograph,
+    prepare,
+    progress,
+    records,
+    whole_files,
+)
 from input_pipeline.datasets import dataset as datasets
 
 
@@ -31,7 +39,8 @@ def doctor(
         What was found, for a person.
 
     Raises:
-        ValueError: Something is wrong and was not repaired.
+        ValueError: Something is wrong and was not repaired, or there is nothing to
+            examine.
     """
     photographs = preparation.read(data_dirs)
     findings = []
@@ -39,21 +48,33 @@ def doctor(
         found, data_dir = photographs.get(one.name), data_dirs.get(one.name)
         if found is not None:
             findings.append(_describe(one, found, data_dir))
-        folder = preparation.folder(one, prepared_dir)
-        findings += _examine(preparation, folder, found, data_dir, repair)
+        folder = preparation.place(one, prepared_dir, found, data_dir)
+        if (folder / records.MANIFEST).exists():
+            findings += _examine(preparation, one, folder, found, data_dir, repair)
+        elif found is None:
+            raise ValueError(
+                f"There is nothing of {one.name!r} to examine: no --data_dir is named, "
+                f"and {folder} holds no records. Name one, or another --prepared_dir."
+            )
+        elif states := preparation.folders(one, prepared_dir):
+            findings.append(
+                f"{data_dir} has changed since {states[-1]} was prepared: the next run "
+                f"prepares it into {folder}."
+            )
+        else:
+            findings.append(f"{folder}: nothing is prepared yet.")
     return "\n".join(findings)
 
 
 def _examine(
     preparation: prepare.Preparation,
+    dataset: datasets.Dataset,
     folder: pathlib.Path,
     photographs: Sequence[photograph.Photograph] | None,
     data_dir: pathlib.Path | None,
     repair: bool,
 ) -> list[str]:
     """Examines the records of one dataset."""
-    if not (folder / records.MANIFEST).exists():
-        return [f"{folder}: nothing is prepared yet."]
     findings = []
     with folder_lock.hold(folder, wait=True):
         prepared = records.Prepared(folder)
@@ -67,7 +88,7 @@ def _examine(
             )
         _check_manifest(prepared, skip=damaged)
         if photographs is not None:
-            prepare.check_unchanged(prepared, photographs, data_dir)
+            changes.check(dataset, prepared, photographs, data_dir)
         for shard, damage in damaged.items():
             findings.append(damage)
             findings.append(_remake(preparation, prepared, shard, data_dir))
@@ -75,11 +96,16 @@ def _examine(
         f"{folder}: all {len(prepared.photographs)} records in "
         f"{len(prepared.manifest['shards'])} shards are intact."
     )
-    if prepared.manifest["unreadable"]:
-        unreadable = prepared.manifest["unreadable"]
-        count = len(unreadable)
-        findings.append(f"{count} photographs could not be read and have no record:")
-        findings += [f"  {one['path']}: {one['reason']}" for one in unreadable]
+    if unreadable := prepared.manifest["unreadable"]:
+        lines = [f"  {one['path']}: {one['reason']}" for one in unreadable]
+        missing = f"{len(unreadable)} photographs could not be read and have no record:"
+        if not preparation.skip_unreadable:
+            remedy = (
+                f"Replace them, remove {folder} and prepare again, or say that they "
+                "may be missing: --gin_bindings='prepare.skip_unreadable = True'."
+            )
+            raise ValueError("\n".join([*findings, missing, *lines, remedy]))
+        findings += [missing, *lines]
     return findings
 
 
@@ -92,7 +118,8 @@ def _describe(
     by_split = collections.defaultdict(collections.Counter)
     for one in photographs:
         by_split[one.split or "no split"][one.grade] += 1
-    for split, grades in by_split.items():
+    for split in [one for one in (*photograph.SPLITS, "no split") if by_split[one]]:
+        grades = by_split[split]
         counts = ", ".join(
             f"{'no grade' if grade is None else f'grade {grade}'}: {grades[grade]}"
             for grade in sorted(grades, key=lambda grade: (grade is None, grade))
@@ -172,7 +199,7 @@ def _remake(
     manifest["shards"][shard] = note["shard"]
     for number, entry in zip(numbers, note["photographs"], strict=True):
         manifest["photographs"][number] = entry
-    records.write_json(prepared.folder / records.MANIFEST, manifest)
+    whole_files.write_json(prepared.folder / records.MANIFEST, manifest)
     workshop.note_path(shard).unlink()
     how = "as it was" if same else "by libraries that write other bytes than before"
     return f"Made again: {prepared.shard_path(shard)}, {how}."

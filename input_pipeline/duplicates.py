@@ -8,7 +8,6 @@ absolute values, so a few numbers of a photograph tell which others may be near.
 
 import hashlib
 import itertools
-import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -24,6 +23,12 @@ from input_pipeline import progress
 # detail of copies of an eighth of the width at JPEG quality 60 agrees by 0.89 or more
 # (0.76 at half the brightness), that of the 20 nearest other pairs by 0.57 or less.
 MIN_AGREEMENT = 0.6
+
+# Root mean square of the differences between neighbours, in grey levels. Rounding to
+# whole levels alone makes 0.4, so below this two copies that were saved separately have
+# nothing in common but noise. IDRiD's least is 1.9, and 0.6 at a quarter of the
+# brightness. Black pictures are all near each other: compared, they would take hours.
+MIN_DETAIL = 0.5
 
 _BLOCKS = 4
 _AXES = 12  # More of them cost more than they exclude.
@@ -59,7 +64,8 @@ def find(thumbnails: np.ndarray, threshold: float) -> list[Pair]:
 
     Two show the same picture if they are identical, or if their mean absolute
     difference is at most `threshold` and their fine detail correlates by
-    `MIN_AGREEMENT` or more. None is missed.
+    `MIN_AGREEMENT` or more. None is missed. Of a thumbnail without any detail
+    (`MIN_DETAIL`), black or blank, nothing is told but that another is identical.
 
     A group of copies is linked by its closest pairs, one fewer than it has members (a
     minimum spanning tree), so that the result stays small when one picture occurs a
@@ -75,6 +81,7 @@ def find(thumbnails: np.ndarray, threshold: float) -> list[Pair]:
         The links, in order.
     """
     originals, links = _collapse(thumbnails)
+    originals = np.array([one for one in originals if _tells(thumbnails[one])], int)
     distinct = _Distinct(thumbnails, originals)
     firsts, seconds, distances = (np.empty(0, kind) for kind in (int, int, float))
     for rows, near in distinct.candidates(threshold):
@@ -119,29 +126,6 @@ def groups(count: int, pairs: Sequence[Pair]) -> list[list[int]]:
     return list(members.values())
 
 
-def roboflow_source(name: str) -> str | None:
-    """The name that a photograph had before Roboflow exported it.
-
-    Args:
-        name: A file's name, such as `000c1434d8d7_png.rf.<32 hex digits>.jpg`.
-
-    Returns:
-        The original's name without its extension, `000c1434d8d7`, or None if the name
-        is no such export's.
-    """
-    match = re.fullmatch(r"(.+)_(?:png|jpe?g)\.rf\.[0-9a-f]{32}\.jpg", name, re.I)
-    return match[1] if match else None
-
-
-def is_aptos_code(name: str) -> bool:
-    """Whether a file's name without its extension is a code of APTOS 2019.
-
-    Re-exports of that set keep these names. Of twelve random hexadecimal digits one in
-    three hundred has no letter; such a name may as well be a number or a date.
-    """
-    return re.fullmatch(r"(?=.*[a-f])[0-9a-f]{12}", name) is not None
-
-
 def _collapse(thumbnails: np.ndarray) -> tuple[np.ndarray, list[Pair]]:
     """Places of the distinct thumbnails; the others, each paired with its like."""
     first: dict[bytes, int] = {}
@@ -151,6 +135,13 @@ def _collapse(thumbnails: np.ndarray) -> tuple[np.ndarray, list[Pair]]:
         if like != place:
             links.append(Pair(like, place, 0.0))
     return np.array(list(first.values()), int), links
+
+
+def _tells(thumbnail: np.ndarray) -> bool:
+    """Whether a thumbnail shows any detail by which a copy could be known."""
+    green = thumbnail[_INSIDE, _INSIDE, 1].astype(np.float32)
+    difference = np.diff(green, axis=1).ravel()
+    return bool(difference @ difference >= MIN_DETAIL**2 * len(difference))
 
 
 class _Distinct:

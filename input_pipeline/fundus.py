@@ -171,6 +171,30 @@ def apply(
     return cv2.resize(box, (size, size), interpolation=interpolation)
 
 
+def view(data: bytes, longest: int) -> np.ndarray:
+    """The whole photograph as a person sees it, upright, no larger than a screen needs.
+
+    Args:
+        data: A JPEG, PNG, WebP or TIFF file.
+        longest: Pixels of the longer side at most.
+
+    Returns:
+        A uint8 array of shape `(height, width, 3)`, RGB, 0-255.
+
+    Raises:
+        UnreadableImageError: If the bytes cannot be decoded.
+    """
+    header = _read_header(data)
+    side = max(header.width, header.height)
+    picture = _decode(data, _reduction(header, side / longest))
+    scale = longest / max(picture.shape)
+    if scale < 1:
+        rows, columns = (max(1, round(scale * one)) for one in picture.shape[:2])
+        size = columns, rows
+        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+
+
 def _read_header(data: bytes) -> image_header.ImageHeader:
     try:
         header = image_header.read(data)

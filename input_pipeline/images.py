@@ -70,10 +70,10 @@ class Images:
         fits = gigabytes <= cache_gigabytes
         if cache_gigabytes > 0:
             logging.info(
-                "%s photographs, %.1f GB decoded, %.1f GB of memory for them: %s.",
+                "%s photographs, %s decoded, %s of memory for them: %s.",
                 f"{len(ids):,}",
-                gigabytes,
-                cache_gigabytes,
+                _size(gigabytes),
+                _size(cache_gigabytes),
                 "kept in memory" if fits else "read from disk in each epoch",
             )
         if fits:
@@ -141,3 +141,8 @@ class Images:
             bar = progress.bar(decoded, "read", len(self), unit="photo", delay=2)
             collections.deque(bar, maxlen=0)
         return cache
+
+
+def _size(gigabytes: float) -> str:
+    """As in "15.9 MB" or "7.2 GB"."""
+    return f"{1000 * gigabytes:.1f} MB" if gigabytes < 1 else f"{gigabytes:.1f} GB"

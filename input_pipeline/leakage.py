@@ -5,8 +5,8 @@ Pure functions of labels and of the copies that were found: nothing here reads a
 
 import collections
 import dataclasses
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Literal
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, Literal
 
 from input_pipeline import photograph
 
@@ -15,6 +15,8 @@ LABELS = {"grade": "grade", "any_dr": "any DR", "macular_edema": "macular edema"
 
 KINDS = ("byte_identical", "near_identical", "renamed")
 Kind = Literal["byte_identical", "near_identical", "renamed"]
+
+_UNGRADABLE = "ungradable, as its publisher says"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,12 +53,15 @@ class Policy:
             keep those among the training photographs.
         must_agree: The labels that count as contradictory where they differ: those
             that the experiment's task asks for.
+        ungradable: Of graded photographs that their publisher calls ungradable, leave
+            out or keep those among the training photographs.
     """
 
     test_on: Sequence[str] = ()
     copies: Literal["keep_one", "keep_all"] = "keep_one"
     conflicting_copies: Literal["leave_out", "keep_all"] = "leave_out"
     must_agree: Sequence[str] = ("grade", "any_dr")
+    ungradable: Literal["leave_out", "keep_all"] = "leave_out"
 
     def __post_init__(self):
         if not set(self.must_agree) <= set(LABELS):
@@ -72,12 +77,12 @@ class LeftOut:
 
     Attributes:
         kind: "unlabelled"; "leak" where it belongs to a photograph that tests or
-            validates; "copy" of a training photograph that is kept; "conflict" between
-            the labels of copies.
+            validates; "ungradable" though it has a label; "copy" of a training
+            photograph that is kept; "conflict" between the labels of copies.
         reason: The same with ids, in words that follow the photograph's id.
     """
 
-    kind: Literal["unlabelled", "leak", "copy", "conflict"]
+    kind: Literal["unlabelled", "leak", "ungradable", "copy", "conflict"]
     reason: str
 
 
@@ -90,13 +95,11 @@ class Decisions:
         left_out: Id -> why it is in no split.
         groups: Id -> a name that is shared by photographs that may not be separated:
             copies, and photographs of one patient.
-        disputed: Ids of the test photographs that have a copy with other labels.
     """
 
     split: Mapping[str, photograph.Split]
     left_out: Mapping[str, LeftOut]
     groups: Mapping[str, str]
-    disputed: Sequence[str]
 
 
 def decide(
@@ -125,17 +128,52 @@ def decide(
     left_out = {one.id: _unlabelled(one) for one in photographs if not one.labelled}
     labelled = [one for one in photographs if one.labelled]
     left_out |= _across_splits(labelled, split, pictures, groups)
-    disputed = []
+    if policy.ungradable == "leave_out":
+        left_out |= {
+            one.id: LeftOut("ungradable", _UNGRADABLE)
+            for one in labelled
+            if one.gradable is False
+            and split[one.id] == "train"
+            and one.id not in left_out
+        }
     for alike in _members(labelled, pictures):
-        if _conflict(alike, policy.must_agree):
-            disputed += [one.id for one in alike if split[one.id] == "test"]
         training = [
             one for one in alike if split[one.id] == "train" and one.id not in left_out
         ]
         if training:
             left_out |= _within_training(training, policy)
     stay = {key: name for key, name in split.items() if key not in left_out}
-    return Decisions(stay, left_out, groups, disputed)
+    return Decisions(stay, left_out, groups)
+
+
+def disputed(
+    photographs: Sequence[photograph.Photograph],
+    copies: Sequence[Copy],
+    split: Mapping[str, photograph.Split],
+    label: Callable[[photograph.Photograph], Any],
+) -> list[str]:
+    """Test photographs whose label may be wrong: a copy has another.
+
+    Args:
+        photographs: All of an experiment.
+        copies: Which of them show the same picture.
+        split: Id -> the split, of those that are in one.
+        label: What is asked of a photograph; None where it is not known.
+
+    Returns:
+        Their ids, in order.
+    """
+    pictures = _components(photographs, [(one.first, one.second) for one in copies])
+    labels = collections.defaultdict(set)
+    for one in photographs:
+        labels[pictures[one.id]].add(label(one))
+    return [
+        one.id
+        for one in photographs
+        if split.get(one.id) == "test"
+        and label(one) is not None
+        and len(labels[pictures[one.id]] - {None}) > 1
+    ]
 
 
 def known_to_model(
@@ -219,8 +257,7 @@ def official(
 
 
 def _unlabelled(one: photograph.Photograph) -> LeftOut:
-    ungradable = one.gradable is False
-    reason = "ungradable, as its publisher says" if ungradable else "without any label"
+    reason = _UNGRADABLE if one.gradable is False else "without any label"
     return LeftOut("unlabelled", reason)
 
 

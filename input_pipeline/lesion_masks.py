@@ -96,10 +96,12 @@ def binary(shares: np.ndarray) -> np.ndarray:
     """
     mask = shares >= 0.5
     parts, count = ndimage.label(shares > 0, np.ones((3, 3)))
-    numbers = np.arange(1, count + 1)
-    small = numbers[ndimage.maximum(mask, parts, numbers) == 0]
-    for place in ndimage.maximum_position(shares, parts, small):
-        mask[place] = True
+    places = np.flatnonzero(shares)
+    # Each lesion's pixels from the least covered to the most: the last one stays.
+    places = places[np.argsort(-shares.flat[places], kind="stable")[::-1]]
+    most = np.zeros(count + 1, np.intp)
+    most[parts.flat[places]] = places
+    mask.flat[most[1:]] = True  # Of a large lesion it belongs to the mask already.
     return mask
 
 

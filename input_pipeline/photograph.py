@@ -12,6 +12,9 @@ GRADE_OF_DIGIT = {"0": 0, "1": 1, "2": 2, "3": 3, "4": 4}
 
 Split = Literal["train", "valid", "test"]
 
+SPLITS: tuple[Split, ...] = ("train", "valid", "test")
+"""The splits, in the order in which they are shown."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Photograph:

@@ -4,6 +4,7 @@ No iterator, buffer or generator holds state of its own, so a run that was kille
 on with exactly the batches that it would have seen.
 """
 
+import copy
 import dataclasses
 import functools
 from collections.abc import Sequence
@@ -110,6 +111,7 @@ class OpenStream:
     """Batches of known photographs.
 
     Attributes:
+        images: The photographs, by position.
         error: What went wrong in reading ahead, which TensorFlow would only quote.
         memory_left: Gigabytes that these photographs leave to those of validation.
         steps_per_epoch: Full batches an epoch. A rest too small for a batch is left
@@ -150,10 +152,43 @@ class OpenStream:
                 f"{self._per_epoch} photographs. Lower it."
             )
         budget = prepared_images.budget(settings.cache_gigabytes)
-        self._images = prepared_images.open(prepared, ids, budget)
-        self.memory_left = budget - self._images.cached_gigabytes
+        self.images = prepared_images.open(prepared, ids, budget)
+        self.memory_left = budget - self.images.cached_gigabytes
+        self._features: np.ndarray | None = None
+        self._beside: tuple[np.ndarray, ...] = ()
 
-    def batch(self, step: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def of_features(self, features: np.ndarray) -> "OpenStream":
+        """The same batches with what is known of photographs in their place.
+
+        Args:
+            features: Array of shape `(count, ...)`, a row a photograph.
+
+        Returns:
+            Another stream, whose batches begin with features and open no photograph.
+
+        Raises:
+            ValueError: Photographs are augmented, so that they differ each time.
+        """
+        if self._settings.augment is not None:
+            raise ValueError("Augmented photographs have no features of their own.")
+        stream = copy.copy(self)
+        stream._features = features
+        return stream
+
+    def beside(self, values: np.ndarray) -> "OpenStream":
+        """The same batches with one more part.
+
+        Args:
+            values: Array of shape `(count, ...)`, a row a photograph.
+
+        Returns:
+            Another stream, whose batches end with the rows of their photographs.
+        """
+        stream = copy.copy(self)
+        stream._beside = (*self._beside, values)
+        return stream
+
+    def batch(self, step: int) -> tuple[np.ndarray, ...]:
         """The batch of one step, counted from the first epoch's first.
 
         Args:
@@ -161,21 +196,29 @@ class OpenStream:
 
         Returns:
             Images, uint8 of shape `(batch, size, size, 3)`, RGB, 0-255; labels, int32
-            of shape `(batch,)`; weights, float32 of shape `(batch,)`.
+            of shape `(batch,)`; weights, float32 of shape `(batch,)`; and what was put
+            beside them.
         """
         epoch, step_of_epoch = divmod(int(step), self.steps_per_epoch)
         size = self._settings.batch_size
         first = step_of_epoch * size
         chosen = self._order(epoch)[first : first + size]
-        images = self._images.take(chosen)
+        rows = [one[chosen] for one in self._rows]
+        if self._features is not None:
+            return self._features[chosen], *rows
+        images = self.images.take(chosen)
         if self._settings.augment is not None:
             rng = np.random.default_rng([self._seed, _AUGMENT, epoch, step_of_epoch])
             images = self._settings.augment(images, rng)
-        return images, self._labels[chosen], self._weights[chosen]
+        return images, *rows
 
     def dataset(self, first_step: int, last_step: int) -> tf.data.Dataset:
         """Batches from `first_step` up to, not including, `last_step`, read ahead."""
         side, size = self._prepared.image_size, self._settings.batch_size
+        specs, rows = [tf.TensorSpec((size, side, side, 3), tf.uint8)], self._rows
+        if self._features is not None:
+            specs, rows = [], (self._features, *rows)
+        specs += [tf.TensorSpec((size, *one.shape[1:]), one.dtype) for one in rows]
 
         def batch(step: np.ndarray):
             try:
@@ -185,13 +228,11 @@ class OpenStream:
                 raise
 
         def load(step: tf.Tensor):
-            images, labels, weights = tf.numpy_function(
-                batch, [step], (tf.uint8, tf.int32, tf.float32), stateful=False
-            )
-            return (
-                tf.ensure_shape(images, (size, side, side, 3)),
-                tf.ensure_shape(labels, (size,)),
-                tf.ensure_shape(weights, (size,)),
+            types = [one.dtype for one in specs]
+            parts = tf.numpy_function(batch, [step], types, stateful=False)
+            return tuple(
+                tf.ensure_shape(part, one.shape)
+                for part, one in zip(parts, specs, strict=True)
             )
 
         steps = tf.data.Dataset.range(first_step, last_step)
@@ -203,6 +244,11 @@ class OpenStream:
         options.autotune.enabled = False
         batches = steps.map(load, num_parallel_calls=parallel).prefetch(parallel + 1)
         return batches.with_options(options)
+
+    @property
+    def _rows(self) -> tuple[np.ndarray, ...]:
+        """What a batch holds beside photographs, a row each."""
+        return self._labels, self._weights, *self._beside
 
     def _make_order(self, epoch: int) -> np.ndarray:
         """Positions of the photographs in the order in which the epoch takes them."""

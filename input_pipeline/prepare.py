@@ -4,10 +4,10 @@ A prepared folder belongs to its settings and is shared by all runs that have th
 The manifest comes last: where it lies, the folder is complete.
 """
 
-import collections
 import dataclasses
 import errno
 import hashlib
+import itertools
 import json
 import pathlib
 import re
@@ -17,7 +17,16 @@ from typing import Any
 import gin
 from absl import logging
 
-from input_pipeline import folder_lock, fundus, photograph, records, shards
+from input_pipeline import (
+    changes,
+    folder_lock,
+    fundus,
+    photograph,
+    records,
+    shards,
+    sources,
+    whole_files,
+)
 from input_pipeline.datasets import dataset as datasets
 
 
@@ -41,11 +50,14 @@ class Preparation:
 
     def __post_init__(self):
         names = [one.name for one in self.datasets]
-        if not names or len(set(names)) < len(names):
-            raise ValueError(
-                "`prepare.datasets` must list one dataset or more, each with a name of "
-                f"its own. Received: {names}."
-            )
+        if not names:
+            raise ValueError("`prepare.datasets` must list a dataset. Received: [].")
+        for one in self.datasets:
+            if names.count(one.name) > 1:
+                raise ValueError(
+                    "`prepare.datasets` must list datasets with names of their own. "
+                    f"Received: {names}. {datasets.naming_two(one.reader)}"
+                )
         for name in names:
             if not re.fullmatch(r"\w[\w.-]*", name):
                 raise ValueError(
@@ -81,6 +93,63 @@ class Preparation:
         fingerprint = hashlib.sha256(text.encode()).hexdigest()[:10]
         return prepared_dir / f"{dataset.name}-{fingerprint}"
 
+    def folders(
+        self, dataset: datasets.Dataset, prepared_dir: pathlib.Path
+    ) -> list[pathlib.Path]:
+        """Where its records are, whole; of a set of one's own one a state, in order."""
+        first = self.folder(dataset, prepared_dir)
+        others = prepared_dir.glob(f"{first.name}-*")
+        numbered = sorted(
+            (int(number[1]), one)
+            for one in others
+            if (number := re.fullmatch(r"-(\d+)", one.name.removeprefix(first.name)))
+        )
+        states = [first, *(one for _, one in numbered)]
+        return [one for one in states if (one / records.MANIFEST).exists()]
+
+    def place(
+        self,
+        dataset: datasets.Dataset,
+        prepared_dir: pathlib.Path,
+        photographs: Sequence[photograph.Photograph] | None = None,
+        data_dir: pathlib.Path | None = None,
+    ) -> pathlib.Path:
+        """Where a dataset's records are, or will be.
+
+        A published set has one folder. A set of one's own may grow and be corrected:
+        each of its states has a folder, so that runs on an earlier one stay sound.
+
+        Args:
+            dataset: One of `datasets`.
+            prepared_dir: Where prepared folders lie.
+            photographs: What the data folder holds; None where it is not at hand.
+            data_dir: The data folder, likewise.
+
+        Returns:
+            The folder.
+
+        Raises:
+            ValueError: There are several, and without the photographs nothing tells
+                which is meant.
+        """
+        states = self.folders(dataset, prepared_dir)
+        if photographs is None and len(states) > 1:
+            listing = "\n".join(f"  {one}" for one in states)
+            raise ValueError(
+                f"Of {dataset.name!r} several states are prepared:\n{listing}\nIts "
+                f"photographs tell which is meant: {self._flag(dataset)}<folder>."
+            )
+        if photographs is None or not dataset.own:
+            return states[0] if states else self.folder(dataset, prepared_dir)
+        for one in reversed(states):
+            prepared = records.Prepared(one)
+            if not changes.compare(prepared, photographs, data_dir).differences:
+                return one
+        first = self.folder(dataset, prepared_dir)
+        names = (f"{first.name}-{number}" for number in itertools.count(2))
+        free = itertools.chain([first], (first.with_name(name) for name in names))
+        return next(one for one in free if one not in states)
+
     def run(
         self, data_dirs: Mapping[str, pathlib.Path], prepared_dir: pathlib.Path
     ) -> records.Collection:
@@ -96,17 +165,18 @@ class Preparation:
 
         Raises:
             ValueError: A folder is not laid out as published, photographs cannot be
-                read, or they differ from those that were prepared.
+                read, or those of a published set are not those that were prepared.
             OSError: The disk is full; finished shards are kept.
         """
         # A slip in the last dataset's folder shows before the first is prepared.
         photographs = self.read(data_dirs)
         prepared = []
         for one in self.datasets:
-            folder = self.folder(one, prepared_dir)
             if one.name in photographs:
-                data_dir = data_dirs[one.name]
-                prepared.append(self._run(photographs[one.name], data_dir, folder))
+                found = photographs[one.name]
+                prepared.append(
+                    self._run(one, found, data_dirs[one.name], prepared_dir)
+                )
             else:
                 prepared.append(self.open(one, prepared_dir))
         return records.Collection(prepared)
@@ -114,54 +184,14 @@ class Preparation:
     def name_folders(
         self, given: Mapping[str, pathlib.Path]
     ) -> dict[str, pathlib.Path]:
-        """Which folder is which dataset's.
-
-        Args:
-            given: Dataset's name -> its folder; a single dataset's may be named "".
-
-        Returns:
-            Dataset's name -> its folder, for those that were given.
-
-        Raises:
-            ValueError: A name is of no dataset, or missing where there are several.
-        """
-        names = [one.name for one in self.datasets]
-        flags = " ".join(f"--data_dir={name}=<folder>" for name in names)
-        if "" in given and len(names) > 1:
-            raise ValueError(
-                f"The experiment has {len(names)} datasets, so each folder needs the "
-                f"name of its own: {flags}. Received: --data_dir={given['']}."
-            )
-        for name in given:
-            if name and name not in names:
-                raise ValueError(
-                    f"The experiment has no dataset {name!r}. Expected: {flags}. "
-                    f"Received: --data_dir={name}={given[name]}."
-                )
-        if "" in given:
-            return {names[0]: given[""]}
-        return dict(given)
+        """Which folder is which dataset's, as `sources.name_folders` tells."""
+        return sources.name_folders([one.name for one in self.datasets], given)
 
     def read(
         self, data_dirs: Mapping[str, pathlib.Path]
     ) -> dict[str, list[photograph.Photograph]]:
-        """Lists photographs with their labels; opens none.
-
-        Args:
-            data_dirs: Dataset's name -> its folder, for some or all datasets.
-
-        Returns:
-            Dataset's name -> its photographs.
-
-        Raises:
-            ValueError: A folder is not laid out as published.
-        """
-        found = {}
-        for one in self.datasets:
-            if one.name in data_dirs:
-                found[one.name] = one.read(data_dirs[one.name])
-                _check_ids(found[one.name], one.name)
-        return found
+        """Lists photographs with their labels, as `sources.read` does."""
+        return sources.read(self.datasets, data_dirs)
 
     def open(
         self, dataset: datasets.Dataset, prepared_dir: pathlib.Path
@@ -171,33 +201,49 @@ class Preparation:
         Raises:
             ValueError: They were not, or some could not be read.
         """
-        folder = self.folder(dataset, prepared_dir)
+        folder = self.place(dataset, prepared_dir)
         if not (folder / records.MANIFEST).exists():
-            flag = "" if len(self.datasets) == 1 else f"{dataset.name}="
             raise ValueError(
                 f"{folder} holds no prepared photographs. Name the folder of the "
-                f"dataset {dataset.name!r}, --data_dir={flag}<folder>, or with "
+                f"dataset {dataset.name!r}, {self._flag(dataset)}<folder>, or with "
                 "--prepared_dir the one that holds them."
             )
         prepared = records.Prepared(folder)
         self._check_complete(prepared)
         return prepared
 
+    def _flag(self, dataset: datasets.Dataset) -> str:
+        return f"--data_dir={'' if len(self.datasets) == 1 else f'{dataset.name}='}"
+
     def _run(
         self,
+        dataset: datasets.Dataset,
         photographs: Sequence[photograph.Photograph],
         data_dir: pathlib.Path,
-        folder: pathlib.Path,
+        prepared_dir: pathlib.Path,
     ) -> records.Prepared:
         """Prepares one dataset, or finds it prepared and unchanged."""
+        folder = self.place(dataset, prepared_dir, photographs, data_dir)
         with folder_lock.hold(folder, wait=True):
             if (folder / records.MANIFEST).exists():
                 prepared = records.Prepared(folder)
                 _remove_leftovers(folder, prepared.manifest["shards"])
-                check_unchanged(prepared, photographs, data_dir)
+                changes.check(dataset, prepared, photographs, data_dir)
                 self._check_complete(prepared)
                 logging.info("Reusing the prepared photographs in %s.", folder)
                 return prepared
+            if states := self.folders(dataset, prepared_dir):
+                latest = records.Prepared(states[-1])
+                logging.info(
+                    "The photographs in %s are not those that %s was prepared from:\n"
+                    "%s\nThey go into %s, beside it. If this is another set, give it a "
+                    "name of its own, %s.",
+                    data_dir,
+                    latest.folder,
+                    changes.compare(latest, photographs, data_dir).listing(),
+                    folder,
+                    dataset.renaming,
+                )
             try:
                 self._make(photographs, data_dir, folder)
             except OSError as error:
@@ -243,12 +289,13 @@ class Preparation:
             "be read; all others are prepared",
             "Replace them and run the same command again",
         )
-        records.write_json(
+        whole_files.write_json(
             folder / records.MANIFEST,
             {
                 "format": records.FORMAT,
                 "dataset": photographs[0].origin,
                 "settings": self.settings,
+                "drawn": (data_dir / datasets.DRAWN).exists(),
                 "shards": [note["shard"] for note in ordered],
                 "photographs": [one for note in ordered for one in note["photographs"]],
                 "unreadable": unreadable,
@@ -294,84 +341,6 @@ def sizes(collection: records.Collection) -> str:
             f"{one.folder}"
         )
     return "\n".join(lines)
-
-
-def check_unchanged(
-    prepared: records.Prepared,
-    photographs: Sequence[photograph.Photograph],
-    data_dir: pathlib.Path,
-) -> None:
-    """Compares photographs with those that were prepared.
-
-    A file of known size and time is taken for known; any other is read. What turns out
-    to be a copy or a renamed file is entered in the manifest, and read only once.
-
-    Args:
-        prepared: The prepared photographs; the caller holds their folder.
-        photographs: What the data folder holds now.
-        data_dir: The data folder.
-
-    Raises:
-        ValueError: They differ. Says in what.
-    """
-    manifest = prepared.manifest
-    known = {one["id"]: one for one in manifest["photographs"] + manifest["unreadable"]}
-    found = {one.id: one for one in photographs}
-    touched = False
-    differences = [(one, "is new") for one in found.keys() - known.keys()]
-    differences += [(one, "is gone") for one in known.keys() - found.keys()]
-    for photograph_id in found.keys() & known.keys():
-        source, entry = found[photograph_id], known[photograph_id]
-        for name in records.LABELS:
-            old, new = entry[name], getattr(source, name)
-            if old != new:
-                what = f"has {name} {new!r}, was {old!r}"
-                differences.append((photograph_id, what))
-        stat = source.path.stat()
-        now = {
-            "path": source.path.relative_to(data_dir).as_posix(),
-            "bytes": stat.st_size,
-            "modified": stat.st_mtime_ns,
-        }
-        if entry | now == entry:
-            continue
-        if records.file_sha256(source.path) != entry["sha256"]:
-            differences.append((photograph_id, "is another file"))
-        else:
-            entry |= now
-            touched = True
-    if differences:
-        differences.sort()
-        listing = "\n".join(f"  {one} {what}" for one, what in differences[:10])
-        more = f"\n  and {len(differences) - 10} more" if len(differences) > 10 else ""
-        raise ValueError(
-            f"The photographs in {data_dir} are not those that {prepared.folder} was "
-            f"prepared from:\n{listing}{more}\nRestore them, or name another folder "
-            "with --prepared_dir, or give another set another name (its reader has "
-            f"`name`), or remove {prepared.folder} and prepare again."
-        )
-    if touched:
-        records.write_json(prepared.folder / records.MANIFEST, manifest)
-
-
-def _check_ids(photographs: Sequence[photograph.Photograph], name: str) -> None:
-    """Raises if two photographs share an id, so that one would hide the other."""
-    if not photographs:
-        raise ValueError(f"The dataset {name!r} lists no photograph.")
-    counts = collections.Counter(one.id for one in photographs)
-    shared = [one for one in photographs if counts[one.id] > 1]
-    if shared:
-        paths = ", ".join(str(one.path) for one in shared if one.id == shared[0].id)
-        raise ValueError(
-            f"Each photograph needs an id of its own. Received: {shared[0].id!r} for "
-            f"{paths}. Correct the dataset's reader."
-        )
-    for one in photographs:
-        if one.origin != name:
-            raise ValueError(
-                f"Ids of the dataset {name!r} must begin with '{name}/'. "
-                f"Received: {one.id!r}. Correct the dataset's reader."
-            )
 
 
 def _remove_leftovers(folder: pathlib.Path, made: Sequence[dict[str, Any]]) -> None:

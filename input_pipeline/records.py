@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import errno
 import functools
+import glob
 import hashlib
 import json
 import os
@@ -78,6 +79,7 @@ class Prepared:
             relative to the data folder.
         image_size: Side of the prepared squares, in pixels.
         fingerprint: Changes with any photograph, label or setting; hexadecimal.
+        drawn: Whether they are drawings, so that no model of them is for real eyes.
     """
 
     def __init__(self, folder: pathlib.Path):
@@ -94,6 +96,7 @@ class Prepared:
             for entry in entries
         ]
         self.image_size: int = self.manifest["settings"]["image_size"]
+        self.drawn: bool = self.manifest.get("drawn", False)
         self._places = {entry["id"]: Place(**entry["place"]) for entry in entries}
 
     @functools.cached_property
@@ -156,6 +159,27 @@ class Prepared:
             raise ValueError(
                 f"{path}: the record of {photograph_id} is damaged: {error}. {REPAIR}"
             ) from error
+
+
+def find(prepared_dir: pathlib.Path, dataset: str, fingerprint: str) -> Prepared | None:
+    """A dataset's records by their fingerprint.
+
+    Args:
+        prepared_dir: Where prepared folders lie.
+        dataset: The dataset's name.
+        fingerprint: That of the records.
+
+    Returns:
+        The records, or None where they are not there any more.
+    """
+    for manifest in sorted(prepared_dir.glob(f"{glob.escape(dataset)}-*/{MANIFEST}")):
+        try:
+            prepared = Prepared(manifest.parent)
+        except ValueError:  # Damaged, or of another version: not these.
+            continue
+        if (prepared.dataset, prepared.fingerprint) == (dataset, fingerprint):
+            return prepared
+    return None
 
 
 class Collection:

@@ -18,7 +18,7 @@ from typing import Any
 import tensorflow as tf
 import tqdm
 
-from input_pipeline import ingest, photograph, progress, records
+from input_pipeline import ingest, photograph, progress, records, whole_files
 
 PHOTOGRAPHS_PER_SHARD = 128
 
@@ -163,7 +163,7 @@ class Workshop:
                     note["photographs"].append(entry | _measured(result))
                 bar.update()
         note["shard"] = writer.entry
-        records.write_json(self.note_path(number), note)
+        whole_files.write_json(self.note_path(number), note)
         return note
 
     def _path(self, source: photograph.Photograph) -> dict[str, str]:

@@ -7,6 +7,7 @@ of one picture, stay together.
 
 import collections
 import dataclasses
+import hashlib
 import json
 import pathlib
 import warnings
@@ -15,7 +16,14 @@ from collections.abc import Mapping, Sequence
 import gin
 from sklearn import model_selection
 
-from input_pipeline import audit, folder_lock, leakage, photograph, records
+from input_pipeline import (
+    audit,
+    folder_lock,
+    leakage,
+    photograph,
+    tasks,
+    whole_files,
+)
 
 _REMEDY = "Train in another --run_dir, which makes a split of its own."
 
@@ -29,7 +37,8 @@ class Split:
         valid: Ids that decide: the epoch, a threshold, a hyperparameter.
         test: Ids that decide nothing.
         left_out: Id -> why it is in none of the three.
-        disputed: Ids of test photographs that have a copy with other labels.
+        disputed: Ids of test photographs that a copy contradicts in the run's task.
+        not_drawn: Ids that would train or validate, had fewer not been asked for.
     """
 
     train: tuple[str, ...]
@@ -37,6 +46,7 @@ class Split:
     test: tuple[str, ...]
     left_out: Mapping[str, str]
     disputed: tuple[str, ...] = ()
+    not_drawn: tuple[str, ...] = ()
 
     def __getitem__(self, name: photograph.Split) -> tuple[str, ...]:
         return {"train": self.train, "valid": self.valid, "test": self.test}[name]
@@ -54,7 +64,7 @@ class Split:
         """
         decisions = audited.decisions
         seen: dict[str, tuple[str, str]] = {}
-        for name in ("train", "valid", "test"):
+        for name in photograph.SPLITS:
             for key in self[name]:
                 allowed = decisions.split.get(key, "no split")
                 if (name == "test") != (allowed == "test") or allowed == "no split":
@@ -70,9 +80,21 @@ class Split:
                         "but they are copies or of one patient. " + _REMEDY
                     )
 
+    def for_task(self, audited: audit.Audit, task: tasks.Task) -> "Split":
+        """The same split, with the photographs that copies contradict in a task.
+
+        Args:
+            audited: All photographs of the experiment.
+            task: What a run asks of them.
+
+        Returns:
+            What the run stores: the split itself is of all tasks.
+        """
+        return dataclasses.replace(self, disputed=tuple(audited.disputed(task)))
+
     def save(self, path: pathlib.Path) -> None:
         """Writes the split as JSON."""
-        records.write_json(path, dataclasses.asdict(self))
+        whole_files.write_json(path, dataclasses.asdict(self))
 
     @classmethod
     def load(cls, path: pathlib.Path) -> "Split":
@@ -110,12 +132,17 @@ class Splitter:
     Attributes:
         folds: How many parts the training photographs are cut into.
         fold: Which part validates, 0 to `folds - 1`.
-        seed: Decides the folds.
+        seed: Decides the folds, and which photographs are drawn.
+        train_photographs: How many photographs train, drawn from those that would; a
+            smaller number draws some of the same. None: all.
+        valid_photographs: How many validate, likewise.
     """
 
     folds: int = 5
     fold: int = 0
     seed: int = 0
+    train_photographs: int | None = None
+    valid_photographs: int | None = None
 
     def __post_init__(self):
         if self.folds < 2 or not 0 <= self.fold < self.folds:
@@ -138,8 +165,10 @@ class Splitter:
 
     def split(self, audited: audit.Audit) -> Split:
         """The stored split of audited photographs, made and stored at first use."""
-        name = f"{self.fold}-of-{self.folds}-seed-{self.seed}.json"
-        path = audited.folder / "splits" / name
+        name = f"{self.fold}-of-{self.folds}-seed-{self.seed}"
+        for part, count in self._drawn.items():
+            name += f"-{part}-{count}"
+        path = audited.folder / "splits" / f"{name}.json"
         if not path.exists():
             with folder_lock.hold(audited.folder, wait=True):
                 if not path.exists():  # Unless another run was first.
@@ -163,8 +192,8 @@ class Splitter:
             The split.
 
         Raises:
-            ValueError: There are too few photographs for so many folds, or none of the
-                publisher's validation photographs is left.
+            ValueError: There are too few photographs for so many folds, or to draw so
+                many from, or none of the publisher's validation photographs is left.
         """
         lists = {"test": [], "valid": [], "train": []}
         for one in photographs:
@@ -177,8 +206,34 @@ class Splitter:
             lists["valid"] = [one for one in rest if one.id in chosen]
             lists["train"] = [one for one in rest if one.id not in chosen]
         ids = {name: tuple(one.id for one in chosen) for name, chosen in lists.items()}
+        not_drawn = []
+        for name, count in self._drawn.items():
+            every, ids[name] = ids[name], self._draw(name, ids[name], count)
+            not_drawn += sorted({*every} - {*ids[name]})
         left_out = {key: why.reason for key, why in decisions.left_out.items()}
-        return Split(**ids, left_out=left_out, disputed=tuple(decisions.disputed))
+        return Split(**ids, left_out=left_out, not_drawn=tuple(not_drawn))
+
+    @property
+    def _drawn(self) -> dict[str, int]:
+        """Split -> how many are drawn, of those of which not all are taken."""
+        asked = {"train": self.train_photographs, "valid": self.valid_photographs}
+        return {name: count for name, count in asked.items() if count is not None}
+
+    def _draw(self, name: str, ids: Sequence[str], count: int) -> tuple[str, ...]:
+        """So many of the ids, in their order."""
+        if not 1 <= count <= len(ids):
+            raise ValueError(
+                f"`split.{name}_photographs` must be between 1 and the {len(ids)} "
+                f"photographs of the split {name!r}, or None for all. Received: "
+                f"{count}."
+            )
+        # By a number that each id has for itself: fewer are a part of more, and one
+        # photograph that leaves changes nothing for the others.
+        numbers = {
+            one: hashlib.sha256(f"{self.seed}/{one}".encode()).digest() for one in ids
+        }
+        chosen = set(sorted(ids, key=numbers.get)[:count])
+        return tuple(one for one in ids if one in chosen)
 
     def _fold(
         self, rest: Sequence[photograph.Photograph], groups: Sequence[str]

@@ -46,7 +46,7 @@ class Task:
             raise ValueError(
                 f"The task {self.name!r} ({self.rule}) needs labels that the source of "
                 f"{len(unknown)} photographs does not give. The first: {unknown[0]}. "
-                "Choose a task that the dataset answers."
+                f"Choose a task that the dataset answers{_answered(photographs)}."
             )
         return labels
 
@@ -58,6 +58,17 @@ class Task:
             "class_names": list(self.class_names),
             "disease_classes": list(self.disease_classes),
         }
+
+
+def _answered(photographs: Sequence[photograph.Photograph]) -> str:
+    """The tasks that all photographs can be asked, as bindings; or nothing."""
+    every = (any_dr(), referable(), icdr_grades(), sight_threatening(), macular_edema())
+    fit = [
+        f"--gin_bindings='train.task = @{task.name}()'"
+        for task in every
+        if not any(task.label(one) is None for one in photographs)
+    ]
+    return f": {' or '.join(fit)}" if fit else ""
 
 
 @gin.register

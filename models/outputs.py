@@ -13,13 +13,8 @@ import gin
 import keras
 import numpy as np
 from keras import ops
-from scipy import special
 
-from models import losses
-
-USUAL_SIGMA = 0.5
-"""Spread of a regression before any is fitted, in grades. A value in the middle of a
-grade then means it with a probability of 0.68."""
+from models import losses, probabilities
 
 # exp() of it is 0, and 0 times it, unlike 0 times -inf, is 0.
 _NEVER = -1e9
@@ -132,7 +127,7 @@ class Softmax(Output):
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Logits `(batch, num_classes)` -> float64 of the same shape, 0-1."""
-        return special.softmax(logits.astype(np.float64), axis=-1)
+        return probabilities.softmax(logits)
 
     def predicted(self, logits):
         """The class of the largest logit."""
@@ -171,11 +166,7 @@ class Ordinal(Output):
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Logits `(batch, num_classes - 1)` -> float64 `(batch, num_classes)`, 0-1."""
-        logits = logits.astype(np.float64)
-        one = np.ones_like(logits[:, :1])
-        reached = np.cumprod(special.expit(logits), axis=-1)
-        stays = special.expit(-logits)
-        return np.concatenate([one, reached], -1) * np.concatenate([stays, one], -1)
+        return probabilities.ordinal(logits)
 
     def predicted(self, logits):
         """The class of the largest probability."""
@@ -206,8 +197,8 @@ class Regression(Output):
 
     Probabilities are those of a cumulative probit model (McCullagh, 1980): `P(y > k) =
     Phi((value - cut_k) / sigma)`. Before anything is fitted the cut points are halfway
-    between the grades and sigma is `USUAL_SIGMA`; `evaluate.calibrate = 'cut_points'`
-    fits both on validation photographs.
+    between the grades and sigma is `probabilities.USUAL_SIGMA`; both are fitted on
+    validation photographs by `evaluate.calibrate = 'cut_points'`.
 
     What explains a class is the value, which raises all classes but the lowest; of the
     lowest it is minus the value. So all higher classes have one explanation.
@@ -232,11 +223,13 @@ class Regression(Output):
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Logits `(batch, 1)` -> float64 `(batch, num_classes)`, 0-1."""
-        return grade_probabilities(logits, self._cut_points(), USUAL_SIGMA)
+        return probabilities.grades(
+            logits, self._cut_points(), probabilities.USUAL_SIGMA
+        )
 
     def predicted(self, logits):
         """The most probable class, before anything is fitted."""
-        scale = np.sqrt(2) * USUAL_SIGMA
+        scale = np.sqrt(2) * probabilities.USUAL_SIGMA
         cuts = ops.cast(self._cut_points(), logits.dtype)
         exceeds = (1 + ops.erf((logits - cuts) / scale)) / 2
         one = ops.ones_like(logits)
@@ -257,7 +250,7 @@ class Regression(Output):
                 "The output 'regression' needs the number of classes. Take "
                 "Regression().for_classes(len(task.class_names))."
             )
-        return np.arange(self.num_classes - 1) + 0.5
+        return probabilities.middles(self.num_classes)
 
 
 def by_name(name: str, num_classes: int) -> Output:
@@ -280,32 +273,6 @@ def by_name(name: str, num_classes: int) -> Output:
             "the version that trained the model."
         )
     return known[name]().for_classes(num_classes)
-
-
-def grade_probabilities(
-    values: np.ndarray, cut_points: np.ndarray, sigma: float
-) -> np.ndarray:
-    """Probabilities of grades from one number (cumulative probit; McCullagh, 1980).
-
-    Args:
-        values: float array of shape `(batch, 1)`, on the scale of the grades.
-        cut_points: float array of shape `(num_classes - 1,)`, rising: where the chance
-            to exceed a grade is even.
-        sigma: Spread of the grade at a value, above 0, in grades.
-
-    Returns:
-        float64 array of shape `(batch, num_classes)`, 0-1.
-    """
-    exceeds = (np.asarray(values, np.float64) - np.asarray(cut_points)) / sigma
-    exceeds = np.pad(exceeds, ((0, 0), (1, 0)), constant_values=np.inf)
-    exceeds = np.pad(exceeds, ((0, 0), (0, 1)), constant_values=-np.inf)
-    high, low = exceeds[:, :-1], exceeds[:, 1:]
-    # The difference of two numbers near 1 has no digits left; the other tail's has.
-    return np.where(
-        low > 0,
-        special.ndtr(-low) - special.ndtr(-high),
-        special.ndtr(high) - special.ndtr(low),
-    )
 
 
 def _in_gin(loss: type[keras.losses.Loss]) -> str:

@@ -10,8 +10,14 @@ import keras
 import numpy as np
 import pytest
 
-from evaluation import evaluate, external, operating_point, recalibration
-from input_pipeline import audit, prepare, records, splits, tasks
+from evaluation import (
+    evaluate,
+    external,
+    networks,
+    operating_point,
+    recalibration,
+)
+from input_pipeline import audit, prepare, records, splits, tasks, whole_files
 from input_pipeline.datasets import csv_file, idrid
 from models import outputs
 
@@ -88,7 +94,13 @@ def write_run(audited, split):
         logits = keras.layers.Dense(len(task.class_names))(pooled / 64)
         model = keras.Model(inputs, logits)
         evaluate.Evaluator(splits=splits, resamples=100, **settings).evaluate(
-            model, task, outputs.Softmax(), audited, split, folder, others
+            [networks.Network("drawn", model, split.train)],
+            task,
+            outputs.Softmax(),
+            audited,
+            split,
+            folder,
+            others,
         )
         split.save(folder / "split.json")
         files = {
@@ -128,7 +140,7 @@ def write_run(audited, split):
             ],
         }
         for name, content in files.items():
-            records.write_json(folder / name, content)
+            whole_files.write_json(folder / name, content)
         (folder / "config.gin").write_text(
             "# Parameters for train:\ntrain.epochs = 2\n"
         )

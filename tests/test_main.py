@@ -9,7 +9,7 @@ from absl.testing import flagsaver
 
 import main
 from evaluation import compare
-from train import experiment
+from train import experiment, first_look
 
 ROOT = pathlib.Path(__file__).parents[1]
 SHIPPED = "synthetic_resnet_v2.gin"
@@ -96,6 +96,22 @@ def test_help_says_how_to_start_and_imports_no_tensorflow(without_tensorflow):
             1,
             "error: --predictions: there is no file x.csv.",
         ),
+        (
+            ["--mode=explain", "--photographs=x"],
+            2,
+            "error: --photographs needs --mode=predict, not explain.",
+        ),
+        (["--mode=predict"], 1, "error: --mode=predict needs --photographs=<folder>."),
+        (
+            ["--mode=predict", "--photographs=no_such_folder"],
+            1,
+            "error: --photographs: there is no folder no_such_folder.",
+        ),
+        (
+            ["--mode=predict", "--photographs=."],
+            1,
+            "error: --mode=predict needs a model: --exported=<folder of an exported",
+        ),
         (["train"], 2, "error: unexpected train: flags begin with --."),
         ([], 1, "error: No experiment. Name one, --gin_file=configs/"),
         (["--gin_file=no.gin"], 1, "error: --gin_file: there is no gin file 'no.gin'."),
@@ -109,6 +125,22 @@ def test_help_says_how_to_start_and_imports_no_tensorflow(without_tensorflow):
             1,
             "error: --data_dir: there is no folder no_such_folder.",
         ),
+        (
+            [f"--gin_file={SHIPPED}", "--data_dir=README.md"],
+            1,
+            "error: --data_dir: README.md is a file. Name the folder that it lies in.",
+        ),
+        (
+            [f"--gin_file={SHIPPED}", "--mode=explain", "--run_dir=runs/no_such"],
+            1,
+            "error: --run_dir: there is no run runs/no_such. Name the folder of a tra",
+        ),
+        (
+            ["--mode=verify", "--run_dir=runs/no_such"],
+            1,
+            "error: No experiment. Name one, --gin_file=configs/synthetic_resnet_v2.gin"
+            ", or the --run_dir of a run that was begun; runs/no_such holds none.",
+        ),
     ],
 )
 def test_a_mistake_that_needs_no_tensorflow_imports_none(
@@ -118,6 +150,64 @@ def test_a_mistake_that_needs_no_tensorflow_imports_none(
     assert (child.returncode, child.stdout) == (status, "")
     assert child.stderr.startswith(message)
     assert len(child.stderr.splitlines()) <= 2
+
+
+def test_a_zip_as_data_folder_is_told_to_be_unpacked(without_tensorflow, tmp_path):
+    (tmp_path / "idrid.zip").touch()
+    child = without_tensorflow(
+        f"--gin_file={SHIPPED}", f"--data_dir={tmp_path}/idrid.zip"
+    )
+    assert "idrid.zip is a file. Unpack it, and name the folder that comes of it." in (
+        child.stderr
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "IDRiD lacks the folder "),
+        (["--gin_bindings=prepare.datasets = [@aptos2019()]"], "lacks the file"),
+        (
+            [
+                "--gin_file=datasets/csv_file.gin",
+                "--gin_bindings=csv_file.file = 'mine.csv'",
+            ],
+            "mine.csv must have the columns ['path', 'grade']",
+        ),
+        (
+            [
+                "--gin_bindings=evaluate.on = [@there/csv_file()]",
+                "--gin_bindings=there/csv_file.name = 'there'",
+                "--gin_bindings=there/csv_file.file = 'mine.csv'",
+            ],
+            "mine.csv must have the columns ['path', 'grade']",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_data_folder_is_told_before_tensorflow_is_imported(
+    without_tensorflow, tmp_path, arguments, message
+):
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    (folder / "mine.csv").write_text("path,severity\n")
+    name = "there=" if "there" in str(arguments) else ""
+    child = without_tensorflow(
+        f"--gin_file={SHIPPED}", *arguments, f"--data_dir={name}{folder}"
+    )
+    assert (child.returncode, child.stdout) == (1, "")
+    assert message in child.stderr and "\nExpected in " in child.stderr
+
+
+def test_what_is_not_plain_in_a_config_is_left_to_its_loader(
+    without_tensorflow, tmp_path
+):
+    for value in ("@clinic()", "%SETS", "'idrid'", "@csv_file"):
+        child = without_tensorflow(
+            f"--gin_file={SHIPPED}",
+            f"--gin_bindings=prepare.datasets = [{value}]",
+            f"--data_dir={tmp_path}",
+        )
+        assert "imported " in child.stderr  # TensorFlow or NumPy, in its place.
 
 
 COMPARE = "--mode=compare"
@@ -242,6 +332,7 @@ def test_flags_say_where(run_main, monkeypatch, tmp_path):
         return f"{where.data_dirs} {where.prepared_dir} {where.run_dir} {where.dry_run}"
 
     monkeypatch.setitem(experiment.MODES, "prepare", (show, ("prepare",)))
+    monkeypatch.setattr(first_look, "check", lambda *args: None)
     (tmp_path / "photographs").mkdir()
     result = run_main(gin_file=[SHIPPED], mode="prepare")
     assert result == (0, "{} prepared runs/synthetic_resnet_v2 False\n", "")
@@ -263,6 +354,32 @@ def test_a_run_on_random_labels_is_handed_to_explain(run_main, monkeypatch):
     )
     result = run_main(gin_file=[SHIPPED], mode="explain", random_labels="runs/random")
     assert result == (0, "runs/random\n", "")
+
+
+def test_what_is_predicted_is_handed_to_predict(run_main, monkeypatch, tmp_path):
+    def show(where):
+        return f"{where.exported} {where.photographs} {where.output_dir}"
+
+    monkeypatch.setitem(experiment.MODES, "predict", (show, ()))
+    for name in ("model", "photographs"):
+        (tmp_path / name).mkdir()
+    where = {"exported": "model", "photographs": "photographs", "output_dir": "out"}
+    result = run_main(gin_file=[SHIPPED], mode="predict", **where)
+    assert result == (0, "model photographs out\n", "")
+
+
+@pytest.mark.parametrize("flag", ["--exported=folder", "--run_dir=folder"])
+def test_predict_needs_no_tensorflow_to_refuse(tmp_path, flag):
+    for name in ("tensorflow", "keras"):
+        (tmp_path / name).mkdir()
+        stub = f"raise SystemExit('imported {name}')"
+        (tmp_path / name / "__init__.py").write_text(stub)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a.jpg").touch()
+    arguments = "--mode=predict", flag, "--photographs=folder"
+    child = command(*arguments, cwd=tmp_path, PYTHONPATH=str(tmp_path))
+    assert (child.returncode, child.stdout) == (1, "")
+    assert "holds no exported model. Export one: python main.py" in child.stderr
 
 
 def test_predictions_are_handed_to_the_evaluation(run_main, monkeypatch, tmp_path):

@@ -23,6 +23,9 @@ class Where:
             the run's own model; or None.
         random_labels: Directory of a run that was trained on random labels, to check
             explanations by; or None.
+        exported: Folder of an exported model; None: the run's own.
+        photographs: Folder of photographs that are predicted, or None.
+        output_dir: Where what is said of them goes; None: where it usually does.
     """
 
     data_dirs: Mapping[str, pathlib.Path]
@@ -33,6 +36,9 @@ class Where:
     compared: tuple[pathlib.Path, ...] = ()
     predictions: pathlib.Path | None = None
     random_labels: pathlib.Path | None = None
+    exported: pathlib.Path | None = None
+    photographs: pathlib.Path | None = None
+    output_dir: pathlib.Path | None = None
 
 
 def configured(what: Callable, *args) -> Any:

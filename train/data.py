@@ -21,7 +21,14 @@ def folders(
     preparation: prepare.Preparation, where: commands.Where
 ) -> list[pathlib.Path]:
     """The prepared folder of each dataset, there or not yet."""
-    return [preparation.folder(one, where.prepared_dir) for one in preparation.datasets]
+    data_dirs = preparation.name_folders(where.data_dirs)
+    read = preparation.read(data_dirs)
+    return [
+        preparation.place(
+            one, where.prepared_dir, read.get(one.name), data_dirs.get(one.name)
+        )
+        for one in preparation.datasets
+    ]
 
 
 def is_prepared(folder: pathlib.Path) -> bool:

@@ -13,7 +13,8 @@ import keras
 import tensorflow as tf
 from absl import logging
 
-from input_pipeline import audit, records, splits
+from evaluation import members
+from input_pipeline import audit, splits, whole_files
 from train import checkpoints, lineage, optimizers, phases
 from train import recipe as recipes
 
@@ -25,6 +26,7 @@ class EarlierRun:
 
     Attributes:
         path: Its directory, as the config has it.
+        role: Under which name it stands in the leakage certificate.
         model: Its trained model.
         target: The content of its `task.json`: what the model is for.
         phases: Its phases, as `history.json` has them.
@@ -32,20 +34,27 @@ class EarlierRun:
         weights_sha256: Checksum of the model's weights.
     """
 
-    def __init__(self, path: str, parameter: str):
+    def __init__(self, path: str, parameter: str, role: str = "earlier_run"):
         """Reads a run.
 
         Args:
             path: Its directory.
             parameter: The parameter that names it, for errors.
+            role: What it is to the run that takes it.
 
         Raises:
             FileNotFoundError: There is no such run, or it is not finished.
             ValueError: Its model cannot be read.
         """
         self.path = path
+        self.role = role
         self._folder = pathlib.Path(path)
         self._parameter = parameter
+        if (self._folder / members.ENSEMBLE).exists():
+            raise ValueError(
+                f"`{parameter}` is {path!r}, an ensemble. Name one of the runs in "
+                f"{self._folder / members.FOLDER}."
+            )
         for name in ("model.keras", "history.json", "task.json"):
             if not (self._folder / name).exists():
                 raise FileNotFoundError(
@@ -60,8 +69,8 @@ class EarlierRun:
             raise ValueError(
                 f"`{parameter}` is {path!r}, whose {model_file} cannot be read: {error}"
             ) from error
-        self.target = records.read_json(self._folder / "task.json")
-        self.phases = records.read_json(self._folder / "history.json")["phases"]
+        self.target = whole_files.read_json(self._folder / "task.json")
+        self.phases = whole_files.read_json(self._folder / "history.json")["phases"]
         self.weights_sha256 = checkpoints.digest(self.model.weights)
 
     def bequeath(
@@ -86,7 +95,7 @@ class EarlierRun:
             "taken_by": self._parameter,
             "weights_sha256": self.weights_sha256,
         }
-        return lineage.Inheritance(self.seen, run | found)
+        return lineage.Inheritance(self.role, self.seen, run | found)
 
     def answers(self, recipe: recipes.Recipe) -> bool:
         """Whether its head gives what a recipe asks for."""

@@ -13,6 +13,8 @@ from train.modes import (
     doctor,
     evaluate,
     explain,
+    export,
+    predict,
     prepare,
     run,
     tune,
@@ -22,18 +24,26 @@ from train.modes import (
 Where = commands.Where
 
 MODES: Mapping[str, tuple[Callable[[Where], str], tuple[str, ...]]] = {
-    "run": (run.run_mode, ("prepare", "audit", "split", "train", "evaluate")),
+    "run": (
+        run.run_mode,
+        ("prepare", "audit", "split", "ensemble", "train", "evaluate"),
+    ),
     "prepare": (prepare.prepare_mode, ("prepare", "audit")),
-    "train": (run.train_mode, ("prepare", "audit", "split", "train")),
+    "train": (run.train_mode, ("prepare", "audit", "split", "ensemble", "train")),
     "evaluate": (
         evaluate.evaluate_mode,
-        ("prepare", "audit", "split", "train", "evaluate"),
+        ("prepare", "audit", "split", "ensemble", "train", "evaluate"),
     ),
     "explain": (
         explain.explain_mode,
-        ("prepare", "audit", "split", "train", "explain"),
+        ("prepare", "audit", "split", "ensemble", "train", "explain"),
     ),
     "tune": (tune.tune_mode, ("tune",)),
+    "export": (
+        export.export_mode,
+        ("prepare", "audit", "split", "ensemble", "train", "export"),
+    ),
+    "predict": (predict.predict_mode, ("predict",)),
     "compare": (compare.compare_mode, ("compare",)),
     "doctor": (doctor.doctor_mode, ("prepare", "doctor")),
     "verify": (verify.verify_mode, ("train",)),
@@ -65,5 +75,8 @@ def deciding(bindings: Iterable[statements.Binding]) -> dict[str, str]:
     Returns:
         Binding -> value, both as gin text.
     """
-    entry_points = ("prepare", "audit", "split", "train")
-    return statements.deciding(bindings, entry_points, _NEUTRAL)
+    entry_points = ("prepare", "audit", "split", "ensemble", "train")
+    found = statements.deciding(bindings, entry_points, _NEUTRAL)
+    # So begins each member of an ensemble, and it is the same as saying nothing.
+    alone = {"ensemble.every_fold": "False", "ensemble.seeds": "()"}
+    return {name: text for name, text in found.items() if alone.get(name) != text}

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from absl import logging
 
-from input_pipeline import audit, duplicates, records, splits
+from input_pipeline import audit, duplicates, records, same_picture, splits, whole_files
 
 FILE = "seen.json"
 
@@ -62,21 +62,23 @@ class Seen:
                 f"{run_dir / FILE} does not exist: nothing says which photographs the "
                 "weights of that run have seen. Train it again."
             )
-        return cls(**records.read_json(run_dir / FILE))
+        return cls(**whole_files.read_json(run_dir / FILE))
 
     def save(self, run_dir: pathlib.Path) -> None:
         """Writes `seen.json`."""
-        records.write_json(run_dir / FILE, dataclasses.asdict(self))
+        whole_files.write_json(run_dir / FILE, dataclasses.asdict(self))
 
 
 class Inheritance(NamedTuple):
-    """What a run takes over from the one it begins with, beside weights.
+    """What a run takes over from the one it begins with or learns from.
 
     Attributes:
+        role: Under which name it stands in the certificate.
         seen: The photographs that the weights have seen.
         certificate: Which run it is, and what was compared; JSON-ready.
     """
 
+    role: str
     seen: Seen
     certificate: dict[str, Any]
 
@@ -194,13 +196,8 @@ def _records(
     wanted = {one.partition("/")[0] for one in unknown} - here
     found = []
     for name in sorted(wanted):
-        for manifest in sorted(prepared_dir.glob(f"*/{records.MANIFEST}")):
-            if not manifest.parent.name.startswith(f"{name}-"):
-                continue
-            prepared = records.Prepared(manifest.parent)
-            if prepared.fingerprint == earlier.datasets[name]:
-                found.append(prepared)
-                break
+        if prepared := records.find(prepared_dir, name, earlier.datasets[name]):
+            found.append(prepared)
     return found
 
 
@@ -210,6 +207,6 @@ def _copies(collection: records.Collection, near_identical: float) -> list[list[
     place = {one: number for number, one in enumerate(ids)}
     pairs = [
         duplicates.Pair(place[one.first], place[one.second], 0.0)
-        for one in audit.find_copies(collection, near_identical)
+        for one in same_picture.find(collection, near_identical)
     ]
     return [[ids[i] for i in group] for group in duplicates.groups(len(ids), pairs)]

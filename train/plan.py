@@ -9,7 +9,7 @@ import numpy as np
 
 from evaluation import metrics
 from input_pipeline import audit, photograph, prepare, splits, tasks
-from train import optimizers, trainer
+from train import ensemble, optimizers, trainer
 from train import recipe as recipes
 
 
@@ -113,10 +113,13 @@ def check_copies(audited: audit.Audit, task: tasks.Task) -> None:
         task: What will be asked of them.
 
     Raises:
-        ValueError: Two copies have different labels, and the audit's policy does not
-            look at what makes the difference.
+        ValueError: Two copies that train or validate have different labels, and the
+            audit's policy does not look at what makes the difference.
     """
+    official = audited.decisions.split
     for copy in [] if task.random else audited.findings["copies"]:
+        if "test" in (official.get(copy["first"]), official.get(copy["second"])):
+            continue  # It counts as disputed, whatever the policy looks at.
         pair = [audited.collection.photograph(copy[end]) for end in ("first", "second")]
         first, second = (task.label(one) for one in pair)
         if copy["conflict"] is None and None not in (first, second) and first != second:
@@ -158,6 +161,12 @@ def training(built: trainer.Trainer) -> str:
         lines.append(
             f"It extends {recipe.extend_from} after {built.epochs_done} epochs."
         )
+    if recipe.distillation:
+        learns = recipe.distillation
+        lines.append(
+            f"It learns from {learns.teacher}, which counts {learns.weight:g}, at a "
+            f"temperature of {learns.temperature:g}."
+        )
     for phase, optimizer in zip(recipe.first_phases, first, strict=True):
         lines.append(
             f"First: {phase.epochs} epochs of {phase.trains!r}, {_in_words(optimizer)}."
@@ -172,6 +181,13 @@ def training(built: trainer.Trainer) -> str:
             f"Learning rate: {optimizers.rate_in_words(last)}.",
         ]
     )
+
+
+def members(some: Sequence[ensemble.Member]) -> str:
+    """A line on the members of an ensemble; none where there is one training."""
+    if len(some) == 1:
+        return ""
+    return f"This for each of {len(some)} members: {', '.join(m.name for m in some)}."
 
 
 def _in_words(optimizer: keras.optimizers.Optimizer) -> str:

@@ -11,6 +11,7 @@ import typeguard
 
 from input_pipeline import pipeline, tasks
 from models import outputs
+from train import distillation as distilling
 from train import phases as training_phases
 
 _ALL = typeguard.CollectionCheckStrategy.ALL_ITEMS
@@ -57,6 +58,7 @@ class Recipe:
             head is made anew if the task or the output is another.
         extend_from: Directory of a finished run to train further: from its last epoch's
             weights, with the state of its optimizer.
+        distillation: The finished run that the model learns from beside the labels.
         dtype_policy: Keras' name of the precision in which the model computes; its
             weights and logits are float32 in any case.
         monitor: The validation metric that says which epoch is the best.
@@ -82,6 +84,7 @@ class Recipe:
     first_phases: Sequence[training_phases.Phase] = ()
     init_from: str | None = None
     extend_from: str | None = None
+    distillation: distilling.Distillation | None = None
     dtype_policy: typing.Literal["float32", "mixed_bfloat16", "mixed_float16"] = (
         "float32"
     )
@@ -126,6 +129,12 @@ class Recipe:
         num_classes = len(self.task.class_names)
         object.__setattr__(self, "output", self.output.for_classes(num_classes))
         self.output.check_loss(self.loss)
+        if self.distillation and not isinstance(self.output, outputs.Softmax):
+            raise ValueError(
+                "`train.distillation` softens a softmax. Received: the output "
+                f"{self.output.name!r}. Bind train.output = @softmax() here and in the "
+                "teacher's run."
+            )
         self.stream.check_classes(self.task.class_names)
         for one in self.callbacks:
             _check_callback(one)

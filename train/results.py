@@ -2,12 +2,10 @@
 
 import collections
 import dataclasses
+import hashlib
 import pathlib
 import re
-import zipfile
 from collections.abc import Sequence
-
-import keras
 
 from evaluation import (
     decision,
@@ -18,11 +16,13 @@ from evaluation import (
     predictions,
     report,
 )
-from input_pipeline import audit, prepare, records, splits
+from input_pipeline import audit, prepare, splits, whole_files
 from models import outputs
-from train import checkpoints, commands, run_dir
+from train import checkpoints, commands, ensemble, run_dir
 from train import recipe as recipes
 from visualization import explain, report_maps
+
+_LONGEST_NAME = 80
 
 
 def trained_run(where: commands.Where) -> run_dir.RunDir:
@@ -40,17 +40,6 @@ def trained_run(where: commands.Where) -> run_dir.RunDir:
             "the same command with --mode=train."
         )
     return run
-
-
-def load_model(run: run_dir.RunDir) -> keras.Model:
-    """The trained model; raises ValueError, with the way out, if it is damaged."""
-    try:
-        return keras.models.load_model(run.model, compile=False)
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"{run.model} cannot be read: {error} Remove it: the same command then "
-            "makes it again from the last checkpoint."
-        ) from error
 
 
 def evaluate_model(
@@ -81,14 +70,15 @@ def evaluate_model(
         ValueError: A split is empty, the model cannot be read or has no dropout, or
             photographs do not allow what a rule asks.
     """
-    model = load_model(run)
+    model = ensemble.load_model(run.model)
+    asked = ensemble.open_networks(run.path, model, split)
     for name in evaluator.splits:
         if not split[name]:
             raise ValueError(
                 f"{run.split} has no photographs in {name!r}. Take it out of "
                 "`evaluate.splits`."
             )
-    evaluator.check_model(model)
+    evaluator.check_networks(asked)
     weights = checkpoints.digest(model.weights)
     read = {one.name: [*one.ids, *one.sample] for one in others}
     if "test" in evaluator.splits and not (frozen and "test" in frozen.said):
@@ -97,7 +87,7 @@ def evaluate_model(
         counts = collections.Counter(one.partition("/")[0] for one in ids)
         run.note_test_reading(mode, len(ids), weights, name, counts)
     evaluator.evaluate(
-        model, recipe.task, recipe.output, audited, split, folder, others, frozen
+        asked, recipe.task, recipe.output, audited, split, folder, others, frozen
     )
 
 
@@ -111,9 +101,19 @@ def write_report(
 
 
 def doubted(run: run_dir.RunDir) -> bool:
-    """Whether the run's explanations say that a report's heat maps mean nothing."""
-    checked = run.path / "explanations" / explain.FILE
-    return checked.exists() and not explain.offers(checked, report_maps.METHOD)
+    """Whether any of the run's explanations found that a report's maps mean nothing."""
+    checked = (run.path / "explanations").rglob(explain.FILE)
+    return any(not explain.offers(one, report_maps.METHOD) for one in checked)
+
+
+def rewrite_reports(run: run_dir.RunDir, audited: audit.Audit) -> None:
+    """Writes anew the reports of the run's own model, all that there are."""
+    folders = [run.path, *sorted((run.path / run_dir.EVALUATE).glob("*"))]
+    for folder in folders:
+        # Other people's predictions are runs of their own, without a model or a map.
+        others = folder != run.path and (folder / "config.gin").exists()
+        if (folder / report.PAGE).exists() and not others:
+            write_report(run, folder, audited)
 
 
 def _heatmaps(run: run_dir.RunDir, found: facts.Facts) -> dict[str, gallery.HeatMap]:
@@ -121,12 +121,16 @@ def _heatmaps(run: run_dir.RunDir, found: facts.Facts) -> dict[str, gallery.Heat
     if not run.model.exists() or doubted(run):  # Predictions of others have no model.
         return {}
     output = outputs.by_name(found.trained["output"], len(found.class_names))
-    return report_maps.make(load_model(run), output, found, report.shown(found))
+    model, ids = ensemble.load_model(run.model), report.shown(found)
+    maps: dict[str, gallery.HeatMap] = {}
+    for network, some in ensemble.explaining(run.path, model, found.split, ids):
+        maps |= report_maps.make(network, output, found, some)
+    return maps
 
 
 def tables(run: run_dir.RunDir, folder: pathlib.Path) -> str:
     """The tables of an evaluation, and where all the rest is."""
-    results = records.read_json(folder / "metrics.json")
+    results = whole_files.read_json(folder / "metrics.json")
     readings = collections.Counter(one["split"] for one in run.readings)
     of_others = "".join(
         f", of {name} {count}" for name, count in readings.items() if name != "test"
@@ -147,7 +151,7 @@ def drop_figures(folder: pathlib.Path) -> None:
 
 def check_same(run: run_dir.RunDir, evaluator: evaluate.Evaluator) -> None:
     """Raises if a finished run was evaluated with other settings than these."""
-    done = evaluate.settings_of(records.read_json(run.metrics))
+    done = evaluate.settings_of(whole_files.read_json(run.metrics))
     if done != evaluator.description():
         raise ValueError(
             f"{run.path} is finished and was evaluated with {done}. Received: "
@@ -156,7 +160,10 @@ def check_same(run: run_dir.RunDir, evaluator: evaluate.Evaluator) -> None:
 
 
 def name_of(evaluator: evaluate.Evaluator) -> str:
-    """A folder for each setting, as in "valid-test" or "test-resamples-500"."""
+    """A folder for each setting, as in "valid-test" or "test-resamples-500".
+
+    What would be too long to read ends in a checksum instead; `metrics.json` has it.
+    """
     parts, usual = list(evaluator.splits), evaluate.Evaluator()
     for field in dataclasses.fields(evaluator):
         value = getattr(evaluator, field.name)
@@ -165,7 +172,11 @@ def name_of(evaluator: evaluate.Evaluator) -> str:
         if field.name != "splits" and value != getattr(usual, field.name):
             text = re.sub(r"[^\w.]+", "-", str(value)).strip("-")
             parts.append(f"{field.name}-{text}")
-    return "-".join(parts)
+    name = "-".join(parts)
+    if len(name) <= _LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: _LONGEST_NAME - 9].rstrip('-.')}-{digest}"
 
 
 def other_datasets(
@@ -198,7 +209,7 @@ def freeze(run: run_dir.RunDir, evaluator: evaluate.Evaluator) -> evaluate.Froze
             "used on other datasets. Evaluate it first: the same command without "
             "--mode and `evaluate.on`."
         )
-    content = records.read_json(run.metrics)
+    content = whole_files.read_json(run.metrics)
     done = evaluate.settings_of(content)
     asked = evaluator.description()
     for name in ("operating_point", "calibrate", "test_time_augmentation"):

@@ -9,8 +9,8 @@ import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from evaluation import report
-from input_pipeline import audit, folder_lock, records, splits
+from evaluation import members, report
+from input_pipeline import audit, folder_lock, records, splits, whole_files
 from train import earlier_run, environment, lineage
 
 EVALUATE = "evaluate"
@@ -90,6 +90,24 @@ class RunDir:
         if self._bindings.exists():
             self._compare(self._task, description)
 
+    def check_photographs(self, audited: audit.Audit) -> None:
+        """Refuses photographs other than the run was begun with.
+
+        Args:
+            audited: The photographs as they are now.
+
+        Raises:
+            ValueError: Says in what they differ.
+        """
+        if self._bindings.exists() and self._certificate.exists():
+            certificate = audit.read_certificate(self._certificate)
+            difference = audit.describe_difference(certificate, audited.collection)
+            if difference:
+                raise ValueError(
+                    f"{self.path} was begun with other photographs: {difference} Take "
+                    "the difference back, or train in another --run_dir."
+                )
+
     def begin(
         self,
         config: str,
@@ -111,13 +129,13 @@ class RunDir:
         self.check_config(bindings)
         self.check_task(description)
         if not self._bindings.exists():
-            records.write_text(self._config, config)
-            records.write_json(self._task, dict(description))
-            records.write_json(self._environment, [])
-            records.write_json(self._bindings, dict(bindings))
-        starts = records.read_json(self._environment)
+            whole_files.write_text(self._config, config)
+            whole_files.write_json(self._task, dict(description))
+            whole_files.write_json(self._environment, [])
+            whole_files.write_json(self._bindings, dict(bindings))
+        starts = whole_files.read_json(self._environment)
         start = environment.describe() | {"training_devices": list(devices)}
-        records.write_json(self._environment, [*starts, start])
+        whole_files.write_json(self._environment, [*starts, start])
 
     def note_operative_config(self, text: str) -> None:
         """Notes what was used, defaults included.
@@ -125,7 +143,7 @@ class RunDir:
         Args:
             text: gin text.
         """
-        records.write_text(self.path / "operative_config.gin", text)
+        whole_files.write_text(self.path / "operative_config.gin", text)
 
     def note_test_reading(
         self,
@@ -177,26 +195,31 @@ class RunDir:
         self,
         split: splits.Split,
         audited: audit.Audit,
-        inherited: lineage.Inheritance | None = None,
+        inherited: Sequence[lineage.Inheritance] = (),
+        parts: Sequence[splits.Split] = (),
     ) -> None:
         """Stores the split for good, with the certificate that it does not leak.
 
         Args:
             split: The split.
             audited: The photographs.
-            inherited: What comes from the run that this one begins with, if any.
+            inherited: What comes from the runs whose weights this one builds on.
+            parts: The splits of its members, whose photographs its weights have seen.
 
         Raises:
             ValueError: The split leaks.
         """
         split.check(audited)
         certificate = dict(audited.certificate)
+        certificate["disputed_test_photographs"] = list(split.disputed)
         seen = lineage.Seen.of(split, audited.collection)
-        if inherited is not None:
-            certificate["earlier_run"] = inherited.certificate
-            seen = seen.after(inherited.seen)
+        for one in parts:
+            seen = seen.after(lineage.Seen.of(one, audited.collection))
+        for one in inherited:
+            certificate[one.role] = one.certificate
+            seen = seen.after(one.seen)
         seen.save(self.path)
-        records.write_json(self._certificate, certificate)
+        whole_files.write_json(self._certificate, certificate)
         split.save(self.split)
 
     def check_earlier(self, earlier: earlier_run.EarlierRun) -> None:
@@ -205,7 +228,7 @@ class RunDir:
         Raises:
             ValueError: It has other weights.
         """
-        noted = audit.read_certificate(self._certificate).get("earlier_run", {})
+        noted = audit.read_certificate(self._certificate).get(earlier.role, {})
         if noted.get("weights_sha256") != earlier.weights_sha256:
             raise ValueError(
                 f"{earlier.path} has other weights than when {self.path} was begun "
@@ -262,7 +285,7 @@ class RunDir:
 
     def _compare(self, path: pathlib.Path, content: Mapping[str, Any]) -> None:
         """Raises, with the difference, unless a file holds a content."""
-        begun = _flat(records.read_json(path))
+        begun = _flat(whole_files.read_json(path))
         now = _flat(json.loads(json.dumps(dict(content))))
         lines = []
         for key in sorted(begun.keys() | now.keys()):
@@ -286,7 +309,8 @@ class RunDir:
             for name in names
             if not name.startswith(".")
             and not name.endswith(".partial")
-            and name != EVALUATE  # Perhaps other people's predictions.
+            # Perhaps other people's predictions, or members that were trained alone.
+            and name not in (EVALUATE, members.FOLDER)
         ]
         if foreign and self._config.name not in foreign:
             raise ValueError(

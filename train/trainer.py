@@ -16,7 +16,7 @@ import tensorflow as tf
 from absl import logging
 
 from evaluation import metrics, predict
-from input_pipeline import audit, images, pipeline, records, splits
+from input_pipeline import audit, images, pipeline, records, splits, whole_files
 from input_pipeline import progress as bars
 from train import (
     board,
@@ -24,9 +24,11 @@ from train import (
     collapse,
     earlier_run,
     environment,
+    frozen,
     optimizers,
     phases,
     schedules,
+    teacher,
 )
 from train import recipe as recipes
 
@@ -49,10 +51,13 @@ class Trainer:
         phase_optimizers: Those of all phases.
         devices: Names of the devices that hold the model.
         earlier: The run that this one begins with, or None.
+        teacher: The one that this one learns from, or None.
         epochs_done: How many epochs that run has done, if this one extends it.
         train_steps: `(batches, count) -> None` takes steps in one graph. `batches` is
             an iterator of (images, labels, weights): uint8 of shape `(batch, size,
-            size, 3)`, int32 and float32 of shape `(batch,)`; `count` an int64 tensor.
+            size, 3)`, int32 and float32 of shape `(batch,)`, and perhaps the teacher's
+            logits; `count` an int64 tensor. Features take the place of images where
+            all but the head is frozen.
     """
 
     def __init__(self, recipe: recipes.Recipe, image_size: int):
@@ -92,6 +97,9 @@ class Trainer:
             ]
             self._enter(0)
             self._begin()
+            self.teacher = None  # Last, so that it changes none of the first weights.
+            if recipe.distillation:
+                self.teacher = teacher.Teacher(recipe, image_size)
         # Of the epoch so far: sum of losses, number classified rightly, number.
         self._totals = tf.Variable(tf.zeros(3, tf.float64), trainable=False)
         self._finite_step = 0  # The last one at which all was known to be finite.
@@ -134,6 +142,9 @@ class Trainer:
         validation = _Validation(
             recipe, self.model, collection, split.valid, stream.memory_left
         )
+
+        if self.teacher and recipe.stream.augment is None:  # It says the same always.
+            stream = stream.beside(self.teacher.logits(stream.images))
 
         # What is remembered, and where to go on.
         progress = checkpoints.Progress(recipe.callbacks)
@@ -196,7 +207,11 @@ class Trainer:
                 if number != self._phase:
                     self._enter(number)
                 last_epoch = progress.phase_starts[number] + phase.epochs
-                dataset = stream.dataset(progress.step, last_epoch * steps_per_epoch)
+                source = stream
+                if self._frozen:
+                    source = stream.of_features(self._frozen.features(stream.images))
+                validation.see(self._frozen)
+                dataset = source.dataset(progress.step, last_epoch * steps_per_epoch)
                 batches = iter(self.strategy.experimental_distribute_dataset(dataset))
                 while progress.epoch < last_epoch and not progress.stopped:
                     if progress.step == progress.epoch * steps_per_epoch:
@@ -206,7 +221,7 @@ class Trainer:
                     while missing := next_epoch - progress.step:
                         count = min(steps_a_call, missing)
                         called_at = time.monotonic()
-                        self._take_steps(batches, count, stream, progress, saved)
+                        self._take_steps(batches, count, source, progress, saved)
                         self._show(bar, progress)
                         bar.update(count * batch_size)
                         now = time.monotonic()
@@ -248,6 +263,12 @@ class Trainer:
                 callbacks.on_train_end()
         self._finish(progress, saved, run_dir)
 
+    @property
+    def earlier_runs(self) -> list[earlier_run.EarlierRun]:
+        """The runs whose photographs this one's weights will have seen."""
+        taught_by = self.teacher and self.teacher.run
+        return [one for one in (self.earlier, taught_by) if one]
+
     def _build_optimizer(self, phase: phases.Phase) -> keras.optimizers.Optimizer:
         self._switch.set(phase.trains)
         optimizer = optimizers.build(
@@ -287,6 +308,10 @@ class Trainer:
         """Makes the model and the step those of a phase."""
         self._phase = number
         self._switch.set(self.recipe.phases[number].trains)
+        self._frozen = None
+        if self.recipe.stream.augment is None:
+            self._frozen = frozen.find(self.model)
+        self._learner = self._frozen.head if self._frozen else self.model
         self.optimizer = self.phase_optimizers[number]
         self.model.optimizer = self.optimizer  # Where Keras' callbacks look for it.
         self.train_steps = tf.function(self._train_steps)  # Of these layers alone.
@@ -340,14 +365,18 @@ class Trainer:
             sums = self.strategy.run(self._replica_step, args=next(batches))
             self._totals.assign_add(self.strategy.reduce("SUM", sums, axis=None))
 
-    def _replica_step(self, images, labels, weights):
+    def _replica_step(self, images, labels, weights, said=None):
+        if self.teacher and said is None:
+            said = self.teacher(images)
         with tf.GradientTape() as tape:
-            logits = self.model(tf.cast(images, tf.float32), training=True)
+            logits = self._learner(tf.cast(images, tf.float32), training=True)
             loss = self.recipe.loss(labels, logits, sample_weight=weights)
+            if self.teacher:
+                loss = self.recipe.distillation.loss(loss, said, logits, weights)
             # Replicas' gradients are summed, so each gives its share of the mean. Keras
             # divides the loss itself by their number, but not the penalties.
             replicas = self.strategy.num_replicas_in_sync
-            total = tf.add_n([loss, *(one / replicas for one in self.model.losses)])
+            total = tf.add_n([loss, *(one / replicas for one in self._learner.losses)])
             total = self.optimizer.scale_loss(total)
         variables = self.model.trainable_variables
         gradients = tape.gradient(total, variables)
@@ -431,7 +460,7 @@ class Trainer:
             "model_sha256": records.file_sha256(partial),
             "checkpoints_sha256": saved.checksums(),
         }
-        records.write_json(run_dir / "history.json", history)
+        whole_files.write_json(run_dir / "history.json", history)
         os.replace(partial, run_dir / "model.keras")
 
 
@@ -462,7 +491,7 @@ def _first_photographs(
     """The first augmented training photographs, with the names of their classes."""
     images, titles = [], []
     for step in range(stream.steps_per_epoch):
-        some_images, some_labels, _ = stream.batch(step)
+        some_images, some_labels, *_ = stream.batch(step)
         images += list(some_images)
         titles += [class_names[label] for label in some_labels]
         if len(images) >= count:
@@ -491,11 +520,20 @@ class _Validation:
         self._labels = np.array(recipe.task.labels(photographs))
         self._images = images.open(collection, ids, cache_gigabytes)
         self._forward = predict.Forward(model)
+        self.see(None)
+
+    def see(self, kept: frozen.Frozen | None) -> None:
+        """From now on lets the head see features, if the rest is frozen."""
+        self._frozen = kept
+        self._features = kept and kept.features(self._images)
 
     def run(self) -> tuple[dict[str, float], np.ndarray]:
         """Figures by name, those that are defined, and the confusion matrix."""
         task = self._recipe.task
-        logits = self._forward(self._images)
+        if self._frozen:
+            logits = self._frozen.logits(self._features)
+        else:
+            logits = self._forward(self._images)
         probabilities = self._recipe.output.probabilities(logits)
         scores = metrics.score(self._labels, probabilities, task.disease_classes)
         logs = {"val_loss": float(self._recipe.loss(self._labels, logits))}

@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import gin
@@ -11,7 +11,14 @@ import numpy as np
 import tensorflow as tf
 
 from evaluation import decision, intervals
-from input_pipeline import annotated, audit, images, lesion_masks, records, tasks
+from input_pipeline import (
+    annotated,
+    audit,
+    images,
+    lesion_masks,
+    tasks,
+    whole_files,
+)
 from input_pipeline import splits as stored_splits
 from input_pipeline.datasets import idrid_masks
 from models import outputs
@@ -56,6 +63,8 @@ class Explanations:
             that is predicted.
         splits: Which splits are pictured.
         photographs: How many photographs of each outcome are pictured, at most.
+        originals: Whether the maps are also laid over the photographs as they came from
+            the camera, in their own size.
         masks: Layouts in which lesion masks are looked for in the data folders.
         tolerance: Of the pointing game, as a share of the side.
         opacity: Of overlays, 0-1.
@@ -70,6 +79,7 @@ class Explanations:
     explained: Literal["disease", "predicted"] = "disease"
     splits: Sequence[str] = ("valid",)
     photographs: int = 12
+    originals: bool = False
     masks: Sequence[lesion_masks.Source] = dataclasses.field(
         default_factory=lambda: (idrid_masks.idrid_masks(),)
     )
@@ -116,6 +126,7 @@ class Explanations:
         plain = (
             "explained",
             "photographs",
+            "originals",
             "tolerance",
             "opacity",
             "resamples",
@@ -137,12 +148,13 @@ class Explanations:
         decided: decision.Decision | None,
         audited: audit.Audit,
         split: stored_splits.Split,
-        data_dirs: Sequence[pathlib.Path],
+        data_dirs: Mapping[str, pathlib.Path],
         folder: pathlib.Path,
         board: pathlib.Path,
         random_run: pathlib.Path | None = None,
+        masks_kept_in: pathlib.Path | None = None,
     ) -> dict[str, Any]:
-        """Writes pictures, `lesion_scores.csv` and last `scores.json`.
+        """Writes pictures, tables of lesions and last `scores.json`.
 
         Args:
             model: A trained model.
@@ -151,11 +163,12 @@ class Explanations:
             decided: The run's calibration, or None before there is one.
             audited: The photographs.
             split: Which photographs are in which split.
-            data_dirs: Folders in which lesion masks may lie.
+            data_dirs: Dataset -> its folder, where lesion masks may lie.
             folder: Where the results go.
             board: Where TensorBoard looks for galleries.
             random_run: Directory of a run that was trained on random labels, for a
                 check of the methods.
+            masks_kept_in: Folder that keeps decoded lesion masks, for all runs.
 
         Returns:
             The content of `scores.json`.
@@ -187,6 +200,8 @@ class Explanations:
             "sanity": {},
             "stability": {},
             "random_labels": {},
+            "random_labels_learnt": None,
+            "note": said.note,
         }
         writer = tf.summary.create_file_writer(str(board))
         with writer.as_default(step=0):
@@ -201,20 +216,22 @@ class Explanations:
                     photographs=self.photographs,
                     opacity=self.opacity,
                     seed=self.seed,
+                    originals=data_dirs if self.originals else None,
                 )
         writer.close()
         found = [
             one
             for layout in self.masks
-            for data_dir in data_dirs
+            for data_dir in data_dirs.values()
             for one in layout.read(data_dir)
             if one.masks
         ]
         if found:
             content["lesions"] = lesion_scores.write(
-                annotated.read(found, audited, split),
+                annotated.read(found, audited, split, masks_kept_in),
                 said,
                 methods,
+                audited.collection,
                 folder,
                 with_test="test" in self.splits,
                 pictured=self.photographs,
@@ -233,9 +250,10 @@ class Explanations:
                 others = bound_methods.BoundMethods(self.methods, random, output)
                 found = methods.check_random_labels(others, checked, classes)
                 content["random_labels"] = found
+                content["random_labels_learnt"] = random_labels.by_heart(random_run)
         content["offered"] = _offered(content)
         content["methods"] = methods.description()
-        records.write_json(folder / FILE, content)
+        whole_files.write_json(folder / FILE, content)
         return content
 
 
@@ -249,7 +267,7 @@ def offers(path: pathlib.Path, method: str) -> bool:
     Returns:
         False if it was checked and failed; True also if it was not among the methods.
     """
-    content = records.read_json(path)
+    content = whole_files.read_json(path)
     return method in content["offered"] or method not in content["sanity"]
 
 

@@ -17,6 +17,8 @@ class ExplainedModel:
     Attributes:
         task: What it was trained for.
         output: How its logits become probabilities.
+        note: What a reader must know of how prediction and map belong together; or
+            empty.
     """
 
     def __init__(
@@ -29,7 +31,15 @@ class ExplainedModel:
     ):
         self.task, self.output = task, output
         self._decided, self._explained = decided, explained
-        self._forward = predict.Forward(model)
+        views = decided and decided.test_time_augmentation
+        self._symmetries = views and predict.Symmetries(**views)
+        self.note = ""
+        if views:
+            self.note = (
+                "The prediction averages mirrored and turned views; the maps explain "
+                "the photograph as it is."
+            )
+        self._forward = predict.Forward(model, symmetries=self._symmetries)
         self._whole = tf.function(
             lambda batch: model(batch, training=False), reduce_retracing=True
         )
@@ -40,10 +50,14 @@ class ExplainedModel:
 
     def of(self, pictures: np.ndarray) -> np.ndarray:
         """The same of uint8 images `(n, size, size, 3)`."""
-        return self._calibrated(self._logits(pictures))
+        views = [tf.constant(pictures)]
+        if self._symmetries:
+            views = list(self._symmetries.views(views[0]))
+        logits = [self._logits(view.numpy()) for view in views]
+        return self._calibrated(np.mean(logits, axis=0))
 
     def predict(self, pictures: np.ndarray) -> np.ndarray:
-        """Uncalibrated probabilities, for curves of photographs that changed."""
+        """Uncalibrated, of one view: for curves of photographs that changed."""
         return self.output.probabilities(self._logits(pictures))
 
     def explained(self, probabilities: np.ndarray) -> np.ndarray:
@@ -53,12 +67,26 @@ class ExplainedModel:
         disease = np.array(self.task.disease_classes)
         return disease[probabilities[:, disease].argmax(axis=1)]
 
-    def title(self, one: str, row: np.ndarray, explained: int, label: int) -> str:
-        """Prediction, certainty and truth of a photograph."""
+    def said(self, row: np.ndarray, label: int | None) -> str:
+        """Prediction, certainty and truth of a photograph, for a gallery."""
         names, predicted = self.task.class_names, int(row.argmax())
+        text = f"{names[predicted]} {row[predicted]:.2f}"
+        if label is None:
+            return f"{text}, truth unknown"
+        return f"{text}, {'right' if label == predicted else f'truth {names[label]}'}"
+
+    def title(
+        self, one: str, row: np.ndarray, explained: int, label: int | None
+    ) -> str:
+        """The same with what is explained, in two lines, for a picture of its own."""
+        names, predicted = self.task.class_names, int(row.argmax())
+        truth = "unknown" if label is None else f"“{names[label]}”"
+        text = f"Heat maps: what speaks for “{names[explained]}”"
+        if explained != predicted:
+            text += f" ({row[explained]:.2f}), which is not predicted"
         return (
-            f"{one}: {names[predicted]}, {row[predicted]:.2f}; truth: {names[label]}. "
-            f"Explained: {names[explained]}"
+            f"{one}: predicted “{names[predicted]}” ({row[predicted]:.2f}); "
+            f"truth: {truth}\n{text}"
         )
 
     def _logits(self, pictures: np.ndarray) -> np.ndarray:

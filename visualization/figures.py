@@ -185,8 +185,8 @@ def photograph_grid(
 
     Args:
         images: uint8 array of shape `(n, height, width, 3)`, RGB, 0-255.
-        titles: A line above each photograph, shortened where it is too long; the font
-            has only ASCII. Or `None`.
+        titles: A line or several above each photograph, shortened where one is too
+            long; the font has only ASCII. Or `None`.
         columns: How many photographs stand side by side, at most.
 
     Returns:
@@ -199,15 +199,16 @@ def photograph_grid(
     n, height, width, _ = images.shape
     columns = min(columns, n)
     rows = -(-n // columns)
-    header = _TITLE_HEIGHT if titles is not None else 0
+    written = [title.split("\n") for title in titles or ()]
+    header = _TITLE_HEIGHT * max(map(len, written), default=0)
     row_height, column_width = header + height + _GAP, width + _GAP
     shape = (rows * row_height + _GAP, columns * column_width + _GAP, 3)
     grid = np.full(shape, _BACKGROUND, np.uint8)
     for number, image in enumerate(images):
         row, column = divmod(number, columns)
         top, left = _GAP + row * row_height, _GAP + column * column_width
-        if titles is not None:
-            _write(grid, titles[number], left, top + header - 7, width)
+        for line, text in enumerate(written[number] if written else ()):
+            _write(grid, text, left, top + (line + 1) * _TITLE_HEIGHT - 7, width)
         top += header
         grid[top : top + height, left : left + width] = image
     return grid

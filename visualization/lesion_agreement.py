@@ -19,58 +19,80 @@ METRICS = ("pointing", "energy", "enrichment", "precision", "iou")
 _ENDS = (0.025, 0.975)
 
 
-def score(
-    heatmap: np.ndarray, shares: np.ndarray, retina: np.ndarray, tolerance: float
-) -> dict[str, float]:
-    """Scores one heatmap against one kind of lesion in its photograph.
+class Target:
+    """The lesions of one kind in a photograph, ready to score any number of maps.
 
-    Args:
-        heatmap: float array of shape `(size, size)`, 0-1.
-        shares: float array of shape `(size, size)`, 0-1: how much of each pixel the
-            lesions cover; not 0 everywhere.
-        retina: bool array of shape `(size, size)`: where the photograph shows any.
-        tolerance: Of the pointing game, as a share of the side.
-
-    Returns:
-        `pointing`: 1 if the map's maximum is within the tolerance of a lesion, else 0
-        (Zhang et al., "Top-down Neural Attention by Excitation Backprop", 2018);
-        `energy`: share of the map's sum that lies on lesions; `precision` and `iou` of
-        the map's highest values, as many as there are lesion pixels. `area` is what
-        chance gives for `energy`, and `pointing_chance`, `precision_chance` and
-        `iou_chance` for the others.
-
-    Raises:
-        ValueError: The shapes differ, or there is no lesion.
+    Attributes:
+        chance: What chance gives: `area` for `energy`, and `pointing_chance`,
+            `precision_chance` and `iou_chance` for the others.
     """
-    if not heatmap.shape == shares.shape == retina.shape:
-        raise ValueError(
-            "`heatmap`, `shares` and `retina` must have one shape. Received: "
-            f"{heatmap.shape}, {shares.shape} and {retina.shape}."
-        )
-    mask = lesion_masks.binary(shares)
-    if not mask.any():
-        raise ValueError("`shares` must cover something. Received: an empty mask.")
-    lesion, whole = int(mask.sum()), max(int((retina | mask).sum()), 1)
-    distance = ndimage.distance_transform_edt(~mask)
-    near = distance <= tolerance * max(mask.shape)
-    area = lesion / whole
-    chance = {
-        "area": float(shares.sum() / whole),
-        "pointing_chance": float((near & (retina | mask)).sum() / whole),
-        "precision_chance": area,
-        "iou_chance": area / (2 - area),
-    }
-    if not heatmap.max() > 0:
-        return dict.fromkeys(("pointing", "energy", "precision", "iou"), 0.0) | chance
-    total = float(heatmap.sum(dtype=np.float64))
-    precision = _precision_of_highest(heatmap, mask, lesion)
-    return {
-        # Where several pixels share the maximum, the share of them that hits.
-        "pointing": float(near[heatmap == heatmap.max()].mean()),
-        "energy": float((heatmap * shares).sum(dtype=np.float64) / total),
-        "precision": precision,
-        "iou": precision / (2 - precision),
-    } | chance
+
+    def __init__(self, shares: np.ndarray, retina: np.ndarray, tolerance: float):
+        """Measures the lesions.
+
+        Args:
+            shares: float array of shape `(size, size)`, 0-1: how much of each pixel the
+                lesions cover; not 0 everywhere.
+            retina: bool array of shape `(size, size)`: where the photograph shows any.
+            tolerance: Of the pointing game, as a share of the side.
+
+        Raises:
+            ValueError: The shapes differ, or there is no lesion.
+        """
+        if shares.shape != retina.shape:
+            raise ValueError(
+                "`shares` and `retina` must have one shape. Received: "
+                f"{shares.shape} and {retina.shape}."
+            )
+        self._shares, self._mask = shares, lesion_masks.binary(shares)
+        if not self._mask.any():
+            raise ValueError("`shares` must cover something. Received: an empty mask.")
+        seen = retina | self._mask
+        self._pixels, whole = int(self._mask.sum()), int(seen.sum())
+        distance = ndimage.distance_transform_edt(~self._mask)
+        self._near = distance <= tolerance * max(self._mask.shape)
+        area = self._pixels / whole
+        self.chance = {
+            "area": float(shares.sum() / whole),
+            "pointing_chance": float((self._near & seen).sum() / whole),
+            "precision_chance": area,
+            "iou_chance": area / (2 - area),
+        }
+
+    def score(self, heatmap: np.ndarray) -> dict[str, float]:
+        """Scores one heatmap.
+
+        Args:
+            heatmap: float array of shape `(size, size)`, 0-1.
+
+        Returns:
+            `pointing`: 1 if the map's maximum is within the tolerance of a lesion, else
+            0 (Zhang et al., "Top-down Neural Attention by Excitation Backprop", 2018);
+            `energy`: share of the map's sum that lies on lesions; `precision` and `iou`
+            of the map's highest values, as many as there are lesion pixels; and
+            `chance`.
+
+        Raises:
+            ValueError: The map has another shape.
+        """
+        if heatmap.shape != self._mask.shape:
+            raise ValueError(
+                f"`heatmap` must have the lesions' shape {self._mask.shape}. Received: "
+                f"{heatmap.shape}."
+            )
+        if not heatmap.max() > 0:
+            missed = dict.fromkeys(("pointing", "energy", "precision", "iou"), 0.0)
+            return missed | self.chance
+        total = float(heatmap.sum(dtype=np.float64))
+        inside = float((heatmap * self._shares).sum(dtype=np.float64))
+        precision = _precision_of_highest(heatmap, self._mask, self._pixels)
+        return {
+            # Where several pixels share the maximum, the share of them that hits.
+            "pointing": float(self._near[heatmap == heatmap.max()].mean()),
+            "energy": inside / total,
+            "precision": precision,
+            "iou": precision / (2 - precision),
+        } | self.chance
 
 
 def summarize(
@@ -79,7 +101,7 @@ def summarize(
     """Means over photographs, with 95 % intervals and the level of chance.
 
     Args:
-        scores: What `score` returned for each photograph.
+        scores: What `Target.score` returned for each photograph.
         resamples: Bootstrap resamples of photographs behind an interval.
         seed: Decides the resamples.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from input_pipeline import annotated, lesion_masks, records
+from input_pipeline import annotated, lesion_masks, records, whole_files
 from visualization import (
     baselines,
     bound_methods,
@@ -20,6 +20,10 @@ from visualization import (
 )
 
 FILE = "lesion_scores.csv"
+"""A row for each photograph, kind of lesion and method."""
+
+SUMMARY = "lesion_agreement.csv"
+"""A row for each group of photographs, method and kind of lesion."""
 
 _ORDER = ("any_lesion", *lesion_masks.LESIONS, lesion_masks.CONTROL)
 _POOLED = {"not trained on": ("valid", "unseen")}
@@ -29,6 +33,7 @@ def write(
     photographs: Sequence[annotated.Photograph],
     said: explained_model.ExplainedModel,
     methods: bound_methods.BoundMethods,
+    collection: records.Collection,
     folder: pathlib.Path,
     *,
     with_test: bool,
@@ -38,12 +43,13 @@ def write(
     resamples: int,
     seed: int,
 ) -> dict[str, Any]:
-    """Writes `lesion_scores.csv` and pictures with the expert's outlines.
+    """Writes two tables, and pictures with the expert's outlines.
 
     Args:
         photographs: Those with masks.
         said: What the model says.
         methods: Of that model.
+        collection: The photographs with grades, some of them the same pictures.
         folder: Where the results go.
         with_test: Whether photographs of the test set are scored too.
         pictured: How many photographs of each part are pictured, at most.
@@ -70,23 +76,28 @@ def write(
         places = [place for place, one in enumerate(used) if one.seen == part]
         for place in pictures.evenly(np.array(places, int), pictured):
             one, explained = used[place], classes[place]
+            truth = one.id and said.task.label(collection.photograph(one.id))
             figure = explanation_figures.side_by_side(
                 one.image,
                 {method: heatmaps[place] for method, heatmaps in maps.items()},
-                f"{one.name}, {words}. Explained: {said.task.class_names[explained]}, "
-                f"{probabilities[place, explained]:.2f}",
+                said.title(
+                    f"{one.name}, {words}", probabilities[place], explained, truth
+                ),
                 lesions={
                     lesion: lesion_masks.binary(shares)
                     for lesion, shares in one.shares.items()
                 },
+                note=said.note,
                 opacity=opacity,
             )
             file = folder / "lesions" / words.replace(" ", "_") / f"{one.name}.png"
-            figures.save(figure, file, dpi=100)
+            figures.save(figure, file, dpi=pictures.DPI)
+    scores = _summarize(rows, resamples, seed)
+    _write_csv(folder / SUMMARY, _flat(scores))
     return {
         "photographs": counts,
         "left_out": 0 if with_test else counts["test"],
-        "scores": _summarize(rows, resamples, seed),
+        "scores": scores,
     }
 
 
@@ -95,23 +106,22 @@ def _score(
     maps: Mapping[str, np.ndarray],
     tolerance: float,
 ) -> list[dict[str, Any]]:
-    """A row for each method, photograph and kind of lesion."""
-    retinas = [baselines.retina(one.image) for one in photographs]
+    """A row for each photograph, kind of lesion and method."""
     rows = []
-    for method, heatmaps in maps.items():
-        for one, heatmap, retina in zip(photographs, heatmaps, retinas, strict=True):
-            for lesion, shares in _with_any(one.shares).items():
+    for place, one in enumerate(photographs):
+        retina = baselines.retina(one.image)
+        for lesion, shares in _with_any(one.shares).items():
+            target = lesion_agreement.Target(shares, retina, tolerance)
+            for method, heatmaps in maps.items():
                 keys = {
                     "photograph": one.name,
                     "id": one.id or "",
                     "seen": one.seen,
                     "method": method,
                     "lesion": lesion,
-                    "evidence": int(heatmap.max() > 0),
+                    "evidence": int(heatmaps[place].max() > 0),
                 }
-                rows.append(
-                    keys | lesion_agreement.score(heatmap, shares, retina, tolerance)
-                )
+                rows.append(keys | target.score(heatmaps[place]))
     return rows
 
 
@@ -142,6 +152,22 @@ def _summarize(
     return summary
 
 
+def _flat(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A row for each group, method and lesion, with a column for each figure."""
+    return [
+        {"group": group, "method": method, "lesion": lesion}
+        | {"photographs": found["photographs"], "empty_maps": found["empty_maps"]}
+        | {
+            f"{metric}_{name}".removesuffix("_value"): figure
+            for metric in lesion_agreement.METRICS
+            for name, figure in found[metric].items()
+        }
+        for group, by_method in scores.items()
+        for method, by_lesion in by_method.items()
+        for lesion, found in by_lesion.items()
+    ]
+
+
 def _with_any(shares: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The lesions of a photograph, and all of them as one."""
     found = [one for one in lesion_masks.LESIONS if one in shares]
@@ -156,4 +182,4 @@ def _write_csv(path: pathlib.Path, rows: Sequence[Mapping[str, Any]]) -> None:
     writer = csv.DictWriter(text, rows[0].keys())
     writer.writeheader()
     writer.writerows(rows)
-    records.write_text(path, text.getvalue())
+    whole_files.write_text(path, text.getvalue())

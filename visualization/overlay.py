@@ -2,12 +2,12 @@
 
 import cv2
 import numpy as np
-from matplotlib import colormaps
 
 from input_pipeline import fundus
 
+_LEVELS = np.arange(256, dtype=np.uint8)[:, np.newaxis]
 # Blue to red, as the field is used to; on an orange retina plasma hardly shows.
-_COLORS = (colormaps["turbo"](np.arange(256))[:, :3] * 255).round().astype(np.uint8)
+_COLORS = cv2.applyColorMap(_LEVELS, cv2.COLORMAP_TURBO)[:, 0, ::-1]
 
 COLOR_MAP = "turbo"
 """What the colours are called in matplotlib, for a colour bar."""

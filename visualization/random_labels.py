@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from input_pipeline import records, tasks
+from input_pipeline import tasks, whole_files
 from models import outputs
 from visualization import baselines, sanity
 
@@ -34,8 +34,8 @@ def load(
 
     Raises:
         FileNotFoundError: The folder has no trained model.
-        ValueError: It was trained for other classes, has another output or another
-            size, or is the same model.
+        ValueError: It was trained for other classes or on labels that mean something,
+            has another output or another size, or is the same model.
     """
     file, described = folder / "model.keras", folder / "task.json"
     for one in (file, described):
@@ -44,7 +44,7 @@ def load(
                 f"--random_labels: {one} does not exist. Name the directory of a "
                 "finished run with `train.task = @random_labels()`."
             )
-    content = records.read_json(described)
+    content = whole_files.read_json(described)
     received = content["task"]["class_names"], content["output"]
     expected = list(task.class_names), output.name
     if received != expected:
@@ -52,6 +52,14 @@ def load(
             f"--random_labels: {folder} must have the classes and the output of this "
             f"run, {expected[0]} and {expected[1]!r}. Received: {received[0]} and "
             f"{received[1]!r}."
+        )
+    name = content["task"]["name"]
+    if name != f"{task.name}_random_labels":
+        raise ValueError(
+            f"--random_labels: {folder} must have learnt labels that mean nothing: "
+            f"`train.task = @random_labels()` of the task {task.name!r}. Received: the "
+            f"task {name!r}. Train it with configs/training/random_labels.gin behind "
+            "the run's own gin file."
         )
     try:
         other = keras.models.load_model(file, compile=False)
@@ -69,6 +77,22 @@ def load(
             "explained."
         )
     return other
+
+
+def by_heart(folder: pathlib.Path) -> float | None:
+    """How well a run learnt its random labels.
+
+    Args:
+        folder: Its run directory.
+
+    Returns:
+        The accuracy of its last epoch of training, 0-1; None if nobody noted it. What
+        was not learnt by heart is no network to compare with.
+    """
+    history = folder / "history.json"
+    if not history.exists():
+        return None
+    return whole_files.read_json(history)["epochs"][-1].get("accuracy")
 
 
 def compare(

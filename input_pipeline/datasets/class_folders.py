@@ -8,7 +8,7 @@ for `valid`, or the class folders alone.
 import functools
 import pathlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import gin
 
@@ -71,7 +71,9 @@ def class_folders(
         labels = {one: {"any_dr": diseased} for one, diseased in any_dr.items()}
         _check_any_dr(any_dr)
     read = functools.partial(_read, name=name, labels=labels)
-    return dataset.Dataset(name, TREE, read)
+    return dataset.Dataset(
+        name, TREE, read, own=True, reader=dataset.gin_name("class_folders")
+    )
 
 
 def _check_grades(grades: Mapping[str, int]) -> None:
@@ -146,6 +148,15 @@ def _read(
     data_dir: pathlib.Path, name: str, labels: Mapping[str, Mapping[str, int | bool]]
 ) -> list[photograph.Photograph]:
     layout = layouts.Layout("This set of class folders", TREE, data_dir)
+    if not any(_fits(data_dir / one, labels) for one in (".", *SPLITS)):
+        question = layouts.meant(
+            data_dir, lambda one: _fits(one, labels) or _fits(one / "train", labels)
+        )
+        if question:
+            raise layout.error(
+                f"{data_dir} does not hold the folders of the classes, "
+                f"{', '.join(labels)}.{question}"
+            )
     folders = _folders(layout, data_dir)
     if SPLITS.keys() & folders.keys():
         _check_splits(layout, folders)
@@ -164,6 +175,11 @@ def _read(
         for one, folder in classes.items()
         for stem, path in _images(layout, folder).items()
     ]
+
+
+def _fits(folder: pathlib.Path, classes: Iterable[str]) -> bool:
+    """Whether a folder holds one for each class."""
+    return all((folder / one).is_dir() for one in classes)
 
 
 def _images(layout: layouts.Layout, folder: pathlib.Path) -> dict[str, pathlib.Path]:

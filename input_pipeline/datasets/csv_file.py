@@ -1,8 +1,10 @@
 """One's own photographs, listed in a CSV file."""
 
 import csv
+import difflib
 import functools
 import pathlib
+from collections.abc import Sequence
 
 import gin
 
@@ -12,6 +14,7 @@ from input_pipeline.datasets import layout as layouts
 
 REQUIRED = ("path", "grade")
 OPTIONAL = ("patient", "eye", "split", "any_dr", "macular_edema", "gradable")
+_COLUMNS = REQUIRED + OPTIONAL
 
 TREE = """
 {file}         path,grade[,patient,eye,split,any_dr,macular_edema,gradable]
@@ -19,9 +22,17 @@ TREE = """
 """
 
 _NOT_KNOWN = {"": None}
+_EYES = {
+    written: eye
+    for eye, forms in {
+        "left": ("left", "Left", "LEFT", "l", "L", "os", "OS"),  # oculus sinister
+        "right": ("right", "Right", "RIGHT", "r", "R", "od", "OD"),  # oculus dexter
+    }.items()
+    for written in forms
+}
 _MEANINGS = {
     "grade": photograph.GRADE_OF_DIGIT | _NOT_KNOWN,
-    "eye": {"left": "left", "right": "right"} | _NOT_KNOWN,
+    "eye": _EYES | _NOT_KNOWN,
     "split": {"train": "train", "valid": "valid", "test": "test"} | _NOT_KNOWN,
     "any_dr": {"0": False, "1": True} | _NOT_KNOWN,
     "macular_edema": {"0": 0, "1": 1, "2": 2} | _NOT_KNOWN,
@@ -30,52 +41,69 @@ _MEANINGS = {
 
 
 @gin.register
-def csv_file(*, name: str = "csv", file: str = "photographs.csv") -> dataset.Dataset:
+def csv_file(
+    *, name: str = "csv", file: str = "photographs.csv", ignore: Sequence[str] = ()
+) -> dataset.Dataset:
     """A set of one's own: one row of a CSV file for each photograph.
 
     `path` is relative to the file's folder. Any other cell may be empty, which means
     that it is not known: `grade` 0-4, `eye` left or right, `split` train, valid or
-    test, `any_dr` and `gradable` 0 or 1, `macular_edema` 0-2. `patient` keeps a
-    patient's photographs together in every split. Photographs that the file does not
-    list are not read.
+    test, `any_dr` and `gradable` 0 or 1, `macular_edema` 0-2. An eye may be written OS
+    and OD, L and R, too. `patient` keeps a patient's photographs together in every
+    split. Photographs that the file does not list are not read.
+
+    A set of one's own may grow and be corrected: what it is now is prepared beside what
+    it was.
 
     Args:
         name: First part of the photographs' ids, which go on with the path.
         file: Name of the CSV file in the dataset's folder.
+        ignore: Columns of the file that are not read.
 
     Returns:
         The dataset; it is read from a folder that is laid out as `tree` shows.
 
     Raises:
-        ValueError: `file` is not a file's name alone.
+        ValueError: `file` is not a file's name alone, or `ignore` names a column that
+            must be read.
     """
     if not file or pathlib.PurePath(file).name != file:
         raise ValueError(
             "`csv_file.file` must be the name of a file in the folder that --data_dir "
             f"names. Received: file={file!r}."
         )
-    tree = TREE.format(file=file)
-    read = functools.partial(_read, name=name, file=file, tree=tree)
-    return dataset.Dataset(name, tree, read)
+    if needed := [one for one in REQUIRED if one in ignore]:
+        raise ValueError(
+            f"`csv_file.ignore` must not name {needed[0]!r}, which must be read. "
+            f"Received: {tuple(ignore)}."
+        )
+    tree, reader = TREE.format(file=file), dataset.gin_name("csv_file")
+    read = functools.partial(
+        _read, name=name, file=file, ignore=tuple(ignore), reader=reader, tree=tree
+    )
+    return dataset.Dataset(name, tree, read, own=True, reader=reader)
 
 
 def _read(
-    data_dir: pathlib.Path, name: str, file: str, tree: str
+    data_dir: pathlib.Path,
+    name: str,
+    file: str,
+    ignore: tuple[str, ...],
+    reader: str,
+    tree: str,
 ) -> list[photograph.Photograph]:
     layout = layouts.Layout("This set", tree, data_dir)
     table = layout.file(file)
-    _check_header(layout, table)
-    rows = layout.table(table, REQUIRED, OPTIONAL)
+    _check_header(layout, table, ignore, reader)
+    optional = [one for one in OPTIONAL if one not in ignore]
+    rows = layout.table(table, REQUIRED, optional)
     photographs: dict[str, photograph.Photograph] = {}
     lines: dict[str, int] = {}
     missing = []
     for row in rows:
         one = _photograph(row, name, data_dir)
         if one.id in photographs:
-            raise row.error(
-                "each row must name another photograph, apart from the extension. "
-                f"Received: path={row['path']!r}. Line {lines[one.id]} names it too."
-            )
+            raise _repeated(row, photographs[one.id].path, one.path, lines[one.id])
         if not one.path.is_file():
             missing.append(f"{row['path']} (line {row.line})")
         photographs[one.id], lines[one.id] = one, row.line
@@ -87,7 +115,24 @@ def _read(
     return list(photographs.values())
 
 
-def _check_header(layout: layouts.Layout, path: pathlib.Path) -> None:
+def _repeated(
+    row: layouts.Row, first: pathlib.Path, second: pathlib.Path, line: int
+) -> ValueError:
+    if first == second:
+        return row.error(
+            "each row must name another photograph. "
+            f"Received: path={row['path']!r}, which is in line {line} too."
+        )
+    return row.error(
+        "photographs must differ in more than the extension, which is no part of their "
+        f"ids. Received: path={row['path']!r}, and {first.name} in line {line}. Rename "
+        "one of the files, if both are photographs and not one of them a copy."
+    )
+
+
+def _check_header(
+    layout: layouts.Layout, path: pathlib.Path, ignore: tuple[str, ...], reader: str
+) -> None:
     """Raises ValueError for a column that is missing, or that would be passed over."""
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
@@ -99,15 +144,25 @@ def _check_header(layout: layouts.Layout, path: pathlib.Path) -> None:
             "with commas."
         ) from error
     absent = [name for name in REQUIRED if name not in header]
-    unknown = [name for name in header if name and name not in REQUIRED + OPTIONAL]
+    unknown = [name for name in header if name not in {"", *_COLUMNS, *ignore}]
     if absent or unknown:
+        hints = "".join(_meant(name) for name in unknown)
+        if not absent and not hints:
+            ignored = (*ignore, *unknown)
+            hints = f' To pass over it: --gin_bindings="{reader}.ignore = {ignored}".'
         raise layout.error(
             f"{path} must have the columns {list(REQUIRED)} and may have "
             f"{list(OPTIONAL)}. Missing: {absent}. Unknown: {unknown}. Correct its "
-            "first line; commas separate the names."
+            f"first line; commas separate the names.{hints}"
         )
     if empty:
         raise layout.error(f"{path} lists no photograph. Write a row for each.")
+
+
+def _meant(column: str) -> str:
+    """Asks whether a known column was meant, case and typing errors apart."""
+    close = difflib.get_close_matches(column.lower(), _COLUMNS, n=1, cutoff=0.7)
+    return f" Did you mean {close[0]!r} by {column!r}?" if close else ""
 
 
 def _photograph(

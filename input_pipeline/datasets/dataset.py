@@ -4,7 +4,12 @@ import dataclasses
 import pathlib
 from collections.abc import Callable
 
+import gin
+
 from input_pipeline import photograph
+
+DRAWN = "synthetic.json"
+"""A file that marks a folder of drawn photographs, in whatever layout."""
 
 _ARCHIVES = (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz")
 
@@ -18,11 +23,40 @@ class Dataset:
         tree: The expected folders and files, drawn as text for a person.
         read: `(data_dir) -> list[Photograph]`. Raises ValueError or FileNotFoundError,
             with the expected tree and what was found, for anything else.
+        own: Whether it is a set of one's own, which may grow and be corrected. What
+            somebody published never changes.
+        reader: What a gin file calls its reader, scope included; for messages.
     """
 
     name: str
     tree: str
     read: Callable[[pathlib.Path], list[photograph.Photograph]]
+    own: bool = False
+    reader: str = ""
+
+    @property
+    def renaming(self) -> str:
+        """What gives another set a name of its own, as a person writes it."""
+        if not self.reader:
+            return "by its reader's `name`"
+        return f"--gin_bindings=\"{self.reader}.name = '{self.name}2'\""
+
+
+def gin_name(reader: str) -> str:
+    """What the config calls the reader that is at work, its scope included."""
+    scope = gin.current_scope_str()
+    return f"{scope}/{reader}" if scope else reader
+
+
+def naming_two(reader: str) -> str:
+    """How a gin file names two sets of one reader, as a person writes it."""
+    name = reader.rpartition("/")[2] or "my_reader"
+    return (
+        "Name each in a scope of its own:\n"
+        f"  prepare.datasets = [@first/{name}(), @second/{name}()]\n"
+        f"  first/{name}.name = 'first'\n"
+        f"  second/{name}.name = 'second'"
+    )
 
 
 def describe_folder(folder: pathlib.Path, limit: int = 12) -> str:

@@ -55,7 +55,9 @@ def idrid(*, name: str = "idrid") -> dataset.Dataset:
         The dataset.
     """
     read = functools.partial(_read, name=name)
-    return dataset.Dataset(name=name, tree=TREE, read=read)
+    return dataset.Dataset(
+        name=name, tree=TREE, read=read, reader=dataset.gin_name("idrid")
+    )
 
 
 @gin.register

@@ -2,10 +2,12 @@
 
 import csv
 import dataclasses
+import os
 import pathlib
 import re
+import shlex
 import textwrap
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from input_pipeline.datasets import dataset
@@ -92,15 +94,23 @@ class Layout:
         for name in names:
             path = path / name
             if not path.is_dir():  # The first that is missing says most.
-                raise self.error(f"{self.title} lacks the folder {path}.")
+                raise self.error(
+                    f"{self.title} lacks the folder {path}.{self._meant(*names)}"
+                )
         return path
 
     def file(self, *names: str) -> pathlib.Path:
         """The path of a file that must be there."""
         path = self.folder(*names[:-1]) / names[-1]
         if not path.is_file():
-            raise self.error(f"{self.title} lacks the file {path}.")
+            raise self.error(
+                f"{self.title} lacks the file {path}.{self._meant(*names)}"
+            )
         return path
+
+    def _meant(self, *names: str) -> str:
+        """Where what is missing lies instead, if it is near."""
+        return meant(self.data_dir, lambda one: one.joinpath(*names).exists())
 
     def table(
         self,
@@ -236,6 +246,34 @@ class Layout:
                 f"Labels without a photograph: {few(missing)}. "
                 "Restore what is missing from the publisher's archive."
             )
+
+
+def meant(data_dir: pathlib.Path, looks_right: Callable[[pathlib.Path], bool]) -> str:
+    """Asks whether another folder was meant, a level or two above or below.
+
+    Args:
+        data_dir: The folder that was named.
+        looks_right: Whether a folder holds what it should.
+
+    Returns:
+        A question that names the flag, after a blank; or nothing.
+    """
+    data_dir = data_dir.absolute()
+    inner = _folders(data_dir)
+    inmost = [one for folder in inner for one in _folders(folder)]
+    for one in (*list(data_dir.parents)[:3], *inner, *inmost):
+        if looks_right(one):
+            return f" Did you mean --data_dir={shlex.quote(str(one))}?"
+    return ""
+
+
+def _folders(folder: pathlib.Path, limit: int = 50) -> list[pathlib.Path]:
+    """The first folders in a folder, or none where it cannot be read."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(folder / one.name for one in entries if one.is_dir())[:limit]
+    except OSError:
+        return []
 
 
 def _names(folder: pathlib.Path) -> list[str]:

@@ -23,7 +23,7 @@ import numpy as np
 from absl import app, flags
 
 from input_pipeline import progress
-from input_pipeline.datasets import synthetic
+from input_pipeline.datasets import dataset, synthetic
 
 _VERSION = 1  # of the drawings: one more whenever a seed comes to draw other pixels
 
@@ -46,7 +46,7 @@ _MASK_FOLDERS = {
     "soft_exudates": ("4. Soft Exudates", "SE"),
     "optic_disc": ("5. Optic Disc", "OD"),
 }
-_SETTINGS = "synthetic.json"
+_SETTINGS = dataset.DRAWN
 
 
 @dataclasses.dataclass(frozen=True)

@@ -206,6 +206,17 @@ def test_without_a_file_a_missing_value_is_an_error(tmp_path):
     )
 
 
+def test_parts_of_an_experiment_alone_are_an_error_that_names_experiments(tmp_path):
+    part = pathlib.Path(loader.__file__).parent / "datasets" / "idrid.gin"
+    message = refused(file=part)
+    assert "train." in message and " has no value. Bind it: train." in message
+    assert "By itself this is only a part of an experiment. Name one before" in message
+    assert "idrid_resnet_v2.gin, " in message
+    file = tmp_path / "mine.gin"
+    file.write_text("prepare.datasets = [@idrid()]")
+    assert "only a part" not in refused(file=file)
+
+
 def test_a_later_binding_overrides_an_earlier_one_under_any_spelling():
     bound = load(
         "keras.optimizers.Adam.learning_rate = 2e-3",

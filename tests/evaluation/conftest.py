@@ -1,8 +1,32 @@
+import shutil
+
 import numpy as np
 import pytest
 
 from evaluation import assessment, facts, predictions
-from input_pipeline import records, tasks
+from input_pipeline import tasks, whole_files
+from tests.evaluation import trained_runs
+
+
+@pytest.fixture(scope="session")
+def trained_run(tmp_path_factory, prepared, prepared_dir, idrid_like):
+    """A trained run of the drawn photographs that is not evaluated; do not change."""
+    folder = tmp_path_factory.mktemp("trained") / "tiny"
+    trained_runs.start(
+        "train",
+        folder,
+        gin_file=trained_runs.write_gin(folder.parent),
+        data_dirs={"": idrid_like},
+        prepared_dir=prepared_dir,
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def own_prepared_dir(tmp_path_factory, audited, prepared_dir):
+    """The prepared photographs, to which a module may add those of other datasets."""
+    folder = tmp_path_factory.mktemp("prepared") / "of_all"
+    return shutil.copytree(prepared_dir, folder)
 
 
 @pytest.fixture
@@ -62,7 +86,7 @@ def made_up(tmp_path):
         }
         for name, value in changes.items():
             content[name] = value
-        records.write_json(tmp_path / "metrics.json", content)
+        whole_files.write_json(tmp_path / "metrics.json", content)
         return facts.read(tmp_path)
 
     return make

@@ -27,7 +27,7 @@ def test_every_chart_names_its_dataset_and_split(drawn):
         for chart in all_of(drawn, split):
             assert chart.picture.startswith("data:image/svg+xml;base64,")
             assert f"drawn, {split}" in chart.alt
-    learning = charts.learning(drawn)
+    (learning,) = charts.learning(drawn)
     assert learning.alt == (
         "Curves of 20 epochs: training loss 0.700 in the first epoch, 0.035 in the "
         "last, validation loss 0.800 in the first epoch, 0.040 in the last; epoch 17 "
@@ -72,9 +72,9 @@ def test_the_epochs_of_an_extended_run_are_numbered_on(drawn):
 
 
 def test_without_a_history_there_is_no_learning_curve(made_up, drawn):
-    assert charts.learning(made_up([0, 1], [0.2, 0.7])) is None
+    assert charts.learning(made_up([0, 1], [0.2, 0.7])) == []
     nothing = dataclasses.replace(drawn, history=drawn.history | {"epochs": []})
-    assert charts.learning(nothing) is None
+    assert charts.learning(nothing) == []
 
 
 def test_grades_stand_in_the_words_of_the_scores(drawn):

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from evaluation import dropout, evaluate
+from evaluation import dropout, evaluate, networks
 from input_pipeline import images, tasks
 from models import outputs
 
@@ -106,7 +106,12 @@ def test_referral_by_disagreement_stands_beside_entropy(
 ):
     evaluator = evaluate.Evaluator(splits=("test",), dropout_samples=5, resamples=100)
     content = evaluator.evaluate(
-        model, tasks.referable(), outputs.Softmax(), audited, split, tmp_path
+        [networks.Network("it", model, split.train)],
+        tasks.referable(),
+        outputs.Softmax(),
+        audited,
+        split,
+        tmp_path,
     )
     curves = content["results"]["test"]["referral_by"]
     assert list(curves) == ["spread", "mutual_information"]

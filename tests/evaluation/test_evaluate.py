@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from evaluation import evaluate
+from evaluation import evaluate, networks
 from input_pipeline import tasks
 from models import outputs
 
@@ -18,6 +18,10 @@ def model():
     return keras.Model(inputs, keras.layers.Dense(5)(pooled))
 
 
+def alone(model, split):
+    return [networks.Network("it", model, split.train)]
+
+
 def read(path):
     with open(path, newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
@@ -25,7 +29,12 @@ def read(path):
 
 def test_every_photograph_of_each_split_appears_once(audited, split, model, tmp_path):
     evaluate.Evaluator().evaluate(
-        model, tasks.icdr_grades(), outputs.Softmax(), audited, split, tmp_path
+        alone(model, split),
+        tasks.icdr_grades(),
+        outputs.Softmax(),
+        audited,
+        split,
+        tmp_path,
     )
     rows = read(tmp_path / "predictions.csv")
     assert [row["id"] for row in rows] == [*split.valid, *split.test]
@@ -37,7 +46,12 @@ def test_the_figures_are_scikit_learns_on_the_written_predictions(
     audited, split, model, tmp_path
 ):
     evaluate.Evaluator(splits=("train",)).evaluate(
-        model, tasks.icdr_grades(), outputs.Softmax(), audited, split, tmp_path
+        alone(model, split),
+        tasks.icdr_grades(),
+        outputs.Softmax(),
+        audited,
+        split,
+        tmp_path,
     )
     rows = read(tmp_path / "predictions.csv")
     labels = np.array([int(row["label"]) for row in rows])
@@ -68,7 +82,12 @@ def evaluate_names():
 
 def test_pictures_are_drawn_for_each_split(audited, split, model, tmp_path):
     evaluate.Evaluator().evaluate(
-        model, tasks.icdr_grades(), outputs.Softmax(), audited, split, tmp_path
+        alone(model, split),
+        tasks.icdr_grades(),
+        outputs.Softmax(),
+        audited,
+        split,
+        tmp_path,
     )
     drawn = {path.name for path in (tmp_path / "figures").iterdir()}
     assert drawn == {
@@ -80,7 +99,12 @@ def test_pictures_are_drawn_for_each_split(audited, split, model, tmp_path):
 
 def test_the_report_names_rule_splits_and_metrics(audited, split, model, tmp_path):
     evaluate.Evaluator().evaluate(
-        model, tasks.icdr_grades(), outputs.Softmax(), audited, split, tmp_path
+        alone(model, split),
+        tasks.icdr_grades(),
+        outputs.Softmax(),
+        audited,
+        split,
+        tmp_path,
     )
     text = evaluate.report(json.loads((tmp_path / "metrics.json").read_text()))
     for words in ("grade >= 2", "valid", "test", "balanced accuracy", "95 %"):

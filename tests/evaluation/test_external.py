@@ -9,59 +9,39 @@ import cv2
 import numpy as np
 import pytest
 
-from configs import loader, registry  # noqa: F401
 from evaluation import external
 from input_pipeline import photograph, prepare, tasks
 from input_pipeline.datasets import csv_file
-from tests.evaluation import drawn_sites
+from tests.evaluation import drawn_sites, trained_runs
 from tests.input_pipeline.datasets import trees
-from train import experiment
 
-TINY = """
-include 'synthetic_resnet_v2.gin'
-
-idrid.name = 'drawn'
-prepare.image_size = 64
-resnet_v2.widths = (4,)
-resnet_v2.depths = (1,)
-resnet_v2.stem_width = 4
-train.epochs = 1
-evaluate.resamples = 100
-"""
 ON_SITE = ("evaluate.on = [@site/csv_file()]", "site/csv_file.name = 'site'")
 ON_MIXED = ("evaluate.on = [@mixed/csv_file()]", "mixed/csv_file.name = 'mixed'")
 
 
 @pytest.fixture(scope="module")
-def start(tmp_path_factory, audited, prepared_dir):
+def start(tmp_path_factory, own_prepared_dir):
     """Does what a command does: `start("run", folder, "train.seed = 3", ...)`."""
-    prepared = tmp_path_factory.mktemp("prepared") / "of_all"
-    shutil.copytree(prepared_dir, prepared)
-    file = tmp_path_factory.mktemp("gin") / "tiny.gin"
-    file.write_text(TINY)
+    file = trained_runs.write_gin(tmp_path_factory.mktemp("gin"))
 
-    def run(mode, folder, *lines, dry_run=False, gin_file=file, **data_dirs):
-        run_mode, entry_points = experiment.MODES[mode]
-        bindings = loader.load(
-            [str(gin_file)], lines, entry_points, experiment.ENTRY_POINTS
-        )
-        return run_mode(
-            experiment.Where(
-                data_dirs=data_dirs,
-                prepared_dir=prepared,
-                run_dir=folder,
-                bindings=experiment.deciding(bindings),
-                dry_run=dry_run,
-            )
+    def run(mode, folder, *lines, dry_run=False, **data_dirs):
+        return trained_runs.start(
+            mode,
+            folder,
+            *lines,
+            gin_file=file,
+            data_dirs=data_dirs,
+            prepared_dir=own_prepared_dir,
+            dry_run=dry_run,
         )
 
     return run
 
 
 @pytest.fixture(scope="module")
-def finished_once(start, tmp_path_factory):
+def finished_once(start, trained_run, tmp_path_factory):
     """A finished run, not to be changed."""
-    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    folder = shutil.copytree(trained_run, tmp_path_factory.mktemp("runs") / "tiny")
     start("run", folder)
     return folder
 
@@ -140,8 +120,7 @@ def results(finished):
 
 
 def rows_of(folder):
-    with open(folder / "predictions.csv", newline="") as file:
-        return list(csv.DictReader(file))
+    return trained_runs.read_csv(folder / "predictions.csv")
 
 
 def ledger(run):

@@ -26,21 +26,6 @@ def five_grades(n, seed=0):
     return labels, weights / weights.sum(axis=1, keepdims=True)
 
 
-@pytest.mark.parametrize(("hits", "n"), [(0, 7), (7, 7), (1, 1), (44, 47), (3, 1000)])
-@pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
-def test_wilson_agrees_with_scipy(hits, n, confidence):
-    test = scipy.stats.binomtest(hits, n)
-    expected = test.proportion_ci(confidence, method="wilson")
-    low, high = intervals.wilson(hits / n, n, confidence)
-    assert (low, high) == pytest.approx((expected.low, expected.high), abs=1e-12)
-
-
-def test_wilson_reaches_but_does_not_pass_0_and_1():
-    for n in range(1, 200):
-        assert intervals.wilson(0, n)[0] == 0
-        assert intervals.wilson(1, n)[1] == 1
-
-
 def test_result_has_the_metrics_and_counts_and_is_plain_json():
     labels, probabilities = five_grades(120)
     result = intervals.score_with_intervals(labels, probabilities, (2, 3, 4))
@@ -83,26 +68,74 @@ def test_proportions_have_the_interval_of_their_own_denominator():
         assert (entry["low"], entry["high"]) == pytest.approx(tuple(expected))
 
 
-def test_bootstrap_of_brier_agrees_with_scipy():
-    labels, probabilities = binary(np.random.default_rng(3), 40, 25)
-    errors = (probabilities[:, 1] - labels) ** 2
-
-    # Two samples, each resampled on its own: a bootstrap stratified by class.
-    def brier(healthy, diseased, axis):
-        return (healthy.sum(axis) + diseased.sum(axis)) / 65
-
+def test_the_bootstrap_of_log_loss_agrees_with_scipy():
+    labels, probabilities = binary(np.random.default_rng(3), 400, 250)
+    surprise = -np.log(probabilities[np.arange(650), labels])
     expected = scipy.stats.bootstrap(
-        (errors[labels == 0], errors[labels == 1]),
-        brier,
+        (surprise,),
+        np.mean,
         n_resamples=4000,
         method="percentile",
-        vectorized=True,
         rng=np.random.default_rng(0),
     ).confidence_interval
     result = intervals.score_with_intervals(labels, probabilities, (1,), resamples=4000)
-    entry = result["metrics"]["brier"]
-    assert entry["method"] == "stratified bootstrap"
+    entry = result["metrics"]["log_loss"]
+    assert entry["method"] == "bootstrap"
     assert (entry["low"], entry["high"]) == pytest.approx(tuple(expected), abs=0.004)
+
+
+def test_percentiles_of_few_photographs_are_those_of_a_wider_confidence():
+    labels, probabilities = binary(np.random.default_rng(3), 7, 5)
+    surprise = -np.log(probabilities[np.arange(12), labels])
+    # Hesterberg (2015): levels of the normal distribution at sqrt(n / (n - 1)) t.
+    reach = scipy.stats.t.ppf(0.975, 11) * np.sqrt(12 / 11)
+    expected = scipy.stats.bootstrap(
+        (surprise,),
+        np.mean,
+        confidence_level=1 - 2 * scipy.stats.norm.sf(reach),
+        n_resamples=20000,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    result = intervals.score_with_intervals(
+        labels, probabilities, (1,), resamples=20000
+    )
+    entry = result["metrics"]["log_loss"]
+    assert (entry["low"], entry["high"]) == pytest.approx(tuple(expected), abs=0.02)
+
+
+def test_briers_score_of_many_photographs_has_the_spread_of_its_mean():
+    labels, probabilities = binary(np.random.default_rng(3), 4000, 2500)
+    errors = (probabilities[:, 1] - labels) ** 2
+    spread = errors.std(ddof=1) / np.sqrt(6500)
+    expected = scipy.stats.norm.interval(0.95, errors.mean(), spread)
+    entries = intervals.score_with_intervals(labels, probabilities, (1,))["metrics"]
+    got = entries["brier"]["low"], entries["brier"]["high"]
+    assert got == pytest.approx(expected, abs=2e-4)
+
+
+def test_briers_score_of_classes_has_the_spread_of_its_mean():
+    labels, probabilities = five_grades(5000)
+    errors = ((probabilities - np.eye(5)[labels]) ** 2).sum(axis=1)
+    spread = errors.std(ddof=1) / np.sqrt(5000)
+    expected = scipy.stats.norm.interval(0.95, errors.mean(), spread)
+    entries = intervals.score_with_intervals(labels, probabilities, (4,))["metrics"]
+    got = entries["class_brier"]["low"], entries["class_brier"]["high"]
+    assert got == pytest.approx(expected, abs=5e-4)
+
+
+def test_the_precision_recall_curve_counts_the_diseased():
+    labels, probabilities = binary(np.random.default_rng(3), 40, 25)
+    entry = intervals.score_with_intervals(labels, probabilities, (1,))["metrics"][
+        "pr_auc"
+    ]
+    value = sklearn.metrics.average_precision_score(labels, probabilities[:, 1])
+    z2 = 1.959964**2
+    centre = (value + z2 / 50) / (1 + z2 / 25)
+    half = np.sqrt(z2 * value * (1 - value) / 25 + z2**2 / 2500) / (1 + z2 / 25)
+    assert entry["method"] == "Wilson of the diseased"
+    got = entry["low"], entry["high"]
+    assert got == pytest.approx((centre - half, centre + half), abs=1e-6)
 
 
 def test_the_interval_of_the_auc_is_delongs():
@@ -136,16 +169,14 @@ def test_repeated_patients_widen_every_interval_to_that_of_patients():
     )
     assert result["patients"] == 150
     entries = result["metrics"]
-    assert {one["method"].split(",")[0] for one in entries.values()} == {
-        "patient-wise stratified bootstrap"
-    }
+    assert all(one["method"].endswith(", by patient") for one in entries.values())
     # All four photographs agree, so the spread is that of 50 and of 100 patients.
     for name, n in (("sensitivity", 50), ("specificity", 100)):
         share = entries[name]["value"]
-        spread = np.sqrt(share * (1 - share) / n)
-        expected = scipy.stats.norm.interval(0.95, share, spread)
+        of_patients = scipy.stats.binomtest(round(share * n), n)
+        expected = of_patients.proportion_ci(method="wilson")
         got = (entries[name]["low"], entries[name]["high"])
-        assert got == pytest.approx(expected, abs=0.02)
+        assert got == pytest.approx(tuple(expected), abs=0.01)
     by_photograph = intervals.score_with_intervals(labels, probabilities, (1,))
     for name, entry in by_photograph["metrics"].items():
         if name != "calibration_error":
@@ -171,20 +202,71 @@ def test_one_patient_with_the_disease_leaves_no_interval():
         labels, np.stack([1 - disease, disease], 1), (1,), groups=list("aabcde")
     )["metrics"]
     assert entries["auc"]["reason"] == "only one patient with the disease"
-    assert entries["sensitivity"]["reason"] == "all resamples agree"
+    # One of two by one patient: no more than between one and two photographs.
+    assert entries["sensitivity"]["low"] < 0.1 and entries["sensitivity"]["high"] > 0.9
     assert entries["specificity"]["low"] < 0.75 < entries["specificity"]["high"]
 
 
 def test_a_figure_that_many_resamples_leave_undefined_has_no_interval():
-    # One patient of three has the only second-class photograph beside a worse one.
-    labels = np.array([0, 0, 1, 2, 2, 2, 0])
-    probabilities = np.eye(3)[[0, 1, 1, 2, 1, 2, 0]] * 0.7 + 0.1
+    # Two of ten photographs are diseased: no kappa where a resample has neither.
+    labels = np.array([0] * 8 + [1] * 2)
+    probabilities = np.eye(2)[[0] * 7 + [1, 1, 0]] * 0.8 + 0.1
+    entries = intervals.score_with_intervals(labels, probabilities, (1,))["metrics"]
+    reason = entries["quadratic_kappa"]["reason"]
+    percent = int(reason.removeprefix("undefined in ").split()[0])
+    assert abs(percent - 100 * 0.8**10) <= 3
+
+
+def test_an_interval_of_hardly_any_width_is_none():
+    values = np.full(1000, 0.5)
+    agree = (None, "all resamples agree")
+    assert intervals.percentiles(values, 0.95) == agree
+    rounding = values + np.linspace(0, 1e-9, 1000)
+    assert intervals.percentiles(rounding, 0.95) == agree
+    values[:3] = 1
+    nearly = (None, "nearly all resamples agree")
+    assert intervals.percentiles(values, 0.95) == nearly
+
+
+def test_no_interval_of_a_collapsed_model_has_no_width():
+    """Patients of two, all called healthy with nearly the same probability."""
+    generator = np.random.default_rng(0)
+    labels = generator.integers(2, size=32)
+    disease = 0.3 + 1e-9 * generator.normal(size=32)
+    for scores in (disease, np.full(32, 0.3)):
+        entries = intervals.score_with_intervals(
+            labels,
+            np.stack([1 - scores, scores], axis=1),
+            (1,),
+            groups=[f"p{i // 2}" for i in range(32)],
+        )["metrics"]
+        for name, entry in entries.items():
+            if entry.get("low") is not None:
+                assert entry["high"] > entry["low"] + 1e-3, name
+        balanced = entries["balanced_accuracy"]
+        assert balanced["value"] == 0.5
+        assert balanced["low"] < 0.45 and balanced["high"] > 0.55
+        assert entries["quadratic_kappa"]["reason"] == "all resamples agree"
+        assert entries["ppv"]["reason"] == "no photograph called diseased"
+    assert entries["auc"]["reason"] == "scores without a variance"
+
+
+def test_accuracy_does_not_hold_the_class_counts():
+    """32 photographs of 29 patients, 20 of 32 right, all the healthy and few others."""
+    labels = np.repeat([0, 1], [19, 13])
+    predicted = np.repeat([0, 1], [31, 1])
+    groups = [f"p{min(i, 28)}" for i in range(32)]
     entries = intervals.score_with_intervals(
-        labels, probabilities, (1, 2), groups=list("abccdef")
+        labels, np.eye(2)[predicted], (1,), groups=groups
     )["metrics"]
-    # Patient c is one of three with worst label 2, left out of (2 / 3) ** 3 resamples.
-    percent = entries["recall_1"]["reason"].removeprefix("undefined in ").split()[0]
-    assert abs(int(percent) - 100 * (2 / 3) ** 3) <= 3
+    accuracy = entries["accuracy"]
+    expected = scipy.stats.binomtest(20, 32).proportion_ci(method="wilson")
+    assert accuracy["low"] < expected.low + 0.01
+    assert accuracy["high"] > expected.high - 0.01
+    specificity = entries["specificity"]
+    assert (specificity["value"], specificity["high"]) == (1, 1)
+    expected = scipy.stats.binomtest(19, 19).proportion_ci(method="wilson")
+    assert specificity["low"] == pytest.approx(expected.low)
 
 
 @pytest.mark.parametrize(("slope", "truth"), [(1.0, 0.0), (0.6, 0.0769)])
@@ -203,7 +285,7 @@ def test_intervals_of_the_calibration_error_hold_the_true_value(slope, truth):
             resamples=200,
             seed=seed,
         )["metrics"]["calibration_error"]
-        assert entry["method"] == "stratified bootstrap, reflected"
+        assert entry["method"] == "bootstrap, reflected"
         held += entry["low"] <= truth <= entry["high"]
     assert held >= 88
 
@@ -224,7 +306,7 @@ def test_an_operating_point_and_a_prevalence_change_what_they_should():
     assert entries["ppv_at_prevalence"]["low"] < ppv < entries["ppv"]["low"]
 
 
-def test_bootstrap_of_balanced_accuracy_has_the_binomial_spread():
+def test_the_interval_of_balanced_accuracy_has_the_binomial_spread():
     labels = np.repeat([0, 1], [600, 200])
     predicted = np.concatenate([np.repeat([0, 1], [480, 120]), np.repeat([0, 1], 100)])
     result = intervals.score_with_intervals(labels, np.eye(2)[predicted], (1,))
@@ -241,12 +323,7 @@ def test_bootstrap_of_kappa_equals_resampling_by_scikit_learn():
     generator = np.random.default_rng(1)
     values = []
     for _ in range(600):
-        picked = np.concatenate(
-            [
-                generator.choice(np.flatnonzero(labels == c), (labels == c).sum())
-                for c in range(5)
-            ]
-        )
+        picked = generator.integers(80, size=80)
         values.append(
             sklearn.metrics.cohen_kappa_score(
                 labels[picked], predicted[picked], weights="quadratic"
@@ -305,7 +382,9 @@ def test_an_undefined_metric_keeps_its_reason_and_has_no_interval():
         "reason": "no photograph with the disease",
     }
     assert result["metrics"]["auc"]["value"] is None
-    assert result["metrics"]["balanced_accuracy"]["low"] == 0
+    recall = scipy.stats.binomtest(2, 3).proportion_ci(method="wilson")
+    balanced = result["metrics"]["balanced_accuracy"]
+    assert (balanced["low"], balanced["high"]) == pytest.approx(tuple(recall))
 
 
 def test_no_photographs_at_all_is_a_defined_result():
@@ -315,30 +394,64 @@ def test_no_photographs_at_all_is_a_defined_result():
     assert all(entry["value"] is None for entry in result["metrics"].values())
 
 
-def test_faultless_predictions_have_no_bootstrap_interval():
+def test_faultless_predictions_have_intervals_but_for_the_bootstraps():
     labels = np.repeat([0, 1], [5, 5])
-    result = intervals.score_with_intervals(labels, np.eye(2)[labels], (1,))
-    for name in ("balanced_accuracy", "auc", "quadratic_kappa"):
-        is_auc = name == "auc"
-        assert result["metrics"][name] == {
+    result = intervals.score_with_intervals(
+        labels, np.eye(2)[labels], (1,), prevalence=0.1
+    )
+    entries = result["metrics"]
+    for name in ("macro_f1", "quadratic_kappa"):
+        assert entries[name] == {
             "value": 1,
             "low": None,
             "high": None,
-            "method": "DeLong, logit scale" if is_auc else "stratified bootstrap",
+            "method": "bootstrap",
             "n": 10,
-            "reason": "scores without a variance" if is_auc else "all resamples agree",
+            "reason": "all resamples agree",
         }
-    assert result["metrics"]["accuracy"]["low"] == pytest.approx(0.7224672)
+    five = scipy.stats.binomtest(5, 5).proportion_ci(method="wilson").low
+    assert entries["accuracy"]["low"] == pytest.approx(0.7224672)
+    assert entries["sensitivity"]["low"] == pytest.approx(five)
+    assert entries["pr_auc"]["low"] == pytest.approx(five)
+    # Half of either miss, added as independent ones.
+    balanced = 1 - np.hypot(1 - five, 1 - five) / 2
+    assert entries["balanced_accuracy"]["low"] == pytest.approx(balanced)
+    assert entries["auc"]["method"] == "Newcombe"
+    assert 0.5 < entries["auc"]["low"] < 0.8
+    # The odds of a false alarm are nine to one.
+    ratio = (1 - five) / np.sqrt(five * (2 - five))
+    expected = 0.1 / (0.1 + 0.9 * ratio)
+    assert entries["ppv_at_prevalence"]["low"] == pytest.approx(expected)
+    for entry in entries.values():
+        assert entry["low"] is None or entry["high"] in (1, 0) or entry["low"] == 0
 
 
-def test_a_class_of_one_photograph_leaves_no_interval_where_it_counts():
+def test_predictive_values_at_a_prevalence_have_the_spread_of_their_logarithms():
+    labels = np.repeat([0, 1], [6000, 4000])
+    predicted = np.concatenate(
+        [np.repeat([0, 1], [5400, 600]), np.repeat([0, 1], [800, 3200])]
+    )
+    entries = intervals.score_with_intervals(
+        labels, np.eye(2)[predicted], (1,), prevalence=0.2
+    )["metrics"]
+    # Mercaldo et al. (2007): the logit of either has the sum of two relative variances.
+    for name, odds, spread in (
+        ("ppv_at_prevalence", 0.25 * 0.8 / 0.1, np.hypot((0.2 / 3200) ** 0.5, 0.03873)),
+        ("npv_at_prevalence", 4 * 0.9 / 0.2, np.hypot((0.1 / 5400) ** 0.5, 0.03162)),
+    ):
+        logits = np.log(odds) + 1.959964 * spread * np.array([-1, 1])
+        expected = 1 / (1 + np.exp(-logits))
+        got = entries[name]["low"], entries[name]["high"]
+        assert got == pytest.approx(tuple(expected), abs=1e-3)
+
+
+def test_a_class_of_one_photograph_widens_what_it_counts_in():
     labels = np.array([0, 0, 0, 1, 2, 2, 2])
     predicted = np.array([0, 0, 1, 1, 2, 1, 0])
     probabilities = np.eye(3)[predicted] * 0.7 + 0.1
     entries = intervals.score_with_intervals(labels, probabilities, (1, 2))["metrics"]
-    assert entries["balanced_accuracy"]["low"] is None
-    assert entries["balanced_accuracy"]["reason"] == "only one photograph of class 1"
-    assert entries["quadratic_kappa"]["reason"] == "only one photograph of class 1"
+    assert entries["recall_1"]["low"] == pytest.approx(0.2065, abs=1e-4)
+    assert entries["balanced_accuracy"]["low"] < 0.4
     assert entries["auc"]["low"] < entries["auc"]["value"]
 
     entries = intervals.score_with_intervals(labels, probabilities, (1,))["metrics"]

@@ -195,6 +195,17 @@ def test_a_file_name_is_enough_where_one_evaluated_photograph_has_it(write):
     assert identify(path, "valid", "test")["valid"][:, 1].tolist() == [0.6, 0.5]
 
 
+def test_the_ending_of_an_image_file_is_no_part_of_a_name(write):
+    path = write("id,prob", "t.jpg,0.1", "set/test/a.PNG,0.4")
+    other_models.check_known(read(path), SOME)
+    assert identify(path, "test")["test"][:, 1].tolist() == [0.4, 0.1]
+    twice = write("id,prob", "t.jpg,0.1", "set/test/a,0.4", "a.tif,0.4")
+    with pytest.raises(ValueError, match=r"line 4: set/test/a was in line 3 already"):
+        identify(twice, "test")
+    with pytest.raises(ValueError, match=r"Received: 't\.csv'"):
+        other_models.check_known(read(write("id,prob", "t.csv,0.1")), SOME)
+
+
 def test_validation_photographs_may_be_there_though_they_are_not_evaluated(write):
     path = write("id,prob", "a,0.1", "t,0.2", "set/valid/a,0.3", "set/valid/v,0.4")
     assert list(identify(path, "test")) == ["test", "valid"]

@@ -85,7 +85,8 @@ def verify(folder, output):
 def test_what_was_fitted_is_fitted_again(evaluated):
     folder, output, _ = evaluated
     said = verify(folder, output)
-    assert "decision.json: chosen again on 80 validation photographs.\n" in said
+    text = "its threshold was fixed beforehand, its calibration chosen again on 80"
+    assert f"decision.json: {text} validation photographs.\n" in said
     assert json.loads((folder / "decision.json").read_text())["calibration"] is not None
 
 
@@ -96,15 +97,14 @@ def test_a_calibration_that_was_changed_everywhere_is_found(evaluated):
         place = content["decision"] if name == "metrics.json" else content
         place["calibration"][key] *= 1.001
         (folder / name).write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=rf"json, calibration\.{key}: stored") as told:
+    with pytest.raises(ValueError, match=rf"json: calibration\.{key} is ") as told:
         verify(folder, output)
-    assert "predictions.csv, drawn/valid/000, probability none: stored" in str(
-        told.value
-    )
+    text = "predictions.csv: 'probability none' of drawn/valid/000 is "
+    assert text in str(told.value)
 
 
 def test_logits_of_another_output_are_found(evaluated):
     folder, output, _ = evaluated
     other = outputs.Softmax() if output.num_outputs(5) != 5 else outputs.Ordinal()
-    with pytest.raises(ValueError, match=r"columns of logits: stored \d, recomputed"):
+    with pytest.raises(ValueError, match=r"columns of logits is \d; the output of c"):
         verify(folder, other)

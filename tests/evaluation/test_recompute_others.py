@@ -1,6 +1,5 @@
 """Evaluations on another site are changed in one place after another: each is found."""
 
-import csv
 import hashlib
 import json
 import re
@@ -8,22 +7,9 @@ import shutil
 
 import pytest
 
-from configs import loader, registry  # noqa: F401
-from train import experiment
+from tests.evaluation import trained_runs
+from tests.evaluation.trained_runs import edit_json
 
-TINY = """
-include 'synthetic_resnet_v2.gin'
-{include}
-idrid.name = 'drawn'
-prepare.image_size = 64
-resnet_v2.widths = (4,)
-resnet_v2.depths = (1,)
-resnet_v2.stem_width = 4
-resnet_v2.dropout = 0.5
-train.epochs = 1
-evaluate.resamples = 100
-evaluate.operating_point = @youden()
-"""
 ON_SITE = ("evaluate.on = [@site/csv_file()]", "site/csv_file.name = 'site'")
 SAMPLE = (
     "evaluate.recalibrate = @recalibration()",
@@ -37,35 +23,29 @@ PLAIN = "evaluate/valid-test-operating_point-Youden-resamples-100-on-site"
 
 
 @pytest.fixture(scope="module")
-def start(tmp_path_factory, audited, prepared_dir, idrid_like, drawn_site):
+def start(tmp_path_factory, own_prepared_dir, idrid_like, drawn_site):
     """Does what a command does: `start("run", folder, "train.seed = 3", ...)`."""
-    prepared = tmp_path_factory.mktemp("prepared") / "of_all"
-    shutil.copytree(prepared_dir, prepared)
-    file = tmp_path_factory.mktemp("gin") / "tiny.gin"
+    folder = tmp_path_factory.mktemp("gin")
 
-    def run(mode, folder, *lines, include=""):
-        file.write_text(TINY.format(include=include))
-        run_mode, entry_points = experiment.MODES[mode]
-        bindings = loader.load(
-            [str(file)], lines, entry_points, experiment.ENTRY_POINTS
-        )
+    def run(mode, run_dir, *lines, include=""):
+        youden = "evaluate.operating_point = @youden()"
         data_dirs = {"drawn": idrid_like, "site": drawn_site[0]}
-        return run_mode(
-            experiment.Where(
-                data_dirs=data_dirs if ON_SITE[0] in lines else {"": idrid_like},
-                prepared_dir=prepared,
-                run_dir=folder,
-                bindings=experiment.deciding(bindings),
-            )
+        return trained_runs.start(
+            mode,
+            run_dir,
+            *lines,
+            gin_file=trained_runs.write_gin(folder, youden, include=include),
+            data_dirs=data_dirs if ON_SITE[0] in lines else {"": idrid_like},
+            prepared_dir=own_prepared_dir,
         )
 
     return run
 
 
 @pytest.fixture(scope="module")
-def evaluated_once(start, tmp_path_factory):
+def evaluated_once(start, trained_run, tmp_path_factory):
     """A run that was evaluated on another site, and so again with all that there is."""
-    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    folder = shutil.copytree(trained_run, tmp_path_factory.mktemp("runs") / "tiny")
     start("run", folder)
     start("evaluate", folder, *ON_SITE)
     start("evaluate", folder, *ON_SITE, *SAMPLE, PASSES)
@@ -87,27 +67,12 @@ def full(evaluated):
     return folder
 
 
-def edit_json(path, *keys, value):
-    content = place = json.loads(path.read_text())
-    for key in keys[:-1]:
-        place = place[key]
-    before, place[keys[-1]] = place[keys[-1]], value
-    assert before != value
-    path.write_text(json.dumps(content))
-    return before
-
-
 def edit_csv(folder, change, split="site"):
     """Changes the first row of a split; what follows from a checksum is not asked."""
-    path = folder / "predictions.csv"
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    header = list(rows[0])
-    change(next(row for row in rows if row["split"] == split), rows)
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, header)
-        writer.writeheader()
-        writer.writerows(rows)
+    trained_runs.edit_csv(
+        folder / "predictions.csv",
+        lambda rows: change(next(row for row in rows if row["split"] == split), rows),
+    )
 
 
 def renew_checksums(folder):
@@ -154,7 +119,7 @@ def test_a_run_with_other_datasets_from_the_start_agrees(start, tmp_path):
             assert f"\n{line}\n" in said
         edit_csv(tmp_path / name, lambda row, rows: row.update({"logit 0": "0.25"}))
         renew_checksums(tmp_path / name)
-        key = r"predictions\.csv, site/\S+, probability none: stored 0\.\d+, recomp"
+        key = r"predictions\.csv: 'probability none' of site/\S+ is 0\.\d+; the logits"
         with pytest.raises(ValueError, match=key):
             start("verify", tmp_path / name, include=lines)
 
@@ -177,24 +142,24 @@ def order_by_correctness(row, rows):
 CHANGED_ROWS = {
     "a prediction": (
         change_probability,
-        r"predictions\.csv, site/\S+, probability referable: stored 0\.25, recomputed",
+        r"predictions\.csv: 'probability referable' of site/\S+ is 0\.25; the logits",
     ),
-    "a label": (flip_label, r"metrics\.json, \S+\.site\.class_counts\[0\]: stored"),
+    "a label": (flip_label, r"metrics\.json: \S+\.site\.class_counts\[0\] is \d"),
     "disagreements": (
         order_by_correctness,
-        r"metrics\.json, results\.\w+\.referral_by\.spread\.\S+: stored",
+        r"metrics\.json: \S*results\.\w+\.referral_by\.spread\.\S+ is ",
     ),
     "a removed photograph": (
         lambda row, rows: rows.remove(row),
-        r"predictions\.csv, photograph 1 of 'site': stored site/\S+, recomputed site/",
+        r"csv: photograph 1 of 'site' is site/\S+; external\.json lists site/",
     ),
     "another order": (
         lambda row, rows: rows.append(rows.pop(rows.index(row))),
-        r"predictions\.csv, photograph 1 of 'site': stored site/\S+, recomputed site/",
+        r"csv: photograph 1 of 'site' is site/\S+; external\.json lists site/",
     ),
     "a dispute": (
         lambda row, rows: row.update(disputed="1"),
-        r"predictions\.csv, site/\S+\.disputed: stored 1, recomputed ",
+        r"csv: 'disputed' of site/\S+ is '1'; the list of disputed \S+ gives ''\.",
     ),
 }
 
@@ -203,7 +168,7 @@ CHANGED_ROWS = {
 def test_a_changed_row_of_the_site_is_found(start, evaluated, full, change, key):
     edit_csv(full, change)
     name = re.escape(str(full.relative_to(evaluated)))
-    with pytest.raises(ValueError, match=rf"  {name}/predictions\.csv, sha256: stored"):
+    with pytest.raises(ValueError, match=rf"  {name}/predictions\.csv: its SHA-256 is"):
         start("verify", evaluated)
     renew_checksums(full)
     with pytest.raises(ValueError, match=key):
@@ -240,19 +205,19 @@ CHANGED_VALUES = {
 )
 def test_a_changed_value_is_found(start, evaluated, full, keys, value, key):
     edit_json(full / "metrics.json", *keys, value=value)
-    with pytest.raises(ValueError, match=rf"metrics\.json, {key}: stored {value}, rec"):
+    with pytest.raises(ValueError, match=rf"metrics\.json: {key} is {value}; \w"):
         start("verify", evaluated)
 
 
 def test_a_local_threshold_that_was_changed_everywhere_is_found(start, evaluated, full):
     keys = "operating_point", "threshold"
     before = edit_json(full / "local" / "site" / "decision.json", *keys, value=0.123)
-    key = r"local/site/decision\.json, operating_point\.threshold: stored 0\.123, rec"
+    key = r"local/site/decision\.json: operating_point\.threshold is 0\.123; metric"
     with pytest.raises(ValueError, match=key):
         start("verify", evaluated)
     local = "recalibrated", "site", "decision"
     edit_json(full / "metrics.json", *local, *keys, value=0.123)
-    key = r"site\.decision\.operating_point\.threshold: stored 0\.123, recomputed "
+    key = r"site\.decision\.operating_point\.threshold is 0\.123; predict\S+ gives "
     with pytest.raises(ValueError, match=key + str(before)[:8]):
         start("verify", evaluated)
 
@@ -261,7 +226,7 @@ def test_a_frozen_decision_other_than_the_runs_is_found(start, evaluated):
     path = evaluated / PLAIN
     for keys in (("decision.json",), ("metrics.json", "decision")):
         edit_json(path / keys[0], *keys[1:], "chosen_on", value="test photographs")
-    key = rf"  {PLAIN}/decision\.json, chosen_on: stored test photographs, recomputed 8"
+    key = rf"  {PLAIN}/decision\.json: chosen_on is test photographs; the run's own d"
     with pytest.raises(ValueError, match=key):
         start("verify", evaluated)
 
@@ -273,13 +238,13 @@ def test_a_changed_list_of_photographs_is_found(start, evaluated):
     content = json.loads(before)
     content["site"]["parts"]["site"].pop()
     path.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=r"external\.json, sha256: stored \w{64}, "):
+    with pytest.raises(ValueError, match=r"external\.json: its SHA-256 is \w{64}; "):
         start("verify", evaluated)
     renew_checksums(folder)
-    with pytest.raises(ValueError, match=r"others\.site\.photographs: stored 15, rec"):
+    with pytest.raises(ValueError, match=r"others\.site\.photographs is 15; externa"):
         start("verify", evaluated)
     path.unlink()
-    with pytest.raises(ValueError, match=r"external\.json, datasets, its length: sto"):
+    with pytest.raises(ValueError, match=r"external\.json: the length of datasets i"):
         start("verify", evaluated)
     path.write_text('{"site": []}')
     with pytest.raises(ValueError, match=r"external\.json is damaged: TypeError"):
@@ -296,11 +261,13 @@ def test_readings_of_the_site_are_counted_apart_and_compared(start, evaluated):
 
     for name in ("weights_sha256", "config_sha256"):
         write([*lines[:1], lines[1] | {name: "0" * 64}, *lines[2:]])
-        with pytest.raises(ValueError, match=rf"line 2, {name}: stored 0{{64}}, reco"):
+        with pytest.raises(
+            ValueError, match=rf"{name} in line 2 is 0{{64}}; \w+\.json"
+        ):
             start("verify", evaluated)
     for left_out, message in (
-        (0, "readings of test photographs: stored 1, recomputed at least 2"),
-        (1, "readings of site photographs: stored 1, recomputed at least 2"),
+        (0, "readings of test photographs is 1; the evaluations .* at least 2"),
+        (1, "readings of site photographs is 1; the evaluations .* at least 2"),
     ):
         write(one for number, one in enumerate(lines) if number != left_out)
         with pytest.raises(ValueError, match=message):

@@ -419,7 +419,7 @@ def test_a_site_that_is_no_longer_prepared_has_words_alone(on_a_site, caplog):
         found = facts.read(run, run, on_a_site.audited)
     finally:
         hidden.rename(site)
-    assert "has changed: nothing of site is shown" in caplog.text
+    assert "'site' no more as it was: nothing of it is shown" in caplog.text
     text = report.render(found)
     assert 'alt="Photograph drawn/' in text and 'alt="Photograph site/' not in text
 

@@ -42,3 +42,8 @@ def test_an_own_threshold_says_on_what_it_was_chosen():
         "0.123: sensitivity at least 0.9, chosen on 100 labelled photographs of far, "
         "31 of them diseased."
     )
+
+
+def test_an_own_threshold_that_was_fixed_was_not_chosen():
+    fixed = LOCAL | {"operating_point": POINT | {"rule": "fixed"}}
+    assert sites.own_threshold({"decision": fixed}) == "0.123: fixed beforehand."

@@ -41,7 +41,7 @@ def test_patients_are_followed_into_the_subgroups():
     )
     assert [one["patients"] for one in result.values()] == [2, 4]
     methods = [one["metrics"]["accuracy"]["method"] for one in result.values()]
-    assert methods == ["patient-wise stratified bootstrap", "Wilson"]
+    assert methods == ["Wilson, by patient", "Wilson"]
 
 
 def test_one_subgroup_is_the_whole():

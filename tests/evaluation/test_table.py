@@ -144,7 +144,8 @@ def test_no_photographs_and_one_photograph_are_laid_out_too():
     one = score(np.array([1]), np.array([1]), 2, (1,))
     text = table.render(one, ["healthy", "diseased"])
     assert text.startswith("1 photograph; disease: diseased\n")
-    assert "none: only one photograph of class 1" in text
+    assert "none: only one photograph\n" in text
+    assert "0.207 to 1.000" in text  # Wilson of one: 1 / (1 + z ** 2).
 
 
 def test_scores_read_back_from_json_give_the_same_table():

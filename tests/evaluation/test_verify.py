@@ -1,6 +1,7 @@
 """A run of seconds is changed in one place after another, and each is found."""
 
-import csv
+import functools
+import hashlib
 import json
 import re
 import shutil
@@ -9,58 +10,41 @@ import zipfile
 import keras
 import pytest
 
-from configs import loader, registry  # noqa: F401
 from evaluation import seal, verify
 from input_pipeline import tasks
 from models import outputs
-from train import experiment
+from tests.evaluation import trained_runs
+from tests.evaluation.trained_runs import edit_csv, edit_json
 
-TINY = """
-include 'synthetic_resnet_v2.gin'
-
-idrid.name = 'drawn'
-prepare.image_size = 64
-resnet_v2.widths = (4,)
-resnet_v2.depths = (1,)
-resnet_v2.stem_width = 4
-train.epochs = 2
-evaluate.resamples = 100
-evaluate.calibrate = 'isotonic'
-"""
 GIVEN = "evaluate/predictions-theirs-valid-test-resamples-100"
 OTHER = (
     "evaluate/test-operating_point-Fixed-threshold-0.3-calibrate-isotonic-resamples-100"
 )
 
 
+CHOSEN = (
+    "its threshold was fixed beforehand, its calibration chosen again on 8 validation "
+    "photographs."
+)
+
+
 @pytest.fixture(scope="module")
 def start(tmp_path_factory, prepared, prepared_dir, idrid_like):
     """Does what a command does: `start("run", folder, "evaluate.seed = 3", ...)`."""
-    gin_file = tmp_path_factory.mktemp("gin") / "tiny.gin"
-    gin_file.write_text(TINY)
-
-    def run(mode, folder, *lines, gin_file=gin_file, **where):
-        run_mode, entry_points = experiment.MODES[mode]
-        bindings = loader.load(
-            [str(gin_file)], lines, entry_points, experiment.ENTRY_POINTS
-        )
-        return run_mode(
-            experiment.Where(
-                data_dirs={"": idrid_like},
-                prepared_dir=prepared_dir,
-                run_dir=folder,
-                bindings=experiment.deciding(bindings),
-                **where,
-            )
-        )
-
-    return run
+    return functools.partial(
+        trained_runs.start,
+        gin_file=trained_runs.write_gin(
+            tmp_path_factory.mktemp("gin"), "evaluate.calibrate = 'isotonic'"
+        ),
+        data_dirs={"": idrid_like},
+        prepared_dir=prepared_dir,
+    )
 
 
 @pytest.fixture(scope="module")
-def evaluated_once(start, audited, split, tmp_path_factory):
+def evaluated_once(start, trained_run, audited, split, tmp_path_factory):
     """A trained run, evaluated twice, with another model's predictions and a report."""
-    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    folder = shutil.copytree(trained_run, tmp_path_factory.mktemp("runs") / "tiny")
     start("run", folder)
     start(
         "evaluate",
@@ -95,29 +79,6 @@ def check():
     return lambda folder: verify.verify(folder, tasks.referable(), outputs.Softmax())
 
 
-def edit_json(path, *keys, value):
-    """Changes one value; returns what it was."""
-    content = place = json.loads(path.read_text())
-    for key in keys[:-1]:
-        place = place[key]
-    before, place[keys[-1]] = place[keys[-1]], value
-    assert before != value
-    path.write_text(json.dumps(content))
-    return before
-
-
-def edit_csv(path, change):
-    """Lets a function change the rows, a list of dictionaries."""
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    header = list(rows[0])
-    change(rows)
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, header)
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 def without_checksum(folder):
     """As runs were before `metrics.json` had the checksum of the predictions."""
     path = folder / "metrics.json"
@@ -133,11 +94,11 @@ def test_an_untouched_run_agrees(start, evaluated, evaluated_once):
         "task.json: referable diabetic retinopathy: grade >= 2, as config.gin asks.",
         "checkpoints/best.weights.h5: the weights of the model.",
         "predictions.csv: its probabilities follow from the logits and decision.json.",
-        "decision.json: chosen again on 8 validation photographs.",
+        f"decision.json: {CHOSEN}",
         "metrics.json: every number follows from predictions.csv.",
         "report.html: its text is as sealed, and shows these figures and predictions.",
         "ledger.jsonl: readings of the test photographs: 2.",
-        f"{OTHER}/decision.json: chosen again on 8 validation photographs.",
+        f"{OTHER}/decision.json: {CHOSEN}",
         f"{OTHER}/report.html: its text is as sealed, and shows these figures and "
         "predictions.",
         f"{GIVEN}/metrics.json: every number follows from predictions.csv.",
@@ -165,11 +126,12 @@ def test_a_decision_on_other_views_is_not_chosen_again_on_the_runs_own(
     start("evaluate", evaluated, views)
     (folder,) = evaluated.glob("evaluate/valid-test-calibrate-*Symmetries*")
     name = f"{folder.relative_to(evaluated)}/decision.json"
-    again = f"{name}: chosen again on 8 validation photographs.\n"
+    again = f"{name}: its threshold was fixed beforehand, its calibration chosen "
+    again += "again on 8 validation photographs.\n"
     assert again in start("verify", evaluated)
     edit_json(folder / "decision.json", "test_time_augmentation", value=None)
     edit_json(folder / "metrics.json", "decision", "test_time_augmentation", value=None)
-    key = r"test_time_augmentation: stored None, recomputed \{'flips': True, "
+    key = r"test_time_augmentation is None; metrics\.json asks for \{'flips': True, "
     with pytest.raises(ValueError, match=key):
         start("verify", evaluated)
 
@@ -245,36 +207,41 @@ def test_a_changed_row_is_found(check, evaluated, change, part):
         pytest.skip("given predictions have no logits")
     edit_csv(evaluated / part / "predictions.csv", change)
     name = f"{part}/predictions.csv" if part else "predictions.csv"
-    with pytest.raises(ValueError, match=rf"  {re.escape(name)}, sha256: stored \w+"):
+    with pytest.raises(
+        ValueError, match=rf"  {re.escape(name)}: its SHA-256 is \w+; m"
+    ):
         check(evaluated)
 
 
 KEYS_WITHOUT_CHECKSUM = {
     "a digit": (
         change_digit(7),
-        r"csv, \S+, probability referable: stored 0\.\d+, rec",
+        r"csv: 'probability referable' of \S+ is 0\.\d+; (the logits|those given) and ",
     ),
-    "a label": (flip_label, r"metrics\.json, results\.\w+\.class_counts\[0\]: stored"),
+    "a label": (flip_label, r"metrics\.json: results\.\w+\.class_counts\[0\] is \d"),
     "a label's spelling": (
         lambda rows: rows[0].update(label=f"{rows[0]['label']}.0"),
-        r"csv, \S+\.label: stored \d\.0, recomputed \d",
+        r"csv: 'label' of \S+ is '\d\.0'; as a whole number it is '\d'\.",
     ),
     "a removed row": (
         lambda rows: rows.pop(),
-        r"photograph 12 of 'test': stored nothing, recomputed drawn/test/IDRiD_012",
+        r"photograph 12 of 'test' is missing; split\.json lists drawn/test/IDRiD_012\.",
     ),
     "an added row": (
         lambda rows: rows.append(rows[-1] | {"id": "drawn/test/IDRiD_099"}),
-        r"photograph 13 of 'test': stored drawn/test/IDRiD_099, recomputed nothing",
+        r"photograph 13 of 'test' is drawn/test/IDRiD_099; split\.json lists none\.",
     ),
-    "swapped ids": (swap_ids, r"photograph 1 of '\w+': stored \S+, recomputed drawn/"),
+    "swapped ids": (
+        swap_ids,
+        r"photograph 1 of '\w+' is \S+; split\.json lists drawn/",
+    ),
     "a split": (
         lambda rows: [row.update(split="train") for row in rows],
-        r"csv, splits\[0\]: stored train, recomputed ",
+        r"csv: splits\[0\] is train; metrics\.json asks for ",
     ),
     "a predicted class": (
         lambda rows: rows[0].update(predicted="7"),
-        r"csv, \S+\.predicted: stored 7, recomputed [01]",
+        r"csv: 'predicted' of \S+ is '7'; the probabilities give '[01]'\.",
     ),
 }
 
@@ -327,11 +294,11 @@ def test_a_changed_value_of_metrics_json_is_found(check, evaluated, keys, part):
         evaluated / part / "metrics.json", *keys, value=7 if "seed" in keys else 0.4321
     )
     if keys[0] == "results":
-        key = rf"metrics\.json, {'.'.join(keys)}: stored 0\.4321, recomputed "
+        key = rf"metrics\.json: {'.'.join(keys)} is 0\.4321; predictions\.csv gives "
     elif keys[0] == "decision":
-        key = rf"decision\.json, {'.'.join(keys[1:])}: stored \S+, recomputed 0\.4321"
+        key = rf"decision\.json: {'.'.join(keys[1:])} is \S+; metrics\.json has 0\.4321"
     else:
-        key = r"metrics\.json, results\.valid\.metrics\.\w+\.low: stored"
+        key = r"metrics\.json: results\.valid\.metrics\.\w+\.low is "
     with pytest.raises(ValueError, match=key):
         check(evaluated)
 
@@ -341,7 +308,7 @@ def test_a_metric_that_was_taken_out_is_found(check, evaluated):
     content = json.loads(path.read_text())
     del content["results"]["test"]["metrics"]["specificity"]
     path.write_text(json.dumps(content))
-    key = r"results\.test\.metrics\.specificity: stored nothing, recomputed \{"
+    key = r"results\.test\.metrics\.specificity is missing; predictions\.csv gives \{"
     with pytest.raises(ValueError, match=key):
         check(evaluated)
 
@@ -359,7 +326,7 @@ def test_a_threshold_that_was_changed_everywhere_is_found(check, evaluated, part
     keys = "operating_point", "threshold"
     before = edit_json(folder / "decision.json", *keys, value=0.123)
     edit_json(folder / "metrics.json", "decision", *keys, value=0.123)
-    key = rf"operating_point\.threshold: stored 0\.123, recomputed {before}"
+    key = rf"operating_point\.threshold is 0\.123; chosen again .* it is {before}"
     with pytest.raises(ValueError, match=key):
         check(evaluated)
 
@@ -369,7 +336,7 @@ def test_a_calibration_that_was_changed_everywhere_is_found(check, evaluated):
     keys = "calibration", "temperature"
     before = edit_json(folder / "decision.json", *keys, value=1.25)
     edit_json(folder / "metrics.json", "decision", *keys, value=1.25)
-    key = rf"calibration\.temperature: stored 1\.25, recomputed {str(before)[:7]}"
+    key = rf"calibration\.temperature is 1\.25; chosen .* it is {str(before)[:7]}"
     with pytest.raises(ValueError, match=key):
         check(evaluated)
 
@@ -390,7 +357,7 @@ def test_changed_weights_are_found_in_the_model_file(check, evaluated):
     last.assign(last + 1e-6)
     model.save(path)
     with pytest.raises(
-        ValueError, match=r"model\.keras, weights_sha256: stored \w{64}"
+        ValueError, match=r"model\.keras: the checksum of its weights is \w{64}"
     ):
         check(evaluated)
 
@@ -407,19 +374,19 @@ def test_another_network_with_the_same_weights_is_found(check, evaluated):
         for name, content in files.items():
             archive.writestr(name, content)
     with pytest.raises(
-        ValueError, match=r"  model\.keras, sha256: stored \w{64}"
+        ValueError, match=r"  model\.keras: its SHA-256 is \w{64}; history"
     ) as told:
         check(evaluated)
-    assert "weights_sha256" not in str(told.value)
+    assert "checksum of its weights" not in str(told.value)
 
 
 def test_a_model_that_cannot_be_read_is_found(check, evaluated):
     path = evaluated / "model.keras"
     path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(ValueError, match=r"weights: stored what cannot be read \("):
+    with pytest.raises(ValueError, match=r"model\.keras: it cannot be read \("):
         check(evaluated)
     path.unlink()
-    with pytest.raises(ValueError, match=r"weights: stored what cannot be read \("):
+    with pytest.raises(ValueError, match=r"model\.keras: it cannot be read \("):
         check(evaluated)
 
 
@@ -429,7 +396,9 @@ def test_a_changed_checkpoint_is_found(check, evaluated, name):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    key = rf"checkpoints/{re.escape(path.name)}, sha256: stored \w{{64}}, recomputed "
+    key = (
+        rf"checkpoints/{re.escape(path.name)}: its SHA-256 is \w{{64}}; history\.json n"
+    )
     with pytest.raises(ValueError, match=key):
         check(evaluated)
 
@@ -452,7 +421,7 @@ def test_best_weights_of_a_run_without_checksums_are_compared_with_the_model(
     model = keras.models.load_model(evaluated / "model.keras", compile=False)
     model.weights[0].assign(model.weights[0] * 1.001)
     model.save_weights(evaluated / "checkpoints" / "best.weights.h5")
-    with pytest.raises(ValueError, match=r"best\.weights\.h5, weights_sha256: stored"):
+    with pytest.raises(ValueError, match=r"best\.weights\.h5: the checksum of its w"):
         check(evaluated)
 
 
@@ -460,7 +429,8 @@ def test_a_changed_report_is_found(check, evaluated):
     path = evaluated / "report.html"
     path.write_text(path.read_text().replace("0.861", "0.961"))
     with pytest.raises(
-        ValueError, match=r"report\.html, sha256 of its text: stored \w"
+        ValueError,
+        match=r"report\.html: the SHA-256 of its text as it was written is \w",
     ):
         check(evaluated)
 
@@ -469,12 +439,12 @@ def test_a_report_of_other_figures_is_found(check, evaluated):
     other = seal.seal("<html><head></head></html>", evaluated / OTHER)
     (evaluated / "report.html").write_text(other)
     with pytest.raises(
-        ValueError, match="sha256 of the metrics it shows: stored"
+        ValueError, match="the SHA-256 of the metrics that it shows is"
     ) as told:
         check(evaluated)
-    assert "sha256 of the predictions it shows" in str(told.value)
+    assert "SHA-256 of the predictions that it shows" in str(told.value)
     (evaluated / "report.html").write_text("<html>AUC 0.9</html>")
-    with pytest.raises(ValueError, match=r"of its text: stored nothing, recomputed \w"):
+    with pytest.raises(ValueError, match=r"of its text as it was written is missing; "):
         check(evaluated)
 
 
@@ -486,10 +456,10 @@ def moved(content, origin, target):
 @pytest.mark.parametrize(
     ("origin", "target", "key"),
     [
-        ("valid", "train", r"photograph 1 of 'valid': stored drawn/"),
-        ("train", "valid", r"photograph 9 of 'valid': stored nothing"),
-        ("test", "train", r"test photographs: stored 11, recomputed 12"),
-        ("train", "test", r"test photographs: stored 13, recomputed 12"),
+        ("valid", "train", r"photograph 1 of 'valid' is drawn/"),
+        ("train", "valid", r"photograph 9 of 'valid' is missing"),
+        ("test", "train", r"test photographs is 11; leakage\.json certifies 12"),
+        ("train", "test", r"test photographs is 13; leakage\.json certifies 12"),
     ],
 )
 def test_a_photograph_that_changed_sides_is_found(
@@ -506,18 +476,21 @@ def test_a_photograph_that_changed_sides_is_found(
 @pytest.mark.parametrize(
     ("change", "key"),
     [
-        (lambda one: one["train"].pop(), r"all photographs: stored 51, recomputed 52"),
+        (
+            lambda one: one["train"].pop(),
+            r"number of all photographs is 51; leakage\.json certifies 52",
+        ),
         (
             lambda one: one["train"].append(one["train"][0]),
-            r"photographs, each once: stored 53, recomputed 52",
+            r"number of its entries is 53; different ones are 52",
         ),
         (
             lambda one: one["disputed"].append(one["test"][0]),
-            r"disputed, its length: stored 1, recomputed 0",
+            r"the length of disputed is 1; leakage\.json certifies 0",
         ),
         (
             lambda one: one["left_out"].update({one["train"][0]: "a copy"}),
-            r"photographs left out: stored 1, recomputed 0",
+            r"number of photographs left out is 1; leakage\.json certifies 0",
         ),
     ],
     ids=["removed", "repeated", "disputed", "left out"],
@@ -529,7 +502,7 @@ def test_a_split_that_the_certificate_does_not_certify_is_found(
     content = json.loads(path.read_text())
     change(content)
     path.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=rf"split\.json, {key}"):
+    with pytest.raises(ValueError, match=rf"split\.json: .*{key}"):
         check(evaluated)
 
 
@@ -543,24 +516,26 @@ def test_a_ledger_that_names_another_model_or_lacks_a_reading_is_found(
     entry = json.loads(first) | {name: "0" * 64}
     path.write_text("\n".join([json.dumps(entry), *others, ""]))
     with pytest.raises(
-        ValueError, match=rf"ledger\.jsonl, line 1, {name}: stored 0{{64}}"
+        ValueError, match=rf"ledger\.jsonl: {name} in line 1 is 0{{64}}; "
     ):
         check(evaluated)
     path.write_text("".join(f"{one}\n" for one in others))
     with pytest.raises(
-        ValueError, match=r"test photographs: stored \d, recomputed at le"
+        ValueError,
+        match=r"test photographs is \d; the evaluations that are there took at le",
     ):
         check(evaluated)
     path.unlink()
     with pytest.raises(
-        ValueError, match=r"test photographs: stored \d, recomputed at le"
+        ValueError,
+        match=r"test photographs is \d; the evaluations that are there took at le",
     ):
         check(evaluated)
 
 
 def test_a_task_other_than_the_configs_is_found(check, evaluated):
     edit_json(evaluated / "task.json", "task", "rule", value="grade >= 1")
-    key = r"task\.json, task\.rule: stored grade >= 1, recomputed referable diabetic"
+    key = r"task\.json: task\.rule is grade >= 1; config\.gin asks for referable diab"
     with pytest.raises(ValueError, match=key):
         check(evaluated)
 
@@ -584,10 +559,41 @@ def test_a_damaged_file_is_one_readable_error(check, evaluated, file, text):
         check(evaluated)
 
 
-def test_labels_outside_the_task_are_found(check, evaluated):
+UNSCORABLE = {
+    "a label": (
+        lambda rows: rows[0].update(label="5"),
+        r"  predictions\.csv: 'label' of \S+ is 5; the task's classes are 0 to 1\.\n",
+    ),
+    "a probability": (
+        lambda rows: rows[0].update({"probability referable": "1.0"}),
+        r"csv: the sum of the probabilities of \S+ is 1\.\d+; it must be 1\.0\.\n",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "text"), UNSCORABLE.values(), ids=UNSCORABLE)
+def test_what_leaves_no_figure_to_compute_is_named(check, evaluated, change, text):
     without_checksum(evaluated)
-    edit_csv(evaluated / "predictions.csv", lambda rows: rows[0].update(label="5"))
-    with pytest.raises(
-        ValueError, match=r"csv, figures: stored what has none: `labels`"
-    ):
+    edit_csv(evaluated / "predictions.csv", change)
+    with pytest.raises(ValueError, match=text) as told:
         check(evaluated)
+    no_figure = "metrics.json: no figure of it can be computed again before predictions"
+    assert f"  {no_figure}.csv is right.\n" in str(told.value)
+
+
+def test_the_file_that_is_there_and_the_noted_checksum_are_not_confused(
+    check, evaluated
+):
+    noted = json.loads((evaluated / "metrics.json").read_text())["predictions_sha256"]
+    edit_csv(evaluated / "predictions.csv", CHANGED_ROWS["what is known"])
+    now = hashlib.sha256((evaluated / "predictions.csv").read_bytes()).hexdigest()
+    text = rf"predictions\.csv: its SHA-256 is {now}; metrics\.json notes {noted}\.\n"
+    with pytest.raises(ValueError, match=text):
+        check(evaluated)
+
+
+def test_a_threshold_that_was_fixed_is_not_said_to_be_chosen(check, evaluated):
+    said = check(evaluated)
+    text = "decision.json: its threshold was fixed beforehand"
+    assert f"{text}, its calibration chosen again on 8 validation photographs." in said
+    assert not re.search(r"decision\.json: chosen again", said)

@@ -7,7 +7,7 @@ import shutil
 import cv2
 import pytest
 
-from input_pipeline import audit, photograph, prepare, splits
+from input_pipeline import audit, audit_findings, photograph, prepare, splits, tasks
 from input_pipeline.datasets import csv_file, dataset, idrid
 
 TRAIN = "B. Disease Grading/1. Original Images/a. Training Set"
@@ -97,7 +97,7 @@ def test_the_certificate_counts_what_was_compared_found_and_done(leaky_audit):
         "near_identical_pairs": 2,
         "renamed_pairs": 0,
         "pairs_across_splits": 1,
-        "contradictory_pairs": 1 + len(leaky_audit.decisions.disputed),
+        "contradictory_pairs": 1 + len(leaky_audit.findings["disputed"]),
         "patients_across_splits": 0,
     }
     assert certificate["left_out"] == {"leak": 1, "copy": 1, "conflict": 2}
@@ -262,70 +262,8 @@ def test_patients_of_a_dataset_that_only_tests_are_on_one_side():
         for origin in "ab"
         for split in ("train", "test")
     ]
-    assert audit._patients_across_splits(photographs, []) == ["a/p", "b/p"]
-    assert audit._patients_across_splits(photographs, ["b"]) == ["a/p"]
-
-
-def named(paths):
-    return [
-        photograph.Photograph(id=f"{origin}/{path}", path=pathlib.Path(path), grade=0)
-        for origin, path in paths
-    ]
-
-
-ONE, TWO = "0" * 31 + "1", "0" * 31 + "2"
-
-
-def test_re_exports_are_known_by_their_names():
-    photographs = named(
-        [
-            ("aptos2019", "train_images/000c1434d8d7.png"),
-            ("folders", f"train/DR/000c1434d8d7_png.rf.{ONE}.jpg"),
-            ("folders", f"test/DR/000c1434d8d7_png.rf.{TWO}.jpg"),
-            ("folders", f"test/DR/001639a390f0_png.rf.{TWO}.jpg"),
-        ]
-    )
-    ids = [one.id for one in photographs]
-    assert sorted(audit._renamed(photographs)) == sorted(
-        [(ids[0], ids[1]), (ids[0], ids[2])]
-    )
-
-
-def test_a_name_that_two_photographs_have_says_nothing_of_a_re_export():
-    photographs = named(
-        [
-            ("idrid", "train/IDRiD_001.jpg"),
-            ("idrid", "test/IDRiD_001.jpg"),
-            ("folders", f"IDRiD_001_jpg.rf.{ONE}.jpg"),
-        ]
-    )
-    assert audit._renamed(photographs) == []
-
-
-def test_an_aptos_code_names_the_same_picture_in_every_dataset():
-    photographs = named(
-        [
-            ("aptos2019", "train_images/000c1434d8d7.png"),
-            ("filtered", "No_DR/000c1434d8d7.png"),
-            ("folders", f"test/DR/000c1434d8d7_png.rf.{ONE}.jpg"),
-            ("others", f"train/DR/000c1434d8d7_png.rf.{TWO}.jpg"),
-        ]
-    )
-    first, *others = [one.id for one in photographs]
-    assert sorted(audit._renamed(photographs)) == [(first, one) for one in others]
-
-
-@pytest.mark.parametrize(
-    "paths",
-    [
-        [("a", "IDRiD_001.jpg"), ("b", "IDRiD_001.jpg")],
-        [("a", "202311211559.jpg"), ("b", "202311211559.jpg")],  # a time
-        [("a", "left/a1b2c3d4e5f6.jpg"), ("a", "right/a1b2c3d4e5f6.jpg")],  # a patient
-        [("a", "left/000c1434d8d7.jpg"), ("a", "right/000c1434d8d7.jpg"), ("b", "1")],
-    ],
-)
-def test_other_names_that_are_alike_say_nothing(paths):
-    assert audit._renamed(named(paths)) == []
+    assert audit_findings._patients_across_splits(photographs, []) == ["a/p", "b/p"]
+    assert audit_findings._patients_across_splits(photographs, ["b"]) == ["a/p"]
 
 
 # The real photographs.
@@ -393,7 +331,9 @@ def test_of_idrid_eight_training_photographs_are_left_out(real):
     )
     assert kinds == {"leak": 1, "copy": 3, "conflict": 4}
     assert real.certificate["kept"] == {"train": 405, "test": 103}
-    assert real.decisions.disputed == ["idrid/test/IDRiD_064"]
+    for task in (tasks.referable(), tasks.icdr_grades(), tasks.any_dr()):
+        assert real.disputed(task) == ["idrid/test/IDRiD_064"]
+    assert real.findings["disputed"] == ["idrid/test/IDRiD_064"]
 
 
 def test_idrids_folds_have_the_shares_of_its_grades(real):

@@ -19,6 +19,7 @@ POLICY = {
     "copies": "keep_one",
     "conflicting_copies": "leave_out",
     "must_agree": ["grade", "any_dr"],
+    "ungradable": "leave_out",
     "near_identical": 2.5,
 }
 VOID = {"meta", "img", "br", "wbr", "link", "input"}
@@ -244,6 +245,7 @@ def test_summary_counts_what_became_of_every_photograph(rich):
         ["left out: would leak between splits", "0", "1", "1"],
         ["left out: contradicted by a copy", "2", "0", "2"],
         ["left out: a further copy", "0", "0", "0"],
+        ["left out: called ungradable", "0", "0", "0"],
         ["left out: without a label", "0", "1", "1"],
     ]
     assert (

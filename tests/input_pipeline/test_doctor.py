@@ -80,6 +80,25 @@ def test_where_nothing_is_prepared_it_says_so_and_makes_no_folder(
     assert not target.exists()
 
 
+def test_where_nothing_is_named_and_nothing_prepared_it_fails(few_preparation, target):
+    with pytest.raises(ValueError, match=r"nothing of 'few' to examine: no --data_dir"):
+        doctor.doctor(few_preparation, {}, target)
+
+
+def test_a_set_of_ones_own_that_has_changed_is_examined_as_what_it_is(
+    few_preparation, few, few_prepared, target
+):
+    mine = dataclasses.replace(few_preparation.datasets[0], own=True)
+    own = dataclasses.replace(few_preparation, datasets=[mine])
+    assert "are intact" in doctor.doctor(own, {"few": few}, target)
+    (few / "c.jpg").write_bytes((few / "a.jpg").read_bytes())
+    text = doctor.doctor(own, {"few": few}, target)
+    assert text.endswith(
+        f"{few} has changed since {few_prepared.folder} was prepared: the next run "
+        f"prepares it into {few_prepared.folder}-2."
+    )
+
+
 def test_a_wrong_layout_shows_the_expected_tree_and_what_was_found(tmp_path, target):
     preparation = prepare.Preparation(datasets=[idrid.idrid()])
     (tmp_path / "data" / "Training").mkdir(parents=True)
@@ -145,6 +164,10 @@ def test_repair_leaves_out_what_was_unreadable(few_preparation, few, target):
     assert "all 5 records in 3 shards are intact." in text
     assert "2 photographs could not be read and have no record:\n" in text
     assert "  g.jpg: " in text and "an empty file" in text
+    with pytest.raises(
+        ValueError, match=r"have no record:\n(?s:.*)Replace them, remove"
+    ):
+        doctor.doctor(few_preparation, {"few": few}, target)
     damage(prepared, "few/c.jpg")
     prepared.shard_path(2).write_bytes(b"no record")
     doctor.doctor(skipping, {"few": few}, target, repair=True)

@@ -11,7 +11,6 @@ from scipy.spatial import distance
 from input_pipeline import duplicates, fundus, quality
 
 THRESHOLD = 2.5
-HASH = "0123456789abcdef0123456789abcdef"
 
 
 def textured(count, rng, detail=25.0):
@@ -151,6 +150,26 @@ def test_flat_pictures_are_copies_only_if_identical():
     assert duplicates.find(thumbnails, THRESHOLD) == [(0, 4, 0.0), (1, 2, 0.0)]
 
 
+def test_black_pictures_are_never_compared_however_many(monkeypatch):
+    rng = np.random.default_rng(10)
+    black = (rng.random((300, 64, 64, 3)) < 0.05).astype(np.uint8)
+    black[7] = black[3]
+    monkeypatch.setattr(duplicates._Distinct, "compare", None)
+    assert duplicates.find(black, THRESHOLD) == [(3, 7, 0.0)]
+
+
+def test_black_pictures_hide_no_copies_of_others():
+    rng = np.random.default_rng(11)
+    originals = textured(20, rng)
+    black = (rng.random((40, 64, 64, 3)) < 0.05).astype(np.uint8)
+    copies = np.concatenate([noisy(one, rng, 1) for one in originals[::5]])
+    thumbnails = np.concatenate([black[:20], originals, black[20:], copies])
+    links = duplicates.find(thumbnails, THRESHOLD)
+    assert [(one.first, one.second) for one in links] == [
+        (20 + place, 60 + number) for number, place in enumerate(range(0, 20, 5))
+    ]
+
+
 @pytest.mark.parametrize("count", [0, 1])
 def test_too_few_to_compare_are_no_error(count):
     thumbnails = textured(2, np.random.default_rng(9))[:count]
@@ -165,24 +184,6 @@ def test_groups_follow_chains():
         duplicates.Pair(3, 9, 2.0),
     ]
     assert duplicates.groups(10, pairs) == [[0, 3, 9], [5, 7]]
-
-
-@pytest.mark.parametrize(
-    ("name", "source"),
-    [
-        (f"000c1434d8d7_png.rf.{HASH}.jpg", "000c1434d8d7"),
-        (f"IMG_20_jpg.rf.{HASH}.jpg", "IMG_20"),
-        (f"10_left_jpeg.rf.{HASH}.jpg", "10_left"),
-        (f"a_png_png.rf.{HASH}.jpg", "a_png"),
-        ("000c1434d8d7.png", None),
-        (f"000c1434d8d7_png.rf.{HASH[:-1]}.jpg", None),
-        (f"000c1434d8d7_bmp.rf.{HASH}.jpg", None),
-        (f"_png.rf.{HASH}.jpg", None),
-        (f"000c1434d8d7_png.rf.{HASH}.jpg.txt", None),
-    ],
-)
-def test_a_roboflow_name_tells_its_source(name, source):
-    assert duplicates.roboflow_source(name) == source
 
 
 # --- IDRiD. ---

@@ -107,8 +107,8 @@ def test_the_log_says_where_the_photographs_are_and_why(few_prepared, caplog):
         images.open(few_prepared, IDS, 1.0)
         images.open(few_prepared, IDS, 0.5 * GIGABYTES)
     assert [one.getMessage() for one in caplog.records] == [
-        "7 photographs, 0.0 GB decoded, 1.0 GB of memory for them: kept in memory.",
-        "7 photographs, 0.0 GB decoded, 0.0 GB of memory for them: read from disk in "
+        "7 photographs, 0.1 MB decoded, 1.0 GB of memory for them: kept in memory.",
+        "7 photographs, 0.1 MB decoded, 0.0 MB of memory for them: read from disk in "
         "each epoch.",
     ]
 

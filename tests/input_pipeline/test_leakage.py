@@ -3,7 +3,7 @@ import pathlib
 
 import pytest
 
-from input_pipeline import leakage, photograph
+from input_pipeline import leakage, photograph, tasks
 
 
 def make(name, **known):
@@ -35,7 +35,7 @@ def graded():
 def test_without_copies_everything_stays_where_its_publisher_put_it(graded):
     decisions = decide(graded)
     assert decisions.split == {one.id: one.split for one in graded}
-    assert not decisions.left_out and not decisions.disputed
+    assert not decisions.left_out
     assert decisions.groups == {one.id: one.id for one in graded}
 
 
@@ -54,7 +54,6 @@ def test_copies_of_test_photographs_leave_training_and_validation(graded):
         "set/valid/0": ("leak", "a copy of set/test/0 of the test set"),
     }
     assert decisions.split["set/test/0"] == decisions.split["set/test/1"] == "test"
-    assert not decisions.disputed
 
 
 def test_copies_of_validation_photographs_leave_training(graded):
@@ -122,20 +121,61 @@ def test_what_only_one_of_two_copies_tells_is_no_contradiction():
     }
 
 
+def disputed(photographs, *copies, label=lambda one: one.grade):
+    split = decide(photographs, *copies).split
+    return leakage.disputed(photographs, copies, split, label)
+
+
 def test_test_photographs_with_a_contradicting_copy_are_disputed_and_stay(graded):
-    decisions = decide(
-        graded,
+    copies = [
         copy("set/train/0", "set/test/1"),  # grades 0 and 2
         copy("set/train/2", "set/test/0"),  # grades 0 and 0
-    )
-    assert decisions.disputed == ["set/test/1"]
-    assert decisions.split["set/test/1"] == "test"
+    ]
+    assert disputed(graded, *copies) == ["set/test/1"]
+    assert decide(graded, *copies).split["set/test/1"] == "test"
 
 
 def test_two_test_photographs_that_contradict_each_other_are_both_disputed(graded):
-    decisions = decide(graded, copy("set/test/0", "set/test/1"))
-    assert decisions.disputed == ["set/test/0", "set/test/1"]
-    assert not decisions.left_out
+    pair = copy("set/test/0", "set/test/1")
+    assert disputed(graded, pair) == ["set/test/0", "set/test/1"]
+    assert not decide(graded, pair).left_out
+
+
+def test_what_is_disputed_depends_on_what_is_asked():
+    photographs = [
+        make("a/1", grade=2, macular_edema=0, split="train"),
+        make("a/2", grade=3, macular_edema=0, split="test"),
+        make("a/3", grade=3, macular_edema=1, split="test"),
+        make("a/4", any_dr=True, split="test"),
+    ]
+    copies = [copy("a/1", "a/2"), copy("a/2", "a/4")]
+    assert disputed(photographs, *copies) == ["a/2"]  # a/4 has no grade to dispute.
+    assert disputed(photographs, *copies, label=tasks.referable().label) == []
+    assert disputed(photographs, *copies, label=tasks.any_dr().label) == []
+    assert disputed(photographs, *copies, label=tasks.macular_edema().label) == []
+    copies = [copy("a/1", "a/3"), copy("a/3", "a/2")]  # a/1 and a/2 by way of a/3
+    risks = disputed(photographs, *copies, label=tasks.macular_edema().label)
+    assert risks == ["a/2", "a/3"]
+
+
+def test_graded_photographs_called_ungradable_test_and_validate_but_do_not_train():
+    photographs = [
+        make(f"a/{split}/{gradable}", grade=1, gradable=gradable, split=split)
+        for split in ("train", "valid", "test", None)
+        for gradable in (True, False, None)
+    ]
+    why = ("ungradable", "ungradable, as its publisher says")
+    left_out = reasons(decide(photographs))
+    assert left_out == {"a/train/False": why, "a/None/False": why}
+    assert not decide(photographs, ungradable="keep_all").left_out
+
+
+def test_an_ungradable_copy_leaves_before_copies_are_compared():
+    photographs = [make("a/1", grade=2, gradable=False), make("a/2", grade=1)]
+    decisions = decide(photographs, copy("a/1", "a/2"))
+    assert {key: why.kind for key, why in decisions.left_out.items()} == {
+        "a/1": "ungradable"
+    }
 
 
 def test_photographs_of_a_test_patient_are_left_out(graded):

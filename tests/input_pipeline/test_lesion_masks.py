@@ -2,6 +2,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import ndimage
 
 from input_pipeline import fundus, lesion_masks
 from input_pipeline.datasets import idrid_masks
@@ -93,6 +94,24 @@ def test_a_lesion_smaller_than_a_pixel_keeps_one():
     shares[4, 3:6] = 0.4, 0.9, 0.5
     found = lesion_masks.binary(shares)
     assert np.argwhere(found).tolist() == [[1, 1], [4, 4], [4, 5]]
+
+
+def test_of_equally_covered_pixels_a_small_lesion_keeps_the_first():
+    shares = np.zeros((4, 4), np.float32)
+    shares[1, 1:3] = shares[2, 1] = 0.25
+    assert np.argwhere(lesion_masks.binary(shares)).tolist() == [[1, 1]]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_every_lesion_keeps_its_most_covered_pixel(seed):
+    rng = np.random.default_rng(seed)
+    shares = (rng.random((40, 40)) * (rng.random((40, 40)) < 0.1)).astype(np.float32)
+    parts, count = ndimage.label(shares > 0, np.ones((3, 3)))
+    expected = shares >= 0.5
+    for number in range(1, count + 1):
+        inside = np.where(parts == number, shares, -1)
+        expected[np.unravel_index(inside.argmax(), inside.shape)] = True
+    np.testing.assert_array_equal(lesion_masks.binary(shares), expected)
 
 
 def test_drawn_masks_are_read_with_their_photographs(idrid_like):

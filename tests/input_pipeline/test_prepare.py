@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pathlib
+import re
 import shlex
 import shutil
 import struct
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import zlib
 
+import gin
 import numpy as np
 import pytest
 from PIL import Image
@@ -75,6 +77,17 @@ def test_the_manifest_names_every_photograph_with_path_size_and_checksum(
         assert entry["bytes"] == len(content)
         assert entry["sha256"] == hashlib.sha256(content).hexdigest()
     assert few_prepared.manifest["unreadable"] == []
+
+
+def test_the_manifest_says_whether_the_photographs_are_drawn(
+    few, few_preparation, few_prepared, prepared, target
+):
+    assert prepared.folders[0].drawn  # Its folder says so.
+    assert not few_prepared.drawn  # These are drawn too, but copied out of theirs.
+    (few / dataset.DRAWN).touch()
+    marked = few_preparation.run({"few": few}, target / "marked").folders[0]
+    assert marked.drawn
+    assert marked.fingerprint == few_prepared.fingerprint
 
 
 def test_the_same_photographs_make_the_same_bytes(
@@ -254,7 +267,7 @@ def test_changed_originals_are_refused_with_the_difference(
         ValueError,
         match=rf"are not those that .* was prepared from:\n  {difference}\nRestore "
         r"them, or name another folder with --prepared_dir, or give another set "
-        r"another name \(its reader has `name`\), or remove",
+        r"a name of its own, by its reader's `name`, or remove",
     ):
         few_preparation.run({"few": few}, tmp_path / "prepared").folders[0]
     assert identities(few_prepared.folder) == before
@@ -301,6 +314,96 @@ def test_a_renamed_original_with_the_same_id_and_content_is_the_same(
     )
     assert again.fingerprint == few_prepared.fingerprint
     assert again.manifest["photographs"][0]["path"] == "a.jpeg"
+
+
+# Sets of one's own, which grow and are corrected.
+
+
+@pytest.fixture
+def own(few_preparation):
+    """The same seven photographs, as a set of one's own."""
+    mine = dataclasses.replace(few_preparation.datasets[0], own=True, reader="mine")
+    return dataclasses.replace(few_preparation, datasets=[mine])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        replace_by_one_of_the_same_size,
+        add_photograph,
+        remove_photograph,
+        change_grade,
+    ],
+    ids=lambda value: value.__name__,
+)
+def test_a_changed_set_of_ones_own_is_prepared_beside_what_it_was(
+    own, few, few_prepared, tmp_path, caplog, change
+):
+    before = identities(few_prepared.folder)
+    difference = change(few)
+    with caplog.at_level("INFO"):
+        (now,) = own.run({"few": few}, tmp_path / "prepared").folders
+    assert now.folder.name == f"{few_prepared.folder.name}-2"
+    assert now.fingerprint != few_prepared.fingerprint
+    assert identities(few_prepared.folder) == before
+    assert re.search(rf"prepared from:\n  {difference}\nThey go into .*-2", caplog.text)
+    assert "--gin_bindings=\"mine.name = 'few2'\"" in caplog.text
+    again = own.run({"few": few}, tmp_path / "prepared").folders[0]
+    assert again.folder == now.folder
+
+
+def test_a_set_of_ones_own_that_is_as_it_was_is_found_again(
+    own, few, few_prepared, tmp_path
+):
+    labels = (few / "labels.json").read_bytes()
+    change_grade(few)
+    second = own.run({"few": few}, tmp_path / "prepared").folders[0]
+    assert second.photographs[2].grade == 2
+    (few / "labels.json").write_bytes(labels)
+    before = identities(tmp_path / "prepared")
+    first = own.run({"few": few}, tmp_path / "prepared").folders[0]
+    assert (first.folder, first.photographs[2].grade) == (few_prepared.folder, 1)
+    assert identities(tmp_path / "prepared") == before
+    change_grade(few)
+    add_photograph(few)
+    third = own.run({"few": few}, tmp_path / "prepared").folders[0]
+    assert third.folder.name == f"{few_prepared.folder.name}-3"
+    assert len(third.photographs) == 8
+
+
+def test_of_several_states_the_photographs_tell_which_is_meant(
+    own, few, few_prepared, tmp_path
+):
+    change_grade(few)
+    second = own.run({"few": few}, tmp_path / "prepared").folders[0]
+    with pytest.raises(
+        ValueError,
+        match=rf"states are prepared:\n  {few_prepared.folder}\n  {second.folder}\n.* "
+        r"which is meant: --data_dir=<folder>\.",
+    ):
+        own.run({}, tmp_path / "prepared")
+
+
+def test_a_killed_preparation_of_a_changed_set_goes_on(own, few, few_prepared, target):
+    change_grade(few)
+    second = own.run({"few": few}, target).folders[0]
+    (second.folder / "manifest.json").unlink()
+    again = own.run({"few": few}, target).folders[0]
+    assert (again.folder, again.fingerprint) == (second.folder, second.fingerprint)
+
+
+def test_two_sets_of_one_reader_need_names_and_the_lines_are_shown():
+    twice = [csv_file.csv_file(), csv_file.csv_file()]
+    with pytest.raises(ValueError, match=r"Received: \['csv', 'csv'\]") as error:
+        prepare.Preparation(datasets=twice)
+    shown = str(error.value).partition("own:\n")[2]
+    gin.parse_config(shown)
+    preparation = gin.get_configurable(prepare.Preparation)()
+    assert [one.name for one in preparation.datasets] == ["first", "second"]
+    assert [one.reader for one in preparation.datasets] == [
+        "first/csv_file",
+        "second/csv_file",
+    ]
 
 
 def test_two_photographs_of_one_id_are_refused(few_preparation, few, target):

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from input_pipeline import fundus, images, records
+from input_pipeline import fundus, images, records, whole_files
 
 IDS = tuple(f"few/{letter}.jpg" for letter in "abcdefg")
 
@@ -231,9 +231,9 @@ def test_a_manifest_of_another_format_is_an_error(few_prepared, content, receive
 
 def test_json_is_written_whole_or_not_at_all(tmp_path):
     path = tmp_path / "some.json"
-    records.write_json(path, {"grade": 2})
+    whole_files.write_json(path, {"grade": 2})
     with pytest.raises(TypeError, match="not JSON serializable"):
-        records.write_json(path, {"grade": 3, "path": tmp_path})
+        whole_files.write_json(path, {"grade": 3, "path": tmp_path})
     assert json.loads(path.read_text()) == {"grade": 2}
     assert list(tmp_path.iterdir()) == [path]
 

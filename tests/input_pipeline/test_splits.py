@@ -45,6 +45,47 @@ def test_every_photograph_is_in_exactly_one_list(graded):
     assert sorted(every) == sorted(one.id for one in graded)
 
 
+def test_fewer_photographs_are_drawn_from_the_same_fold(graded):
+    def drawn(train, valid=None, seed=0):
+        return make_split(
+            splits.Splitter(
+                train_photographs=train, valid_photographs=valid, seed=seed
+            ),
+            graded,
+        )
+
+    whole, some, few = drawn(None), drawn(60, 20), drawn(30, 20)
+    assert (len(some.train), len(some.valid)) == (60, 20)
+    assert set(few.train) < set(some.train) < set(whole.train)
+    assert few.valid == some.valid
+    assert set(some.valid) < set(whole.valid)
+    assert some.test == whole.test
+    assert list(some.train) == [one for one in whole.train if one in some.train]
+    others = set(whole.train) - set(some.train), set(whole.valid) - set(some.valid)
+    assert set(some.not_drawn) == others[0] | others[1]
+    another = drawn(60, 20, seed=1)
+    assert set(another.train) & set(whole.train) != set(some.train)
+
+
+@pytest.mark.parametrize("count", [0, 161])
+def test_more_photographs_than_there_are_is_an_error(graded, count):
+    message = (
+        r"`split\.train_photographs` must be between 1 and the 160 photographs of the "
+        rf"split 'train', or None for all\. Received: {count}\."
+    )
+    with pytest.raises(ValueError, match=message):
+        make_split(splits.Splitter(train_photographs=count), graded)
+
+
+def test_a_draw_is_stored_under_a_name_of_its_own(audited):
+    splitter = splits.Splitter(train_photographs=10)
+    split = splitter.split(audited)
+    assert len(split.train) == 10
+    assert splitter.split(audited) == split
+    assert len(splits.Splitter().split(audited).train) == 32
+    split.check(audited)
+
+
 def test_the_test_set_is_the_publishers(graded):
     published = tuple(one.id for one in graded if one.split == "test")
     for fold in range(5):
@@ -205,7 +246,8 @@ def test_each_fold_and_seed_has_a_file_of_its_own(audited):
 def test_a_saved_split_is_read_back_equal(graded, tmp_path):
     pairs = ("set/train/007", "set/test/003"), ("set/test/000", "set/test/001")
     split = make_split(splits.Splitter(), graded, *pairs)
-    assert split.left_out and split.disputed
+    split = dataclasses.replace(split, disputed=("set/test/000",))
+    assert split.left_out
     split.save(tmp_path / "split.json")
     assert splits.Split.load(tmp_path / "split.json") == split
     assert split["train"] == split.train

@@ -1,3 +1,4 @@
+import dataclasses
 import pathlib
 
 import numpy as np
@@ -135,3 +136,16 @@ def test_random_labels_ask_the_same_and_mean_nothing():
 def test_random_labels_are_unknown_where_the_true_ones_are():
     task = tasks.random_labels(task=tasks.referable())
     assert task.label(make()) is None
+
+
+def test_where_a_task_is_not_answered_those_that_are_stand_ready_to_be_pasted():
+    some = [
+        photograph.Photograph(id=f"a/{one}", path=pathlib.Path("1"), any_dr=True)
+        for one in range(2)
+    ]
+    message = r"dataset answers: --gin_bindings='train\.task = @any_dr\(\)'\.$"
+    with pytest.raises(ValueError, match=message):
+        tasks.referable().labels(some)
+    some[0] = dataclasses.replace(some[0], any_dr=None, macular_edema=1)
+    with pytest.raises(ValueError, match=r"Choose a task that the dataset answers\.$"):
+        tasks.referable().labels(some)

@@ -8,6 +8,7 @@ import scipy.stats
 import tensorflow as tf
 
 from models import losses, outputs
+from models import probabilities as of_outputs
 
 CROSSENTROPY = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
@@ -89,7 +90,7 @@ def test_regression_probabilities_are_areas_under_a_normal_density():
     """Of a grade that scatters around the value, by numerical integration."""
     for value in (-0.7, 1.9, 4.2):
         grid = np.linspace(value - 6, value + 6, 1_200_001)
-        density = scipy.stats.norm.pdf(grid, value, outputs.USUAL_SIGMA)
+        density = scipy.stats.norm.pdf(grid, value, of_outputs.USUAL_SIGMA)
         nearest = np.clip(np.floor(grid + 0.5), 0, 4).astype(int)
         areas = np.bincount(nearest, density, 5) * (grid[1] - grid[0])
         received = outputs.Regression(5).probabilities(np.array([[value]]))[0]
@@ -105,7 +106,7 @@ def test_regression_of_a_whole_number_means_that_grade_with_probability_two_thir
 def test_small_regression_probabilities_keep_their_digits():
     """In the far tails, where 1 minus something has none left."""
     cuts = np.array([0.0, 1.0])
-    probabilities = outputs.grade_probabilities(np.array([[20.0], [-19.0]]), cuts, 1.0)
+    probabilities = of_outputs.grades(np.array([[20.0], [-19.0]]), cuts, 1.0)
     expected = np.exp(scipy.stats.norm.logcdf(-19))
     np.testing.assert_allclose(probabilities[0, 1], expected, rtol=1e-6)
     np.testing.assert_allclose(probabilities[1, 1], expected, rtol=1e-6)

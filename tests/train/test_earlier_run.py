@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 
-from input_pipeline import tasks
+from input_pipeline import fundus, tasks
 from models import resnet_v2
 from tests.train.test_trainer import stop_at_step, tiny_model, tiny_recipe
 from train import checkpoints, run_dir, schedules, trainer
@@ -23,15 +23,15 @@ def train(a_recipe, audited, split, folder):
         target = {
             "task": a_recipe.task.description(),
             "output": a_recipe.output.name,
+            "preparation": {"fundus_version": fundus.VERSION},
         }
         run.begin("", {}, target, training.devices)
         if not run.split.exists():
-            inherited = None
-            if training.earlier:
-                inherited = training.earlier.bequeath(split, audited, folder)
+            earlier = training.earlier_runs
+            inherited = [one.bequeath(split, audited, folder) for one in earlier]
             run.store_split(split, audited, inherited)
-        if training.earlier:
-            run.check_earlier(training.earlier)
+        for one in training.earlier_runs:
+            run.check_earlier(one)
         training.train(audited, split, folder)
     return training, json.loads((folder / "history.json").read_text())
 

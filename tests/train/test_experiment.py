@@ -5,54 +5,11 @@ import shutil
 
 import pytest
 
-from configs import loader, registry, statements  # noqa: F401
+from configs import statements, syntax
 from evaluation import decision, facts, predict, report, seal
 from input_pipeline import prepare, records
-from train import experiment, run_dir, trainer
+from train import run_dir, trainer
 from visualization import sanity
-
-TINY = """
-include 'synthetic_resnet_v2.gin'
-
-idrid.name = 'drawn'
-prepare.image_size = 64
-resnet_v2.widths = (4,)
-resnet_v2.depths = (1,)
-resnet_v2.stem_width = 4
-train.epochs = 2
-train.checkpoint_every_epochs = 1
-evaluate.resamples = 100
-"""
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    """A gin file whose training takes seconds."""
-    file = tmp_path_factory.mktemp("gin") / "tiny.gin"
-    file.write_text(TINY)
-    return file
-
-
-@pytest.fixture(scope="module")
-def start(tiny, prepared, prepared_dir, idrid_like):
-    """Does what a command does: `start("run", folder, "train.seed = 3", ...)`."""
-
-    def run(mode, folder, *lines, gin_file=tiny, dry_run=False, **where):
-        run_mode, entry_points = experiment.MODES[mode]
-        bindings = loader.load(
-            [str(gin_file)], lines, entry_points, experiment.ENTRY_POINTS
-        )
-        folders = {"data_dirs": {"": idrid_like}, "prepared_dir": prepared_dir} | where
-        return run_mode(
-            experiment.Where(
-                run_dir=folder,
-                bindings=experiment.deciding(bindings),
-                dry_run=dry_run,
-                **folders,
-            )
-        )
-
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -155,9 +112,9 @@ def test_a_run_is_known_by_its_directory_alone(start, finished, finished_once):
 
 
 def test_order_comments_spelling_and_evaluation_make_no_other_config(
-    start, finished, tmp_path, finished_once
+    start, tiny, finished, tmp_path, finished_once
 ):
-    lines = [line for line in TINY.strip().splitlines() if " = " in line]
+    lines = [line for line in tiny.read_text().splitlines() if " = " in line]
     file = tmp_path / "other_words.gin"
     file.write_text(
         "include 'datasets/synthetic.gin'\ninclude 'tasks/referable.gin'\n"
@@ -200,7 +157,7 @@ def test_changed_photographs_are_refused(start, finished, idrid_like, tmp_path):
     before = state(finished.parent)
     folder = tmp_path / "prepared"
     with pytest.raises(
-        ValueError, match="begun with something else:\n  data_fingerprin"
+        ValueError, match=r"tiny was begun with other photographs: of 'drawn' it knows "
     ):
         start("run", finished, data_dirs={"": data_dir}, prepared_dir=folder)
     assert state(finished.parent) == before
@@ -763,6 +720,46 @@ def test_the_report_shows_heat_maps_unless_explain_finds_that_they_mean_nothing(
     remove(finished, "report.html")
     start("run", finished)
     assert "Heat map of" not in (finished / "report.html").read_text()
+
+
+RANDOM = str(syntax.CONFIGS / "training/random_labels.gin")
+
+
+def test_a_twin_that_learnt_random_labels_is_one_command_and_checks_the_methods(
+    start, finished, tiny
+):
+    twin = finished.parent / "twin"
+    task = "random_labels.task = @referable()"
+    start("train", twin, task, "train.epochs = 3", gin_file=(tiny, RANDOM))
+    history = json.loads((twin / "history.json").read_text())
+    assert history["kept"] == "last"
+    assert (twin / "model.keras").exists()
+    said = start("explain", finished, *EXPLAIN, random_labels=twin)
+    assert f"that learnt random labels, {twin}: is to be low\n" in said
+    scores = json.loads((finished / "explanations/scores.json").read_text())
+    learnt = history["epochs"][-1]["accuracy"]
+    assert scores["random_labels_learnt"] == learnt < 0.95
+    assert f"knew {learnt:.0%} of its random labels by heart: train it longer" in said
+    with pytest.raises(ValueError, match=r"must have learnt labels that mean nothing"):
+        other = shutil.copytree(finished, finished.parent / "other")
+        start(
+            "explain",
+            finished,
+            *EXPLAIN,
+            "explain.name = 'other'",
+            random_labels=other,
+        )
+
+
+def test_reports_of_other_evaluations_lose_their_maps_too(start, finished, monkeypatch):
+    start("evaluate", finished, "evaluate.splits = ('valid',)")
+    (page,) = finished.glob("evaluate/valid*/report.html")
+    assert "Heat map of" in page.read_text()
+    monkeypatch.setattr(sanity, "MOST_ALIKE", -1.0)  # No method passes.
+    start("explain", finished, *EXPLAIN, "explain.name = 'later'")
+    for one in (page, finished / "report.html"):
+        assert "Photograph " in one.read_text() and "Heat map" not in one.read_text()
+    assert "numbers agree" in start("verify", finished)
 
 
 def test_explain_with_other_settings_needs_another_name(start, finished):

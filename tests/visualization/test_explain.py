@@ -6,12 +6,15 @@ import cv2
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
-from input_pipeline import annotated, lesion_masks, tasks
+from evaluation import decision, operating_point
+from input_pipeline import annotated, lesion_masks, records, tasks
 from input_pipeline.datasets import idrid_masks
 from models import outputs, resnet_v2
 from visualization import (
     explain,
+    explained_model,
     explainer,
     explanation_table,
     grad_cam,
@@ -36,19 +39,21 @@ def model():
 
 @pytest.fixture(scope="module")
 def start(model, audited, split, tmp_path_factory):
-    """Explains the drawn photographs: `start([folders], photographs=1, ...)`."""
+    """Explains the drawn photographs: `start(folder, photographs=1, ...)`."""
 
-    def run(data_dirs, model=model, split=split, random_run=None, **settings):
+    def run(
+        data_dir, model=model, split=split, random_run=None, decided=None, **settings
+    ):
         folder = tmp_path_factory.mktemp("run")
         settings = {"methods": METHODS, "photographs": 2, "resamples": 100} | settings
         content = explain.Explanations(**settings).explain(
             model,
             tasks.referable(),
             outputs.Softmax(),
-            None,
+            decided,
             audited,
             split,
-            data_dirs,
+            {"drawn": data_dir},
             folder,
             folder / "tensorboard",
             random_run,
@@ -61,7 +66,7 @@ def start(model, audited, split, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def done(start, idrid_like):
-    return start([idrid_like])
+    return start(idrid_like)
 
 
 def test_each_photograph_with_masks_is_looked_up_in_the_split(
@@ -102,6 +107,47 @@ def test_a_copy_that_was_saved_anew_is_recognized_and_a_stranger_is_not(
     assert (found[1].id, found[1].seen) == (None, "unseen")
 
 
+def test_masks_are_decoded_once_and_anew_when_a_file_has_changed(
+    audited, split, idrid_like, tmp_path, monkeypatch
+):
+    first = idrid_masks.idrid_masks().read(idrid_like)[0]
+    own = dict(first.masks)
+    (lesion, path), *_ = own.items()
+    own[lesion] = tmp_path / path.name
+    own[lesion].write_bytes(path.read_bytes())
+    found = [dataclasses.replace(first, masks=own)]
+    decoded = []
+    decode = lesion_masks.read
+
+    def noted(file, *others):
+        decoded.append(file)
+        return decode(file, *others)
+
+    monkeypatch.setattr(lesion_masks, "read", noted)
+
+    def read(kept_in=tmp_path / "kept"):
+        decoded.clear()
+        (one,) = annotated.read(found, audited, split, kept_in)
+        return one.shares
+
+    plain = read(None)
+    assert len(decoded) == len(own)
+    for times in (len(own), 0):
+        again = read()
+        assert len(decoded) == times and list(again) == list(plain)
+        for name, shares in again.items():
+            np.testing.assert_array_equal(shares, plain[name])
+            assert shares.dtype == np.float32
+    (kept,) = (tmp_path / "kept").iterdir()
+    kept.write_bytes(kept.read_bytes()[:50])  # Cut off.
+    np.testing.assert_array_equal(read()[lesion], plain[lesion])
+    assert len(decoded) == len(own)
+    mask = np.asarray(Image.open(path).convert("L")) > 0
+    Image.fromarray(mask[:, ::-1]).save(own[lesion])
+    changed = read()[lesion]
+    assert len(decoded) == len(own) and (changed != plain[lesion]).any()
+
+
 def test_pictures_are_written_for_each_outcome(done, split):
     content, folder = done
     written = content["pictures"]["valid"]
@@ -115,7 +161,8 @@ def test_pictures_are_written_for_each_outcome(done, split):
     assert len(list((folder / "valid/photographs").iterdir())) == pictured
     assert set(written["curves"]) == {*(one.name for one in METHODS), "chance"}
     for areas in written["curves"].values():
-        assert 0 <= areas["insertion"] <= 1 and 0 <= areas["deletion"] <= 1
+        assert set(areas) == {"insertion", "deletion", "outside_retina"}
+        assert all(0 <= one <= 1 for one in areas.values())
     assert list((folder / "tensorboard").iterdir())
 
 
@@ -143,7 +190,9 @@ def test_lesions_are_scored_apart_by_what_the_model_has_seen(done):
 
 def test_the_table_names_every_method_and_lesion(done):
     text = explanation_table.report(done[0])
-    assert text.startswith("Explained: the most probable class that means disease, of")
+    assert text.startswith(
+        "The heat maps show what speaks for “referable”, also where it is not predicted"
+    )
     for word in ("grad_cam", "occlusion", "hard_exudates", "never seen", "chance"):
         assert word in text
     assert "Agreement with lesions, photographs not trained on\n" in text
@@ -152,6 +201,77 @@ def test_the_table_names_every_method_and_lesion(done):
     failed = {name: {**one, "passes": False} for name, one in done[0]["sanity"].items()}
     marked = explanation_table.report(done[0] | {"sanity": failed})
     assert marked.count("FAILS") == len(METHODS) > text.count("FAILS")
+
+
+def test_the_summary_of_lesions_has_every_figure_with_chance_and_interval(done):
+    content, folder = done
+    with open(folder / "lesion_agreement.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    scores = content["lesions"]["scores"]
+    for row in rows:
+        found = scores[row["group"]][row["method"]][row["lesion"]]
+        assert int(row["photographs"]) == found["photographs"]
+        for metric in ("pointing", "energy", "enrichment", "precision", "iou"):
+            assert float(row[metric]) == found[metric]["value"]
+            assert float(row[f"{metric}_chance"]) == found[metric]["chance"]
+            low = row[f"{metric}_low"]
+            assert (float(low) if low else None) == found[metric]["low"]
+    assert len(rows) == sum(
+        len(one) for some in scores.values() for one in some.values()
+    )
+
+
+def figure(value, low, high, chance):
+    return {"value": value, "low": low, "high": high, "chance": chance}
+
+
+def test_the_table_says_in_words_what_the_intervals_allow(done):
+    content = json.loads(json.dumps(done[0]))
+    base = content["lesions"]["scores"]["not trained on"]["grad_cam"]["any_lesion"]
+    more = base | {
+        "enrichment": figure(3.0, 2.0, 4.0, 1.0),
+        "pointing": figure(0.5, 0.2, 0.8, 0.3),
+        "empty_maps": 2,
+    }
+    less = base | {
+        "enrichment": figure(0.5, 0.3, 0.9, 1.0),
+        "pointing": figure(0.5, 0.4, 0.8, 0.3),
+        "empty_maps": 0,
+    }
+    content["lesions"]["scores"] = {
+        "not trained on": {
+            "grad_cam": {"hard_exudates": more, "optic_disc": more},
+            "occlusion": {
+                "hard_exudates": less,
+                "optic_disc": more | {"empty_maps": 0},
+            },
+        }
+    }
+    content["pictures"]["valid"]["curves"] = {
+        name: dict(zip(("insertion", "deletion", "outside_retina"), one, strict=True))
+        for name, one in {
+            "grad_cam": (0.6, 0.4, 0.25),
+            "occlusion": (0.8, 0.5, 0.01),
+            "chance": (0.7, 0.7, 0.2),
+        }.items()
+    }
+    text = explanation_table.report(content)
+    assert (
+        "  hard_exudates: more evidence there by grad_cam; less by occlusion; pointed "
+        "at more often by occlusion.\n"
+        "  optic_disc: more evidence there by all; pointed at more often by none. It "
+        "is no lesion.\n"
+        "Maps without evidence, which miss everything: grad_cam 2."
+    ) in text
+    assert (
+        "Better than a random map in both: occlusion. What grad_cam points at brings "
+        "the class no sooner than random places do. Much evidence outside the retina, "
+        "so none: grad_cam 25%."
+    ) in text
+    counts = [content["pictures"]["valid"][one] for one in pictures.OUTCOMES]
+    every = sum(one["photographs"] for one in counts)
+    assert f"Of the {every} photographs of 'valid', " in text
+    assert f" of {counts[0]['photographs']} hits" in text or not counts[0]["pictured"]
 
 
 def test_stability_is_in_the_file_and_the_table(done):
@@ -178,6 +298,44 @@ def test_what_passes_every_check_is_offered(done):
     )
 
 
+def test_a_prediction_of_several_views_is_the_runs_own_and_said_so(
+    start, tmp_path, model
+):
+    point = operating_point.OperatingPoint("a rule", 0.5, None, None, 1, 1)
+    views = {"flips": True, "quarter_turns": False}
+    decided = decision.Decision(None, point, "photographs", None, views)
+    content, _ = start(tmp_path, methods=METHODS[:1], photographs=1, decided=decided)
+    assert content["note"].startswith("The prediction averages mirrored and turned")
+    assert content["note"] in explanation_table.report(content)
+    said = explained_model.ExplainedModel(
+        model, tasks.referable(), outputs.Softmax(), decided
+    )
+    images = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8)
+    both = [model(one.astype(np.float32)) for one in (images, images[:, :, ::-1])]
+    logits = np.mean([one.numpy() for one in both], axis=0, dtype=np.float64)
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(said.of(images), expected, atol=1e-5)
+
+
+def test_maps_are_laid_over_the_originals_in_their_own_size(start, idrid_like, audited):
+    _, folder = start(idrid_like, methods=METHODS[:1], photographs=1, originals=True)
+    files = list((folder / "valid/originals").iterdir())
+    assert files
+    for file in files:
+        one = file.stem.removesuffix("_grad_cam").replace("-", "/")
+        photograph = audited.collection.photograph(one)
+        original = cv2.imread(str(idrid_like / photograph.path))
+        laid = cv2.imread(str(file))
+        assert laid.shape == original.shape
+        # Outside the crop nothing is laid over; inside something is.
+        crop = records.crop_of(audited.collection.read_record(one))
+        difference = np.abs(laid.astype(int) - original)
+        assert difference[:, : max(crop.left, 0)].max(initial=0) < 40  # JPEG.
+        assert difference.max() > 60
+    with pytest.raises(FileNotFoundError):
+        start(folder, methods=METHODS[:1], photographs=1, originals=True)
+
+
 class Bright(explainer.Explainer):
     """Shows brightness, whatever the model has learnt."""
 
@@ -193,14 +351,14 @@ class Bright(explainer.Explainer):
 
 def test_a_method_that_fails_a_check_is_not_offered(start, tmp_path):
     methods = (Bright(), occlusion.Occlusion(patch=0.5, stride=0.25))
-    content, _ = start([tmp_path], methods=methods, photographs=1)
+    content, _ = start(tmp_path, methods=methods, photographs=1)
     assert not content["sanity"]["bright"]["passes"]
     assert "bright" not in content["offered"]
     assert content["stability"]["bright"]["mirrored"]["correlation"] > 0.99
 
 
 def test_without_a_check_nothing_is_offered(start, idrid_like):
-    content, _ = start([idrid_like], methods=METHODS[:1], splits=())
+    content, _ = start(idrid_like, methods=METHODS[:1], splits=())
     assert content["sanity"] == {} and content["offered"] == []
 
 
@@ -219,9 +377,7 @@ def random_run(tmp_path):
 
 def test_a_run_on_random_labels_is_a_second_check(start, tmp_path, random_run):
     methods = (Bright(), *METHODS[:1])
-    content, _ = start(
-        [tmp_path], methods=methods, photographs=1, random_run=random_run
-    )
+    content, _ = start(tmp_path, methods=methods, photographs=1, random_run=random_run)
     found = content["random_labels"]
     assert set(found) == {"bright", "grad_cam"}
     assert found["bright"]["correlation"] == pytest.approx(1)
@@ -235,7 +391,7 @@ def test_a_run_on_random_labels_is_a_second_check(start, tmp_path, random_run):
 
 
 def test_without_masks_there_are_pictures_and_no_agreement(start, tmp_path):
-    content, folder = start([tmp_path], methods=METHODS[:1], photographs=1)
+    content, folder = start(tmp_path, methods=METHODS[:1], photographs=1)
     assert content["lesions"] is None
     assert "No lesion masks were found" in explanation_table.report(content)
     assert not (folder / "lesion_scores.csv").exists()
@@ -245,7 +401,7 @@ def test_a_split_without_photographs_is_refused(start, tmp_path, split):
     assert split.test  # The drawn photographs have all three.
     nothing = dataclasses.replace(split, test=())
     with pytest.raises(ValueError, match=r"has no photographs in 'test'\. Take it out"):
-        start([tmp_path], split=nothing, splits=("test",))
+        start(tmp_path, split=nothing, splits=("test",))
 
 
 def test_a_method_that_cannot_explain_a_model_is_left_out_and_named(start, tmp_path):
@@ -253,12 +409,12 @@ def test_a_method_that_cannot_explain_a_model_is_left_out_and_named(start, tmp_p
     x = keras.layers.Conv2D(4, 5, 8, activation="tanh", name="feature_map")(inputs)
     x = keras.layers.GlobalAveragePooling2D()(x)
     smooth = keras.Model(inputs, keras.layers.Dense(2)(x))
-    content, _ = start([tmp_path], model=smooth, methods=METHODS[:2], photographs=1)
+    content, _ = start(tmp_path, model=smooth, methods=METHODS[:2], photographs=1)
     assert "must have ReLU layers" in content["methods"]["guided_backprop"]["refused"]
     assert "guided_backprop is left out" in explanation_table.report(content)
     assert "maps" in content["methods"]["grad_cam"]
     with pytest.raises(ValueError, match="No method can explain"):
-        start([tmp_path], model=smooth, methods=METHODS[1:2])
+        start(tmp_path, model=smooth, methods=METHODS[1:2])
 
 
 @pytest.mark.parametrize(

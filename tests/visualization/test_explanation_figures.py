@@ -19,18 +19,29 @@ def test_each_method_stands_beside_the_photograph_and_none_is_hidden():
     figure = explanation_figures.side_by_side(
         IMAGE,
         {"grad_cam": blob, "occlusion": np.zeros((64, 64))},
-        "a title",
-        lesions={"hard_exudates": lesion},
+        "a title\nof two lines",
+        lesions={"hard_exudates": lesion, "optic_disc": np.zeros((64, 64), bool)},
+        note="a note",
     )
     assert texts(figure) == ["photograph", "grad cam", "occlusion: no evidence"]
-    assert figure.get_suptitle() == "a title"
+    written = [one.get_text() for one in figure.texts]
+    assert written == ["a title", "of two lines", "a note"]
     (legend,) = figure.legends
-    assert [one.get_text() for one in legend.get_texts()] == ["hard exudates"]
+    assert [one.get_text() for one in legend.get_texts()] == [
+        "half of the map's maximum",
+        "its maximum",
+        "outlined by an expert: hard exudates",
+    ]
+    # The ring is about the middle of the blob; where nothing is, there is none.
+    marked, empty = (axes.lines for axes in figure.axes[1:3])
+    assert [one.get_xydata().tolist() for one in marked] == [[[29.5, 29.5]]] * 2
+    assert not empty
     assert figures.to_rgb(figure).shape[2] == 3
 
 
 def test_a_gallery_has_the_map_below_its_photograph():
     heatmaps = np.zeros((2, 64, 64))
+    heatmaps[:, 5, 5] = 1e-9  # Evidence, though none that could be seen.
     grid = explanation_figures.gallery(
         np.stack([IMAGE, IMAGE]), heatmaps, ["a", "b"], columns=2
     )
@@ -40,6 +51,17 @@ def test_a_gallery_has_the_map_below_its_photograph():
         if (grid[place : place + 64, 6:70] == IMAGE).all()
     ]
     assert len(rows) == 2 and rows[1] - rows[0] == 64
+
+
+def test_a_gallery_says_which_map_has_no_evidence():
+    heatmaps = np.zeros((2, 64, 64))
+    heatmaps[0, 5, 5] = 1
+    both = np.stack([IMAGE, IMAGE])
+    grid = explanation_figures.gallery(both, heatmaps, ["a\nb", "a\nb"])
+    plain = figures.photograph_grid(np.hstack([both, both]), ["a\nb\nc"] * 2, 6)
+    assert grid.shape == plain.shape
+    third = grid[6 + 44 : 6 + 66]
+    assert (third[:, 6:70] == 16).all() and (third[:, 76:140] > 200).any()
 
 
 @pytest.mark.parametrize(("side", "smoothed"), [(1, True), (20, False), (0, False)])

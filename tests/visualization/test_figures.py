@@ -164,6 +164,8 @@ def test_grid_holds_every_photograph_unchanged_in_reading_order():
 
 def test_grid_is_no_wider_than_its_photographs():
     assert figures.photograph_grid(photographs(2), None, 8).shape == (52, 138, 3)
+    two_lines = figures.photograph_grid(photographs(2), ["a\nb", "c"], 8)
+    assert two_lines.shape == (52 + 2 * 22, 138, 3)
 
 
 def test_titles_stay_above_their_photograph_however_long():

@@ -76,8 +76,8 @@ def test_maps_lie_on_the_lesions_and_broken_ones_do_not(trained, method):
 
     def agreement(change):
         scores = [
-            lesion_agreement.score(
-                change(heatmap), mask, baselines.retina(image), tolerance=0.02
+            lesion_agreement.Target(mask, baselines.retina(image), 0.02).score(
+                change(heatmap)
             )
             for heatmap, (image, mask) in zip(heatmaps, drawings, strict=True)
         ]

@@ -10,7 +10,7 @@ LESION[2:4, 2:4] = 1  # 4 pixels: 1/20 of the retina.
 
 
 def score(heatmap, lesion=LESION, tolerance=0.1):
-    return lesion_agreement.score(heatmap, lesion, RETINA, tolerance)
+    return lesion_agreement.Target(lesion, RETINA, tolerance).score(heatmap)
 
 
 def single(row, column, value=1.0):
@@ -74,8 +74,10 @@ def test_a_map_without_evidence_has_missed_everything():
 
 
 def test_what_cannot_be_scored_is_refused():
+    with pytest.raises(ValueError, match=r"lesions' shape \(10, 10\)\. Received: \(5"):
+        score(np.zeros((5, 5)))
     with pytest.raises(ValueError, match="must have one shape"):
-        lesion_agreement.score(np.zeros((5, 5)), LESION, RETINA, 0.1)
+        score(single(1, 1), np.zeros((5, 5)))
     with pytest.raises(ValueError, match="must cover something"):
         score(single(1, 1), np.zeros((10, 10)))
     with pytest.raises(ValueError, match="must hold a photograph"):

@@ -32,7 +32,8 @@ def write(tmp_path):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         model.save(folder / "model.keras")
-        content = {"task": (task or tasks.referable()).description(), "output": output}
+        task = task or tasks.random_labels(task=tasks.referable())
+        content = {"task": task.description(), "output": output}
         (folder / "task.json").write_text(json.dumps(content))
         return folder
 
@@ -58,6 +59,8 @@ def test_a_run_that_does_not_fit_is_refused(model, write):
         load(write(network(), tasks.any_dr()))
     with pytest.raises(ValueError, match=r"Received: .* and 'ordinal'\."):
         load(write(network(num_outputs=1), output="ordinal"))
+    with pytest.raises(ValueError, match=r"labels that mean nothing: .* 'referable'\."):
+        load(write(network(), tasks.referable()))
     with pytest.raises(ValueError, match=r"size, \(64, 64\)\. Received: \(32, 32\)"):
         load(write(network(size=32)))
     with pytest.raises(ValueError, match=r"must be another model\. Received: the one"):
@@ -69,6 +72,13 @@ def test_a_run_that_does_not_fit_is_refused(model, write):
     (folder / "model.keras").unlink()
     with pytest.raises(FileNotFoundError, match=r"does not exist\. Name the directory"):
         load(folder)
+
+
+def test_how_well_random_labels_were_learnt_is_the_last_accuracy(tmp_path):
+    assert random_labels.by_heart(tmp_path) is None
+    epochs = [{"loss": 0.7, "accuracy": 0.5}, {"loss": 0.1, "accuracy": 0.97}]
+    (tmp_path / "history.json").write_text(json.dumps({"epochs": epochs}))
+    assert random_labels.by_heart(tmp_path) == 0.97
 
 
 def test_equal_maps_fail_and_unrelated_ones_pass():

@@ -33,6 +33,7 @@ def evaluate_mode(where: commands.Where) -> str:
         return f"{plain}\n{planned}".rstrip()
     audited = data.audited(preparation, auditor, where)
     with run.hold():
+        run.check_photographs(audited)
         run.check_task(data.describe(recipe, preparation, audited))
         split = run.open_split(audited)
         if not scored:

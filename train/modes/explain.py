@@ -2,9 +2,9 @@
 
 import pathlib
 
-from evaluation import decision
-from input_pipeline import audit, prepare, records
-from train import checkpoints, commands, data, results
+from evaluation import decision, members
+from input_pipeline import audit, prepare, whole_files
+from train import checkpoints, commands, data, ensemble, results
 from train import recipe as recipes
 from visualization import explain, explanation_table
 
@@ -16,6 +16,12 @@ def explain_mode(where: commands.Where) -> str:
     auditor = commands.configured(audit.Auditor)
     recipe = commands.configured(recipes.Recipe)
     run = results.trained_run(where)
+    if names := ensemble.names(run.path):
+        raise ValueError(
+            f"{run.path} is an ensemble, whose members may have trained on different "
+            "photographs. Explain a member on those that it has not seen: "
+            f"--run_dir={run.path / members.FOLDER / names[0]}."
+        )
     folder = run.path / "explanations" / explanations.name
     if (folder / explain.FILE).exists():
         return _explained(explanations, folder, where)
@@ -23,9 +29,10 @@ def explain_mode(where: commands.Where) -> str:
         return f"Would explain {run.model} by {len(explanations.methods)} methods."
     audited = data.audited(preparation, auditor, where)
     with run.hold():
+        run.check_photographs(audited)
         run.check_task(data.describe(recipe, preparation, audited))
         split = run.open_split(audited)
-        model = results.load_model(run)
+        model = ensemble.load_model(run.model)
         if "test" in explanations.splits:
             weights = checkpoints.digest(model.weights)
             run.note_test_reading("explain", len(split.test), weights)
@@ -39,13 +46,14 @@ def explain_mode(where: commands.Where) -> str:
             decided,
             audited,
             split,
-            list(preparation.name_folders(where.data_dirs).values()),
+            preparation.name_folders(where.data_dirs),
             folder,
             run.path / "tensorboard" / "explanations",
             where.random_labels,
+            where.prepared_dir / "lesion_masks",
         )
-        if run.finished and results.doubted(run):  # Its report showed maps until now.
-            results.write_report(run, run.path, audited)
+        if results.doubted(run):  # Its reports showed maps until now.
+            results.rewrite_reports(run, audited)
     return _explained(explanations, folder, where)
 
 
@@ -53,7 +61,7 @@ def _explained(
     explanations: explain.Explanations, folder: pathlib.Path, where: commands.Where
 ) -> str:
     """What was found; raises if it was found with other settings."""
-    content = records.read_json(folder / explain.FILE)
+    content = whole_files.read_json(folder / explain.FILE)
     settings = explanations.description(where.random_labels)
     if content["settings"] != settings:
         raise ValueError(

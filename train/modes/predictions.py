@@ -47,10 +47,11 @@ def evaluate_predictions(path: pathlib.Path, where: commands.Where) -> str:
     if begun.split.exists():
         split = begun.open_split(audited)
     else:
-        split = splitter.split(audited)
+        split = splitter.split(audited).for_task(audited, recipe.task)
     task = recipe.task
     said, decided = other_models.decide(table, evaluator, task, audited, split)
     with run.hold():
+        run.check_photographs(audited)
         description = _describe(recipe, preparation, audited)
         run.begin(gin.config_str(), where.bindings, description)
         run.store_split(split, audited)

@@ -1,14 +1,16 @@
 """The mode run: from photographs to a report; and train, which stops at the model."""
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gin
+import keras
 from absl import logging
 
 from evaluation import decision, evaluate
-from input_pipeline import audit, prepare, splits
-from train import commands, data, plan, results, run_dir, trainer
+from input_pipeline import audit, prepare, records, splits
+from train import commands, data, ensemble, plan, results, run_dir, trainer
 from train import recipe as recipes
 
 
@@ -28,6 +30,12 @@ def _run(where: commands.Where, evaluator: evaluate.Evaluator | None) -> str:
     auditor = commands.configured(audit.Auditor)
     splitter = commands.configured(splits.Splitter)
     recipe = commands.configured(recipes.Recipe)
+    several = commands.configured(ensemble.Ensemble)
+    members = several.members(splitter, recipe.seed)
+    several.check(splitter, evaluator.splits if evaluator else ())
+    if len(members) > 1:
+        ensemble.check_bindings(where.bindings)
+    splitters = [dataclasses.replace(splitter, fold=one.fold) for one in members]
     others = None
     if evaluator is not None:
         decision.check_method(evaluator.calibrate, recipe.output)
@@ -42,19 +50,22 @@ def _run(where: commands.Where, evaluator: evaluate.Evaluator | None) -> str:
         return f"Trained already: {run.model}"
     photographs = data.photographs(preparation, where)
     named = ("train", "valid", *(evaluator.splits if evaluator else ()))
-    plan.check_labels(photographs, auditor, splitter, recipe, named)
+    split_of = auditor.decide(photographs).split
+    validation = several.validation(splitter, split_of)
+    for one in splitters:
+        plan.check_labels(photographs, auditor, one, recipe, named)
     planned = others.check(recipe.task) if others else ""
     training = None
     if not run.model.exists():
         training = trainer.Trainer(recipe, preparation.image_size)
     if where.dry_run:
-        split_of = auditor.decide(photographs).split
         lines = [
             "Nothing is wrong with the config. The plan:",
             data.plan(preparation, where),
-            f"Validation: {splitter.validation(split_of)}.",
+            f"Validation: {validation}.",
             f"Task: {recipe.task.rule}.",
             plan.training(training) if training else f"Trained: {run.model}.",
+            plan.members(members),
             planned,
             f"Results: {run.path}.",
         ]
@@ -63,18 +74,22 @@ def _run(where: commands.Where, evaluator: evaluate.Evaluator | None) -> str:
     with run.hold():
         if run.finished and evaluator is not None:  # By another process meanwhile.
             return results.tables(run, run.path)
-        reused = all(data.is_prepared(one) for one in data.folders(preparation, where))
+        known = set(where.prepared_dir.glob(f"*/{records.MANIFEST}"))
         audited = data.audited(preparation, auditor, where)
-        if not reused:
+        folders = audited.collection.folders
+        if any(one.folder / records.MANIFEST not in known for one in folders):
             logging.info("%s", prepare.sizes(audited.collection))
         logging.info("%s", audited.summary())
         plan.check_copies(audited, recipe.task)
+        run.check_photographs(audited)
         description = data.describe(recipe, preparation, audited)
-        made = None
+        made, parts = None, []
         if not run.split.exists():  # What is refused here has begun no run.
-            made = splitter.split(audited)
-            plan.check_split(photographs, made, recipe, named)
-        split = _begin(run, where, description, audited, made, training)
+            parts = [one.split(audited) for one in splitters]
+            for one in parts:
+                plan.check_split(photographs, one, recipe, named)
+            made = ensemble.pool(parts).for_task(audited, recipe.task)
+        split = _begin(run, where, description, audited, made, parts, training)
         scored = run.evaluated
         # Before training: what is wrong with them shows now, not after hours.
         externals = []
@@ -83,7 +98,16 @@ def _run(where: commands.Where, evaluator: evaluate.Evaluator | None) -> str:
         if training is not None and not run.model.exists():
             # Before and after: a killed run has it, and a finished one has all of it.
             run.note_operative_config(gin.operative_config_str())
-            training.train(audited, split, run.path, gin.config_str())
+            if len(members) > 1:
+                training = None  # Its memory is the members'.
+                _train_members(members, where)
+                several.bind(splitter, recipe.seed)
+                # What was used last is what gin notes.
+                for one in (ensemble.Ensemble, splits.Splitter, recipes.Recipe):
+                    commands.configured(one)
+                ensemble.assemble(run.path, members, split)
+            else:
+                training.train(audited, split, run.path, gin.config_str())
             run.note_operative_config(gin.operative_config_str())
         if evaluator is None:
             return f"Trained: {run.model}"
@@ -94,24 +118,39 @@ def _run(where: commands.Where, evaluator: evaluate.Evaluator | None) -> str:
         return results.write_report(run, run.path, audited)
 
 
+def _train_members(members: Sequence[ensemble.Member], where: commands.Where) -> None:
+    """Trains those that are not trained yet, one after the other."""
+    for one in members:  # Now, and not after the others' hours.
+        if run_dir.RunDir(one.where(where).run_dir).model.exists():
+            ensemble.check_member(where.run_dir, one)
+    for number, one in enumerate(members, start=1):
+        logging.info("Member %d of %d: %s.", number, len(members), one.name)
+        keras.utils.clear_session()  # So that each is as if it were alone.
+        one.bind()
+        train_mode(one.where(where))
+        ensemble.check_member(where.run_dir, one)
+
+
 def _begin(
     run: run_dir.RunDir,
     where: commands.Where,
     description: Mapping[str, Any],
     audited: audit.Audit,
     made: splits.Split | None,
+    parts: Sequence[splits.Split],
     training: trainer.Trainer | None,
 ) -> splits.Split:
     """Begins a run, or goes on with it; returns the split that it was begun with."""
-    earlier, inherited = training and training.earlier, None
-    if made and earlier:
-        inherited = earlier.bequeath(made, audited, where.prepared_dir)
+    earlier, inherited = training.earlier_runs if training else [], []
+    if made:
+        folder = where.prepared_dir
+        inherited = [one.bequeath(made, audited, folder) for one in earlier]
     devices = training.devices if training else ()
     run.begin(gin.config_str(), where.bindings, description, devices)
     if not run.evaluated:  # Those of a model that was lost are not the next one's.
         results.drop_figures(run.path)
     if made:
-        run.store_split(made, audited, inherited)
-    if earlier:
-        run.check_earlier(earlier)
+        run.store_split(made, audited, inherited, parts)
+    for one in earlier:
+        run.check_earlier(one)
     return run.open_split(audited)

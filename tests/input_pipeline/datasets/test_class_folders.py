@@ -1,6 +1,7 @@
 import collections
 import csv
 import pathlib
+import re
 
 import cv2
 import gin
@@ -242,9 +243,13 @@ def test_of_names_that_say_nothing_the_meaning_is_left_open(tmp_path):
 
 def test_a_folder_one_level_too_high_is_an_error_that_shows_what_is_in_it(tmp_path):
     touch(tmp_path, *(f"gaussian_filtered_images/{one}/a.png" for one in GRADES))
-    with pytest.raises(ValueError, match=r"\['gaussian_filtered_images'\]") as error:
+    inner = tmp_path / "gaussian_filtered_images"
+    question = rf"Did you mean --data_dir={re.escape(str(inner))}\?"
+    with pytest.raises(ValueError, match=question) as error:
         read(tmp_path, grades=GRADES)
     assert "gaussian_filtered_images/  (5 entries: Mild" in str(error.value)
+    with pytest.raises(ValueError, match=question):
+        read(inner / "Mild", grades=GRADES)
 
 
 def test_class_folders_beside_split_folders_are_an_error(folder):

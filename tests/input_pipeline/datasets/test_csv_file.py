@@ -1,5 +1,7 @@
 import collections
+import re
 
+import gin
 import pytest
 
 from input_pipeline.datasets import csv_file
@@ -144,8 +146,45 @@ def test_a_missing_column_is_an_error_that_names_it(folder, column):
 
 def test_a_misspelt_column_is_an_error_and_not_passed_over(folder):
     replace(folder, "patient", "Patient")
-    with pytest.raises(ValueError, match=r"Unknown: \['Patient'\]\. Correct its"):
+    message = r"Unknown: \['Patient'\]\. Correct its .* mean 'patient' by 'Patient'\?$"
+    with pytest.raises(ValueError, match=f"(?m){message}"):
         read(folder)
+
+
+@pytest.mark.parametrize(
+    ("column", "written", "meant"),
+    [("patient", "patinet", "patient"), ("grade", "Grades", "grade")],
+)
+def test_what_was_perhaps_meant_by_a_column_is_asked(folder, column, written, meant):
+    replace(folder, column, written)
+    with pytest.raises(ValueError, match=rf"Did you mean '{meant}' by '{written}'\?"):
+        read(folder)
+
+
+def test_further_columns_are_an_error_that_says_how_to_pass_over_them(folder):
+    write(folder, "path,grade,device,notes\np3.jpg,2,x,good\n")
+    with pytest.raises(ValueError, match=r"Unknown: \['device', 'notes'\]") as error:
+        read(folder)
+    (line,) = re.findall(r'pass over it: --gin_bindings="(.*)"\.', str(error.value))
+    gin.parse_config(line)
+    (one,) = gin.get_configurable(csv_file.csv_file)().read(folder)
+    assert one.grade == 2
+
+
+def test_a_column_that_is_ignored_is_not_read(folder):
+    assert {one.patient for one in read(folder, ignore=["patient"])} == {None}
+    with pytest.raises(ValueError, match=r"must not name 'grade', .*Received: \('gra"):
+        read(folder, ignore=["grade"])
+
+
+def test_an_eye_may_be_written_as_clinics_do(folder):
+    eyes = ["left", "OS", "l", "LEFT", "right", "OD", "R", "Right", ""]
+    rows = [f"{number}.jpg,0,{eye}" for number, eye in enumerate(eyes)]
+    for number in range(len(eyes)):
+        (folder / f"{number}.jpg").touch()
+    write(folder, "\n".join(["path,grade,eye", *rows]))
+    found = [one.eye for one in read(folder)]
+    assert found == ["left"] * 4 + ["right"] * 4 + [None]
 
 
 def test_a_column_that_comes_twice_is_an_error(folder):
@@ -182,7 +221,7 @@ def test_a_file_that_is_no_text_is_an_error(folder):
             r"`grade` must be one of .*empty\. Received: '5'",
         ),
         ("right.jpg,3", "right.jpg,2.0", "`grade` must be .* '2.0'"),
-        ("p1,right", "p1,OD", "`eye` must be one of left, right, empty.* 'OD'"),
+        ("p1,right", "p1,OU", "`eye` must be one of left, .*, OS, right, .* 'OU'"),
         ("right,train", "right,dev", "`split` must be one of train, valid, .* 'dev'"),
     ],
 )
@@ -217,10 +256,20 @@ def test_a_path_with_backslashes_is_refused(folder):
         read(folder)
 
 
-@pytest.mark.parametrize("path", ["2023/p1_left.jpg", "./2023//p1_left.png"])
+@pytest.mark.parametrize("path", ["2023/p1_left.jpg", "./2023//p1_left.jpg"])
 def test_a_photograph_that_comes_twice_is_an_error_that_names_both_lines(folder, path):
     replace(folder, "2023/p1_right.jpg", path)
-    with pytest.raises(ValueError, match=r"line 3: each row must name .* Line 2 names"):
+    with pytest.raises(ValueError, match=r"line 3: each row must .* in line 2 too\."):
+        read(folder)
+
+
+def test_names_that_differ_in_the_extension_alone_are_an_error_that_says_so(folder):
+    replace(folder, "2023/p1_right.jpg", "2023/p1_left.png")
+    message = (
+        r"line 3: photographs must differ in more than the extension, .* Received: "
+        r"path='2023/p1_left\.png', and p1_left\.jpg in line 2\. Rename one"
+    )
+    with pytest.raises(ValueError, match=message):
         read(folder)
 
 

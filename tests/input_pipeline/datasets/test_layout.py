@@ -1,3 +1,4 @@
+import dataclasses
 import re
 
 import pytest
@@ -67,6 +68,27 @@ def test_the_first_that_is_missing_is_named(layout, kind):
     )
     with pytest.raises(ValueError, match=message):
         getattr(layout, kind)("images", "a", "b", "c")
+
+
+@pytest.mark.parametrize("named", ["..", "../..", "my images", "my images/deeper"])
+def test_a_folder_too_high_or_too_low_is_answered_with_the_right_one(layout, named):
+    home = layout.data_dir / "one" / "home"
+    (home / "my images" / "deeper").mkdir(parents=True)
+    (home / "labels.csv").touch()
+    there = dataclasses.replace(layout, data_dir=home)
+    assert there.file("labels.csv")
+    wrong = dataclasses.replace(layout, data_dir=(home / named).resolve())
+    question = rf"lacks the .*\. Did you mean --data_dir={re.escape(str(home))}\?\n"
+    with pytest.raises(ValueError, match=question):
+        wrong.file("labels.csv")
+    with pytest.raises(ValueError, match=question):
+        wrong.folder("my images", "deeper")
+
+
+def test_the_right_folder_is_quoted_for_a_shell(layout):
+    (layout.data_dir / "my eyes" / "images").mkdir(parents=True)
+    with pytest.raises(ValueError, match=r"mean --data_dir='/.*/my eyes'\?"):
+        layout.folder("images")
 
 
 def test_a_folder_is_no_file_and_a_file_no_folder(layout):

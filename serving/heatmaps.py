@@ -1,0 +1,81 @@
+"""A prediction's heat map on the photograph that it is of; OpenCV and NumPy alone."""
+
+import numpy as np
+
+from input_pipeline import fundus
+from serving import predictor
+from visualization import overlay as overlays
+
+LONGEST = 1024
+"""Pixels of a picture's longer side: as many as a screen shows."""
+
+
+def on_photograph(
+    prediction: predictor.Prediction,
+    shape: tuple[int, int],
+    class_number: int | None = None,
+) -> np.ndarray:
+    """Carries a heat map to a photograph, whatever size it is shown in.
+
+    Args:
+        prediction: Of the photograph.
+        shape: Height and width of the picture, such as `fundus.view` gives.
+        class_number: Which class; by default the one that `explained` names.
+
+    Returns:
+        float32 array of that shape, 0-1; 0 outside the prepared square.
+
+    Raises:
+        ValueError: The model has no heat maps, or there is no such class.
+    """
+    if prediction.heatmaps is None:
+        raise ValueError(
+            "The model was exported without heat maps. Export it with "
+            "export.heatmaps = True, if its head allows that."
+        )
+    if class_number is None:
+        class_number = prediction.explained
+    if not 0 <= class_number < len(prediction.heatmaps):
+        raise ValueError(
+            f"`class_number` must be from 0 to {len(prediction.heatmaps) - 1}. "
+            f"Received: {class_number}."
+        )
+    crop, (height, width) = prediction.crop, shape
+    across, down = width / crop.width, height / crop.height
+    scaled = fundus.Crop(
+        left=round(crop.left * across),
+        top=round(crop.top * down),
+        right=round(crop.right * across),
+        bottom=round(crop.bottom * down),
+        width=width,
+        height=height,
+    )
+    return overlays.on_original(prediction.heatmaps[class_number], scaled)
+
+
+def overlay(
+    data: bytes,
+    prediction: predictor.Prediction,
+    class_number: int | None = None,
+    *,
+    longest: int = LONGEST,
+    opacity: float = 0.6,
+) -> np.ndarray:
+    """Draws a heat map over its photograph.
+
+    Args:
+        data: The photograph's file.
+        prediction: What was said of it.
+        class_number: Which class; by default the one that `explained` names.
+        longest: Pixels of the picture's longer side, at most.
+        opacity: Of the colour where the heat map is 1; 0-1.
+
+    Returns:
+        uint8 array of shape `(height, width, 3)`, RGB, 0-255.
+
+    Raises:
+        ValueError: As `on_photograph` says, or the opacity is out of range.
+    """
+    picture = fundus.view(data, longest)
+    heatmap = on_photograph(prediction, picture.shape[:2], class_number)
+    return overlays.overlay(picture, heatmap, opacity)

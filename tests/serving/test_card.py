@@ -1,0 +1,44 @@
+"""Decisions of a card's settings against those that a run makes of the same logits."""
+
+import numpy as np
+import pytest
+
+from evaluation import calibration, cut_points, decision, metrics, operating_point
+from models import outputs
+from serving import card as cards
+
+CASES = [
+    ("softmax", 2, None),
+    ("softmax", 5, calibration.Temperature(1.7)),
+    ("softmax", 2, calibration.Isotonic((0.1, 0.5, 0.9), (0.0, 0.4, 1.0))),
+    ("ordinal", 5, calibration.Temperature(0.6)),
+    ("regression", 5, None),
+    ("regression", 5, cut_points.CutPoints((0.4, 1.2, 2.2, 3.1), 0.7)),
+]
+
+
+@pytest.mark.parametrize(("name", "num_classes", "calibrated"), CASES)
+def test_it_makes_the_probabilities_that_a_run_makes(name, num_classes, calibrated):
+    output = outputs.by_name(name, num_classes)
+    shape = (200, output.num_outputs(num_classes))
+    logits = np.random.default_rng(0).normal(1, 2, shape).astype(np.float32)
+    point = operating_point.OperatingPoint("fixed", 0.3, None, None, 0, 0)
+    decided = decision.Decision(calibrated, point, "drawn")
+    disease = list(range(num_classes // 2, num_classes))
+    deciding = cards.Deciding(
+        task={
+            "class_names": [str(one) for one in range(num_classes)],
+            "disease_classes": disease,
+        },
+        output=name,
+        decision=decided.description(),
+    )
+    expected = decided.probabilities(output, logits)
+    received = deciding.probabilities(logits)
+    np.testing.assert_array_equal(received, expected)
+    np.testing.assert_array_equal(
+        deciding.disease_probability(received),
+        metrics.disease_probability(expected, tuple(disease)),
+    )
+    assert deciding.threshold == 0.3
+    assert deciding.views is None

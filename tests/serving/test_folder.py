@@ -1,0 +1,119 @@
+import csv
+import os
+
+import cv2
+import numpy as np
+import pytest
+
+from serving import folder
+
+ALLOWED = "predict.allow_drawings = True"
+
+
+@pytest.fixture
+def photographs(originals, tmp_path):
+    """Two drawings, one of them in a subfolder, and what is found in real folders."""
+    path = tmp_path / "photographs"
+    (path / "sub").mkdir(parents=True)
+    first, second = list(originals.values())[:2]
+    os.link(first, path / "b.JPG")
+    os.link(second, path / "sub" / "a.jpeg")
+    (path / "b.png").write_bytes(second.read_bytes()[:2000])
+    (path / "empty.tif").touch()
+    (path / "notes.txt").write_text("no photograph")
+    (path / ".hidden.jpg").write_text("no photograph either")
+    return path
+
+
+def rows(path):
+    with open(path / "predictions.csv", newline="", encoding="utf-8") as file:
+        return {row["file"]: row for row in csv.DictReader(file)}
+
+
+def test_damaged_files_have_their_row_and_stop_nothing(
+    start, exported_run, photographs, tmp_path
+):
+    where = {"photographs": photographs, "output_dir": tmp_path / "out"}
+    said = start("predict", exported_run[0], ALLOWED, **where)
+    found = rows(tmp_path / "out")
+    assert list(found) == ["b.JPG", "b.png", "empty.tif", "sub/a.jpeg"]
+    for name in ("b.png", "empty.tif"):
+        assert found[name]["reason"] == "unreadable"
+        assert found[name]["message"]
+        assert found[name]["diseased"] == ""
+    for name in ("b.JPG", "sub/a.jpeg"):
+        row = found[name]
+        disease, threshold = float(row["disease_probability"]), float(row["threshold"])
+        assert row["reason"] == ""
+        assert row["diseased"] == str(int(disease >= threshold))
+        assert row["predicted"] in ("not referable", "referable")
+        assert float(row["probability referable"]) == disease
+        assert float(row["sharpness"]) > 0
+        assert row["overlay"] == f"overlays/{name}.jpg"
+        picture = cv2.imread(str(tmp_path / "out" / row["overlay"]))
+        assert picture.shape == (356, 536, 3)
+    diseased = sum(row["diseased"] == "1" for row in found.values())
+    assert f"4 files: {diseased} with the disease at the threshold" in said
+    assert "2 without an answer.\n  2 unreadable: The file is no" in said
+    assert "Not a medical device" in said
+
+
+def test_it_decides_the_same_with_fewer_pictures(
+    start, exported_run, photographs, tmp_path
+):
+    texts = []
+    for overlays in ("none", "all"):
+        where = {"photographs": photographs, "output_dir": tmp_path / overlays}
+        line = f"predict.overlays = '{overlays}'"
+        start("predict", exported_run[0], ALLOWED, line, **where)
+        found = rows(tmp_path / overlays)
+        texts.append(
+            [(row["file"], row["disease_probability"]) for row in found.values()]
+        )
+        assert (tmp_path / overlays / "overlays").exists() == (overlays == "all")
+    assert texts[0] == texts[1]
+
+
+def test_a_model_of_drawings_answers_only_if_it_is_told_to(
+    start, exported_run, photographs, tmp_path
+):
+    where = {"photographs": photographs, "output_dir": tmp_path / "out"}
+    said = start("predict", exported_run[0], **where)
+    assert "0 with the disease" in said and "4 without an answer" in said
+    assert "4 trained_on_drawings: The model learnt from drawings" in said
+
+
+def test_a_dry_run_writes_nothing(
+    start, exported_run, exported, photographs, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    where = {"photographs": photographs, "exported": exported, "dry_run": True}
+    said = start("predict", tmp_path / "elsewhere", **where)
+    output = os.path.join("predictions", "photographs")
+    assert said == f"Would ask tiny about 4 photographs: {output}."
+    assert [path.name for path in tmp_path.iterdir()] == ["photographs"]
+
+
+def test_results_do_not_go_among_the_photographs(start, exported_run, photographs):
+    where = {"photographs": photographs, "output_dir": photographs / "out"}
+    with pytest.raises(ValueError, match="must not be inside"):
+        start("predict", exported_run[0], **where)
+
+
+def test_a_folder_without_photographs_is_refused(tmp_path):
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(FileNotFoundError, match=r"holds no photograph.*--photographs"):
+        folder.find(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"overlays": "some"}, "must be 'all', 'diseased' or 'none'"),
+        ({"opacity": np.inf}, "`predict.opacity` must be 0-1"),
+        ({"longest": 0}, "`predict.longest` at least 1"),
+    ],
+)
+def test_impossible_settings_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        folder.Folder(**settings)

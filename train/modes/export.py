@@ -1,0 +1,144 @@
+"""The mode export: a trained run becomes files that other programs run."""
+
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from evaluation import decision
+from input_pipeline import audit, images, prepare, records, whole_files
+from serving import agreement, export
+from serving import card as cards
+from train import (
+    checkpoints,
+    commands,
+    data,
+    ensemble,
+    environment,
+    results,
+    run_dir,
+)
+from train import recipe as recipes
+
+_FIGURES = ("sensitivity", "specificity", "auc", "balanced_accuracy", "quadratic_kappa")
+
+
+def export_mode(where: commands.Where) -> str:
+    """Exports a trained and evaluated run; returns how far the files agree with it."""
+    exporter = commands.configured(export.Exporter)
+    preparation = commands.configured(prepare.Preparation)
+    auditor = commands.configured(audit.Auditor)
+    recipe = commands.configured(recipes.Recipe)
+    run = results.trained_run(where)
+    decided = decision.load(run.path)
+    folder = run.path / "export" / exporter.name
+    if (folder / cards.FILE).exists():
+        return _exported(exporter, run, folder)
+    exporter.check_installed()
+    if where.dry_run:
+        names = ", ".join(one.name for one in exporter.every_format)
+        return f"Would export {run.model} to {names}: {folder}."
+    audited = data.audited(preparation, auditor, where)
+    with run.hold():
+        description = data.describe(recipe, preparation, audited)
+        run.check_task(description)
+        split = run.open_split(audited)
+        model = ensemble.load_model(run.model)
+        collection = audited.collection
+        validation = _some(split.valid, exporter.photographs)
+        labels = recipe.task.labels([collection.photograph(one) for one in validation])
+        about = {
+            "name": run.path.resolve().name,
+            "task": description["task"],
+            "output": description["output"],
+            "decision": decided.description(),
+            "preparation": description["preparation"],
+            "trained_on_drawings": any(one.drawn for one in collection.folders),
+            "photographs": {
+                name: len(split[name]) for name in ("train", "valid", "test")
+            },
+            "datasets": description["datasets"],
+            "figures": _figures(run),
+            "fingerprints": {
+                "data": description["data_fingerprint"],
+                "config_sha256": records.file_sha256(run.path / "bindings.json"),
+                "weights_sha256": checkpoints.digest(model.weights),
+                "model_sha256": records.file_sha256(run.model),
+            },
+            "environment": _environment(),
+        }
+        exporter.export(
+            model,
+            recipe.output,
+            about,
+            # Of an ensemble of folds all that trains a member validates another.
+            _read(
+                collection,
+                _some(split.train or split.valid, exporter.training_photographs),
+            ),
+            _read(collection, validation),
+            np.isin(labels, recipe.task.disease_classes),
+            folder,
+        )
+    return _exported(exporter, run, folder)
+
+
+def _exported(
+    exporter: export.Exporter, run: run_dir.RunDir, folder: pathlib.Path
+) -> str:
+    """What was exported; raises if it was another model, or by other settings."""
+    card = cards.load(folder)
+    if card.fingerprints["model_sha256"] != records.file_sha256(run.model):
+        raise ValueError(
+            f"{folder} is of another model than {run.model} now is. Remove the folder "
+            "and export again, or keep both: --gin_bindings=\"export.name = 'other'\"."
+        )
+    if card.settings != exporter.description():
+        raise ValueError(
+            f"{folder} was exported with {card.settings}. Received: "
+            f'{exporter.description()}. Keep both: --gin_bindings="export.name = '
+            "'other'\"."
+        )
+    drawn = ""
+    if card.trained_on_drawings:
+        drawn = (
+            "\nIt learnt from drawings: the predictor says nothing of photographs with "
+            "it unless it is told to."
+        )
+    return (
+        f"Largest differences from Keras on {card.checked_on}:\n"
+        f"{agreement.table(card.checked)}\n\n"
+        f"Exported: {folder}; {card.serves} is served.{drawn}"
+    )
+
+
+def _environment() -> dict[str, Any]:
+    """Versions and devices; the command has paths that are nobody else's business."""
+    described = environment.describe()
+    del described["command"]
+    return described
+
+
+def _some(ids: Sequence[str], count: int) -> list[str]:
+    """Some of the photographs, evenly; in an order without meaning."""
+    chosen = np.random.default_rng(0).permutation(len(ids))[:count]
+    return [ids[place] for place in chosen]
+
+
+def _read(collection: records.Collection, ids: list[str]) -> np.ndarray:
+    opened = images.open(collection, ids)
+    return opened.take(np.arange(len(opened)))
+
+
+def _figures(run: run_dir.RunDir) -> dict[str, dict]:
+    """Metrics with intervals, of each split that the run was evaluated on."""
+    content = whole_files.read_json(run.metrics)["results"]
+    return {
+        part: {
+            name: scores["metrics"][name]
+            for name in _FIGURES
+            if name in scores["metrics"]
+        }
+        for part, scores in content.items()
+    }
