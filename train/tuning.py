@@ -13,9 +13,9 @@ import tensorflow as tf
 from configs import statements, syntax
 from evaluation import evaluate, scoring
 from input_pipeline import audit, prepare, splits
-from train import commands, recipe, search_space, shares
+from train import commands, ensemble, recipe, search_space, shares
 
-_TRIAL = ("prepare", "audit", "split", "train", "evaluate")
+_TRIAL = ("prepare", "audit", "split", "ensemble", "train", "evaluate")
 """What a trial calls: the entry points of `--mode=run`."""
 
 _CACHE = "training_stream.cache_gigabytes"
@@ -163,6 +163,7 @@ class Tuner:
                     one = dataclasses.replace(averaged, values=(int(text),))
                     search_space.check([one], file.name, _TRIAL, _build)
             judge = search_space.check(parameters, file.name, _TRIAL, _build)
+        self._check_ensemble(judge)
         num_classes = len(judge.task["class_names"])
         metrics = scoring.Scorer(
             np.arange(num_classes),
@@ -178,6 +179,14 @@ class Tuner:
                 f"{statements.did_you_mean(self.objective, metrics)}"
             )
         return list(metrics)
+
+    def _check_ensemble(self, judge: "_Judge") -> None:
+        for name in ("folds", "seeds", "pruner"):
+            if judge.members > 1 and getattr(self, name):
+                raise ValueError(
+                    f"`tune.{name}` is for trials of one training, and the experiment "
+                    f"is an ensemble of {judge.members}. Take out one of both."
+                )
 
     def _check_trials(self, parameters: Sequence[search_space.Parameter]) -> None:
         ranges = [one.key for one in parameters if one.kind != "choice"]
@@ -203,26 +212,36 @@ class Tuner:
 
 @dataclasses.dataclass(frozen=True)
 class _Judge:
-    """What decides by which labels of which photographs a trial is judged."""
+    """What decides by which labels of which photographs a trial is judged.
+
+    Beside it, how many trainings answer together.
+    """
 
     splitter: splits.Splitter
+    every_fold: bool
     auditor: audit.Auditor
     datasets: Sequence[str]
     task: Mapping[str, Any]
     prevalence: float | None
+    members: int = dataclasses.field(compare=False)
 
 
 def _build() -> _Judge:
     """Makes all objects of a trial of the config that gin has loaded."""
     preparation = commands.configured(prepare.Preparation)
+    splitter = commands.configured(splits.Splitter)
+    several = commands.configured(ensemble.Ensemble)
     trained = commands.configured(recipe.Recipe)
     evaluator = commands.configured(evaluate.Evaluator)
+    several.check(splitter, evaluator.splits)
     return _Judge(
-        commands.configured(splits.Splitter),
+        splitter,
+        several.every_fold,
         commands.configured(audit.Auditor),
         [one.name for one in preparation.datasets],
         trained.task.description(),
         evaluator.prevalence,
+        len(several.members(splitter, trained.seed)),
     )
 
 

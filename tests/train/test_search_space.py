@@ -6,7 +6,7 @@ from configs import registry, statements, syntax  # noqa: F401
 from train import search_space, tuning
 
 TINY = "tests/train/tiny.gin"
-TRIAL = ("prepare", "audit", "split", "train", "evaluate")
+TRIAL = ("prepare", "audit", "split", "ensemble", "train", "evaluate")
 
 
 def space_of(text):
@@ -101,6 +101,7 @@ def test_a_wrong_space_says_what_is_expected(text, message):
         ("{'split.seed': ('int', 0, 1)}", "cannot vary split.seed: all trials are"),
         ("{'train.task': [@referable(), @any_dr()]}", "cannot vary train.task: all"),
         ("{'idrid.name': ['a', 'b']}", "cannot vary idrid.name: all trials are jud"),
+        ("{'ensemble.every_fold': [True, False]}", "cannot vary ensemble.every_fold"),
     ],
 )
 def test_a_space_that_no_search_could_take_is_refused(text, message):

@@ -83,6 +83,11 @@ RATE = "tune.space = {'Adam.learning_rate': [1e-3, 1e-4]}"
             "`tune.trials` must say how many trials there are: Adam.learning_rate has",
         ),
         (
+            [RATE, "tune.folds = (0, 1)", "ensemble.seeds = (0, 1)"],
+            "`tune.folds` is for trials of one training, and the experiment is an "
+            "ensemble of 2.",
+        ),
+        (
             ["tune.space = {'train.seed': [1, 2]}", "tune.seeds = (0, 1)"],
             "train.seed is in `tune.space` and averaged over.",
         ),
