@@ -44,10 +44,10 @@ def test_every_config_is_included_by_an_experiment_or_takes_anothers_place():
         "models": MODELS,
         "training": ["random_labels"],
     }
-    takes_a_place = {
+    tried = {
         f"{folder}/{name}.gin" for folder, names in others.items() for name in names
     }
-    assert parts == included_parts | takes_a_place
+    assert parts == included_parts | tried
 
 
 VALID_ONLY = "evaluate.splits = ('valid',)"
