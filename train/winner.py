@@ -193,30 +193,32 @@ def verdict(
         return False, f"{lead}; no other is done."
     following = others[0]
     told = f"{lead}. The next, trial {following.number}, {_apart(following, label)}"
-    alike = [one.number for one in others[1:] if not one.distinguishable]
-    also = ""
-    if alike:
-        plural = "s" if len(alike) > 1 else ""
-        numbers = ", ".join(map(str, alike))
-        also = f" The same holds for trial{plural} {numbers}."
+    alike = [one.number for one in others[1:] if one.distinguishable is False]
+    unknown = [one.number for one in others[1:] if one.distinguishable is None]
+    also = f" Not compared: {_trials(unknown)}." if unknown else ""
     if following.distinguishable is None:
+        also = (f" Not distinguishable: {_trials(alike)}." if alike else "") + also
         return True, (
             f"{told}: whether that is more than chance cannot be said, as "
             f"{following.reason}.{also}"
         )
     if not following.distinguishable:
+        same = f" The same holds for {_trials(alike)}." if alike else ""
         return True, (
-            f"{told}: they are not distinguishable.{also} More folds or seeds "
+            f"{told}: they are not distinguishable.{same}{also} More folds or seeds "
             "(tune.folds, tune.seeds) would tell them apart."
         )
-    if alike:
-        also = f" Not distinguishable: trial{plural} {numbers}."
+    also = (f" Not distinguishable: {_trials(alike)}." if alike else "") + also
     if len(best.runs) > 1:
         return bool(alike), f"{told}: more than chance.{also}"
     return bool(alike), (
         f"{told}: more than chance on these photographs; whether more than between two "
         f"seeds is not known (tune.seeds).{also}"
     )
+
+
+def _trials(numbers: Sequence[int]) -> str:
+    return f"trial{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}"
 
 
 def _apart(one: Rival, label: str) -> str:

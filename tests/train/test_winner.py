@@ -120,3 +120,17 @@ def test_without_seeds_the_noise_is_not_known(repeats):
     found = winner.noise([trial(0, *[0.5] * len(repeats))], repeats)
     assert found is None
     assert winner.say_noise(found, "auc", repeats).startswith("Noise floor: not known")
+
+
+def test_what_is_alike_and_what_is_not_known_are_told_apart():
+    best = trial(0, 0.9)
+    told = winner.Rival(1, -0.1, -0.15, -0.05, 0.001, "DeLong", p_holm=0.004)
+    alike = winner.Rival(2, -0.2, -0.45, 0.05, 0.1, "DeLong", p_holm=0.2)
+    unknown = winner.Rival(3, -0.3, reason="trial 3 is on another machine")
+    ranked = [best, trial(1, 0.8), trial(2, 0.7), trial(3, 0.6)]
+    doubtful, text = winner.verdict(ranked, [told, alike, unknown], "auc")
+    assert doubtful
+    assert "0.1000 AUC away (95 % interval 0.0500 to 0.1500, DeLong, p corr" in text
+    assert text.endswith("Not distinguishable: trial 2. Not compared: trial 3.")
+    doubtful, text = winner.verdict(ranked[:2], [told], "auc")
+    assert not doubtful
