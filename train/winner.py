@@ -195,20 +195,22 @@ def verdict(
     told = f"{lead}. The next, trial {following.number}, {_apart(following, label)}"
     alike = [one.number for one in others[1:] if one.distinguishable is False]
     unknown = [one.number for one in others[1:] if one.distinguishable is None]
-    also = f" Not compared: {_trials(unknown)}." if unknown else ""
+    also = ""
+    if alike:
+        nor = following.distinguishable is False
+        begin = "Nor is the best" if nor else "The best is not"
+        also = f" {begin} distinguishable from {_trials(alike)}."
+    also += f" Not compared: {_trials(unknown)}." if unknown else ""
     if following.distinguishable is None:
-        also = (f" Not distinguishable: {_trials(alike)}." if alike else "") + also
         return True, (
             f"{told}: whether that is more than chance cannot be said, as "
             f"{following.reason}.{also}"
         )
     if not following.distinguishable:
-        same = f" The same holds for {_trials(alike)}." if alike else ""
         return True, (
-            f"{told}: they are not distinguishable.{same}{also} More folds or seeds "
-            "(tune.folds, tune.seeds) would tell them apart."
+            f"{told}: the two are not distinguishable.{also} "
+            "More folds or seeds (tune.folds, tune.seeds) would tell them apart."
         )
-    also = (f" Not distinguishable: {_trials(alike)}." if alike else "") + also
     if len(best.runs) > 1:
         return bool(alike), f"{told}: more than chance.{also}"
     return bool(alike), (
@@ -225,9 +227,9 @@ def _apart(one: Rival, label: str) -> str:
     text = f"is {abs(one.difference):.4f} {label} away"
     if one.p is None:
         return text
-    low, high = sorted((abs(one.low), abs(one.high)))
-    if one.low <= 0 <= one.high:
-        low = -low
+    low, high = one.low, one.high
+    if one.difference < 0:  # As the winner's advantage.
+        low, high = -high, -low
     return (
         f"{text} (95 % interval {low:.4f} to {high:.4f}, {one.method}, p corrected for "
         f"all trials {one.p_holm:.3f})"
