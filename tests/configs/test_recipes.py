@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from configs import loader, registry, syntax  # noqa: F401
-from evaluation import predictions
+from evaluation import members, predictions
 from input_pipeline import splits
 from models import hub_resnet
 from tests.input_pipeline.datasets import trees, trees_more
@@ -180,8 +180,13 @@ def skip_without(package):
         pytest.skip(f"{package} is not installed")
 
 
+SEARCHES = {"idrid_grid_search"}
+"""Experiments of the mode tune, whose searches are tested with it."""
+
+
 def test_every_shipped_experiment_is_tried():
-    assert sorted(RECIPES) == sorted(one.stem for one in syntax.CONFIGS.glob("*.gin"))
+    shipped = {one.stem for one in syntax.CONFIGS.glob("*.gin")}
+    assert {*RECIPES, *SEARCHES} == shipped
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -201,8 +206,10 @@ def test_an_experiment_runs_from_photographs_to_its_report(name, start, workplac
         assert not run_dir.exists()
     assert start(name)
     assert (run_dir / "report.html").exists()
-    history = json.loads((run_dir / "history.json").read_text())
-    assert len(history["epochs"]) == 1
+    trained = members.histories(run_dir) or {
+        name: json.loads((run_dir / "history.json").read_text())
+    }
+    assert [len(one["epochs"]) for one in trained.values()] == [1] * len(trained)
     target = json.loads((run_dir / "task.json").read_text())
     said = predictions.read_csv(
         run_dir / "predictions.csv", target["task"]["class_names"]
