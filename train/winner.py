@@ -193,12 +193,14 @@ def verdict(
         return False, f"{lead}; no other is done."
     following = others[0]
     told = f"{lead}. The next, trial {following.number}, {_apart(following, label)}"
-    alike = [one.number for one in others[1:] if not one.distinguishable]
+    alike = [one.number for one in others[1:] if one.distinguishable is False]
+    unknown = [one.number for one in others[1:] if one.distinguishable is None]
     also = ""
     if alike:
-        plural = "s" if len(alike) > 1 else ""
-        numbers = ", ".join(map(str, alike))
-        also = f" The same holds for trial{plural} {numbers}."
+        nor = following.distinguishable is False
+        begin = "Nor is the best" if nor else "The best is not"
+        also = f" {begin} distinguishable from {_trials(alike)}."
+    also += f" Not compared: {_trials(unknown)}." if unknown else ""
     if following.distinguishable is None:
         return True, (
             f"{told}: whether that is more than chance cannot be said, as "
@@ -206,11 +208,9 @@ def verdict(
         )
     if not following.distinguishable:
         return True, (
-            f"{told}: they are not distinguishable.{also} More folds or seeds "
-            "(tune.folds, tune.seeds) would tell them apart."
+            f"{told}: the two are not distinguishable.{also} "
+            "More folds or seeds (tune.folds, tune.seeds) would tell them apart."
         )
-    if alike:
-        also = f" Not distinguishable: trial{plural} {numbers}."
     if len(best.runs) > 1:
         return bool(alike), f"{told}: more than chance.{also}"
     return bool(alike), (
@@ -219,13 +219,17 @@ def verdict(
     )
 
 
+def _trials(numbers: Sequence[int]) -> str:
+    return f"trial{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}"
+
+
 def _apart(one: Rival, label: str) -> str:
     text = f"is {abs(one.difference):.4f} {label} away"
     if one.p is None:
         return text
-    low, high = sorted((abs(one.low), abs(one.high)))
-    if one.low <= 0 <= one.high:
-        low = -low
+    low, high = one.low, one.high
+    if one.difference < 0:  # As the winner's advantage.
+        low, high = -high, -low
     return (
         f"{text} (95 % interval {low:.4f} to {high:.4f}, {one.method}, p corrected for "
         f"all trials {one.p_holm:.3f})"

@@ -80,7 +80,9 @@ def test_a_winner_that_is_not_told_from_the_next_is_a_warning(tmp_path):
     assert text.startswith(
         "Trial 0 has the best AUC, 0.8000. The next, trial 1, is 0.0"
     )
-    assert "they are not distinguishable. The same holds for trial 2." in text
+    assert "are not distinguishable. Nor is the best distinguishable from trial 2" in (
+        text
+    )
 
 
 def test_a_trial_of_another_machine_cannot_be_compared(tmp_path):
@@ -120,3 +122,31 @@ def test_without_seeds_the_noise_is_not_known(repeats):
     found = winner.noise([trial(0, *[0.5] * len(repeats))], repeats)
     assert found is None
     assert winner.say_noise(found, "auc", repeats).startswith("Noise floor: not known")
+
+
+def test_what_is_alike_and_what_is_not_known_are_told_apart():
+    best = trial(0, 0.9)
+    told = winner.Rival(1, -0.1, -0.15, -0.05, 0.001, "DeLong", p_holm=0.004)
+    alike = winner.Rival(2, -0.2, -0.45, 0.05, 0.1, "DeLong", p_holm=0.2)
+    unknown = winner.Rival(3, -0.3, reason="trial 3 is on another machine")
+    ranked = [best, trial(1, 0.8), trial(2, 0.7), trial(3, 0.6)]
+    doubtful, text = winner.verdict(ranked, [told, alike, unknown], "auc")
+    assert doubtful
+    assert "0.1000 AUC away (95 % interval 0.0500 to 0.1500, DeLong, p corr" in text
+    assert text.endswith(
+        "The best is not distinguishable from trial 2. Not compared: trial 3."
+    )
+    doubtful, text = winner.verdict(ranked[:2], [told], "auc")
+    assert not doubtful
+
+
+@pytest.mark.parametrize(
+    ("objective", "rival"),
+    [
+        ("auc", winner.Rival(1, -0.1, -0.25, 0.5, 0.3, "bootstrap", p_holm=0.3)),
+        ("brier", winner.Rival(1, 0.1, -0.5, 0.25, 0.3, "bootstrap", p_holm=0.3)),
+    ],
+)
+def test_the_interval_is_that_of_the_winners_advantage(objective, rival):
+    _, text = winner.verdict([trial(0, 0.5), trial(1, 0.4)], [rival], objective)
+    assert "away (95 % interval -0.5000 to 0.2500, bootstrap" in text
