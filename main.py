@@ -135,6 +135,8 @@ def _run() -> str:
     if not gin_files:
         stored = pathlib.Path(run_dir or "", "config.gin")
         if run_dir is None or not stored.exists():
+            if run_dir and not run_dir.exists():
+                raise FileNotFoundError(f"--run_dir: there is no folder {run_dir}.")
             holds_none = f"; {run_dir} holds none" if run_dir else ""
             raise statements.ConfigError(
                 "No experiment. Name one, --gin_file=configs/synthetic_resnet_v2.gin, "

@@ -3,7 +3,7 @@
 import dataclasses
 import pathlib
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -160,6 +160,7 @@ class Evaluator:
         folder: pathlib.Path,
         others: Sequence[external.External] = (),
         frozen: "Frozen | None" = None,
+        on_decided: Callable[[], None] = lambda: None,
     ) -> dict[str, Any]:
         """Predicts, decides and scores.
 
@@ -177,6 +178,8 @@ class Evaluator:
             folder: Where the results go.
             others: The photographs of the datasets in `on`.
             frozen: What the run decided and said before; None: it decides now.
+            on_decided: Called once calibration and threshold stand, before any
+                photograph is read that must decide nothing.
 
         Returns:
             The content of `metrics.json`.
@@ -203,6 +206,7 @@ class Evaluator:
                 chosen_on=decision.chosen_on(len(split.valid), out_of_fold),
             )
             decided = dataclasses.replace(decided, test_time_augmentation=self._views())
+        on_decided()
         said = []
         for name in self.splits:
             if frozen is not None and name in frozen.said:

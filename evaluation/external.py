@@ -246,9 +246,10 @@ class Others:
         """
         if not self._names:
             return []
-        folders = self._joint.run(self._folders, self._prepared_dir).folders
         # The run's own as they were audited, which the certificate vouches for.
-        others = [one for one in folders if one.dataset in self._names]
+        datasets = [one for one in self._joint.datasets if one.name in self._names]
+        beside = dataclasses.replace(self._joint, datasets=datasets)
+        others = beside.run(self._folders, self._prepared_dir).folders
         collection = records.Collection([*audited.collection.folders, *others])
         copies = same_picture.find(collection, auditor.near_identical)
         policy = dataclasses.replace(auditor, test_on=[*auditor.test_on, *self._names])

@@ -152,7 +152,8 @@ def _of_part(facts: known.Facts, name: str, scores: Mapping[str, Any]) -> list[s
 def _of_training(history: Mapping[str, Any]) -> list[str]:
     texts, epochs = [], len(history["epochs"])
     last = history.get("first_epoch", 1) + epochs - 1
-    if history["best_epoch"] == last and epochs > 1:
+    chosen = history["kept"] == "best"
+    if chosen and history["best_epoch"] == last and epochs > 1:
         texts.append(
             f"The last epoch of {epochs} was the best one: the training may not have "
             "come to its end."

@@ -191,13 +191,13 @@ def read_certificate(path: pathlib.Path) -> dict[str, Any]:
         )
     certificate = whole_files.read_json(path)
     try:
-        certificate["audit_sha256"], _certified(certificate)
+        certificate["audit_sha256"], certified(certificate)
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged: it is no certificate. {_ANEW}") from error
     return certificate
 
 
-def _certified(certificate: Mapping[str, Any]) -> dict[str, str]:
+def certified(certificate: Mapping[str, Any]) -> dict[str, str]:
     """Dataset -> fingerprint."""
     return {one["name"]: one["fingerprint"] for one in certificate["datasets"]}
 
@@ -236,26 +236,26 @@ def describe_difference(
         The first dataset that differs, photograph by photograph where the records that
         were certified are still there; "" where none does.
     """
-    certified = _certified(certificate)
+    known = certified(certificate)
     found = {one.dataset: one.fingerprint for one in collection.folders}
-    for name in sorted(certified.keys() | found.keys()):
-        if certified.get(name) != found.get(name):
+    for name in sorted(known.keys() | found.keys()):
+        if known.get(name) != found.get(name):
             return (
-                f"of {name!r} it knows the fingerprint {certified.get(name)}, the "
+                f"of {name!r} it knows the fingerprint {known.get(name)}, the "
                 f"records have {found.get(name)}."
-                f"{_what_changed(name, certified, collection)}"
+                f"{_what_changed(name, known, collection)}"
             )
     return ""
 
 
 def _what_changed(
-    name: str, certified: Mapping[str, str], collection: records.Collection
+    name: str, known: Mapping[str, str], collection: records.Collection
 ) -> str:
-    """What differs, where the records that were certified are still there."""
+    """What differs, where the records that were known are still there."""
     (now,) = [one for one in collection.folders if one.dataset == name] or [None]
-    if now is None or name not in certified:
+    if now is None or name not in known:
         return ""
-    before = records.find(now.folder.parent, name, certified[name])
+    before = records.find(now.folder.parent, name, known[name])
     if before is None:
         return ""
     lines = changes.between(before, now)

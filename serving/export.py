@@ -131,6 +131,7 @@ class Exporter:
         validation: np.ndarray,
         diseased: np.ndarray,
         folder: pathlib.Path,
+        chances: np.ndarray | None = None,
     ) -> cards.Card:
         """Writes the model and its card; the folder appears whole or not at all.
 
@@ -143,6 +144,8 @@ class Exporter:
             validation: The same of validation photographs.
             diseased: bool array: which of the latter are diseased.
             folder: Where it goes; must not exist.
+            chances: Probabilities of disease, 0-1, against which drift is to be seen;
+                None for those of the photographs that are compared.
 
         Returns:
             The card.
@@ -192,7 +195,8 @@ class Exporter:
                 variants |= {one.variant: one.runs for one in kept if one.variant}
             checked = [dataclasses.asdict(one) for one in rows]
             self._check_served(variants, checked)
-            counts, edges = np.histogram(reference.disease, _SCORE_BINS, range=(0, 1))
+            chances = reference.disease if chances is None else chances
+            counts, edges = np.histogram(chances, _SCORE_BINS, range=(0, 1))
             card = cards.Card(
                 **about,
                 limits=self.limits,

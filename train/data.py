@@ -31,6 +31,27 @@ def folders(
     ]
 
 
+def states(
+    preparation: prepare.Preparation, where: commands.Where
+) -> dict[str, str | None]:
+    """The state of each set of one's own whose folder is named.
+
+    Returns:
+        Dataset's name -> fingerprint of the records that are of its photographs and
+        labels as they are now, None where only others are prepared; without those of
+        which nothing is prepared, or that are published.
+    """
+    data_dirs, found = preparation.name_folders(where.data_dirs), {}
+    for one, folder in zip(
+        preparation.datasets, folders(preparation, where), strict=True
+    ):
+        own = one.own and one.name in data_dirs
+        if own and preparation.folders(one, where.prepared_dir):
+            there = is_prepared(folder)
+            found[one.name] = records.Prepared(folder).fingerprint if there else None
+    return found
+
+
 def is_prepared(folder: pathlib.Path) -> bool:
     """Whether a prepared folder is there, whole."""
     return (folder / records.MANIFEST).exists()

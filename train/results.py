@@ -83,11 +83,22 @@ def evaluate_model(
     read = {one.name: [*one.ids, *one.sample] for one in others}
     if "test" in evaluator.splits and not (frozen and "test" in frozen.said):
         read["test"] = split.test
-    for name, ids in read.items():
-        counts = collections.Counter(one.partition("/")[0] for one in ids)
-        run.note_test_reading(mode, len(ids), weights, name, counts)
+
+    def note_readings() -> None:
+        for name, ids in read.items():
+            counts = collections.Counter(one.partition("/")[0] for one in ids)
+            run.note_test_reading(mode, len(ids), weights, name, counts)
+
     evaluator.evaluate(
-        asked, recipe.task, recipe.output, audited, split, folder, others, frozen
+        asked,
+        recipe.task,
+        recipe.output,
+        audited,
+        split,
+        folder,
+        others,
+        frozen,
+        note_readings,
     )
 
 

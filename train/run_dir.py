@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from evaluation import members, report
 from input_pipeline import audit, folder_lock, records, splits, whole_files
-from train import earlier_run, environment, lineage
+from train import earlier_run, environment, lineage, operative
 
 EVALUATE = "evaluate"
 """The folder of a run in which further evaluations lie."""
@@ -108,6 +108,25 @@ class RunDir:
                     "the difference back, or train in another --run_dir."
                 )
 
+    def check_states(self, states: Mapping[str, str | None]) -> None:
+        """Refuses to show results of another state of a set of one's own.
+
+        Args:
+            states: Dataset's name -> fingerprint of its records as it is now, or None.
+
+        Raises:
+            ValueError: Says which set has changed.
+        """
+        certified = audit.certified(audit.read_certificate(self._certificate))
+        for name, fingerprint in states.items():
+            if certified.get(name) != fingerprint:
+                raise ValueError(
+                    f"{self.path} is finished, with other photographs or labels of "
+                    f"{name!r} than its folder now holds; --mode=prepare tells what "
+                    "has changed. Train with them in another --run_dir. To see the old "
+                    "results, leave --data_dir away."
+                )
+
     def begin(
         self,
         config: str,
@@ -128,8 +147,9 @@ class RunDir:
         """
         self.check_config(bindings)
         self.check_task(description)
-        if not self._bindings.exists():
+        if not self.evaluated:  # How to evaluate may be asked anew until it is done.
             whole_files.write_text(self._config, config)
+        if not self._bindings.exists():
             whole_files.write_json(self._task, dict(description))
             whole_files.write_json(self._environment, [])
             whole_files.write_json(self._bindings, dict(bindings))
@@ -138,12 +158,14 @@ class RunDir:
         whole_files.write_json(self._environment, [*starts, start])
 
     def note_operative_config(self, text: str) -> None:
-        """Notes what was used, defaults included.
+        """Notes what was used, defaults included, by this start and those before.
 
         Args:
-            text: gin text.
+            text: gin text, what this start has used so far.
         """
-        whole_files.write_text(self.path / "operative_config.gin", text)
+        path = self.path / "operative_config.gin"
+        before = path.read_text(encoding="utf-8") if path.exists() else ""
+        whole_files.write_text(path, operative.merge(before, text))
 
     def note_test_reading(
         self,

@@ -316,6 +316,17 @@ def test_the_report_says_what_out_of_fold_figures_do_not_show(folds_once):
     assert "networks that had not trained on it" in remarks.limits(valid)[0]
 
 
+def test_an_export_measures_ranges_on_other_photographs_than_it_compares(folds, start):
+    pytest.importorskip("openvino")
+    told = start("export", folds, *FOLDS, "export.formats = []")
+    assert "Most members have trained on these photographs" in told
+    card = read(folds / "export" / "default" / "card.json")
+    count = len(splits.Split.load(folds / "split.json").valid)
+    assert card["checked_on"].startswith(f"{count // 2} validation photographs")
+    # Against which drift is seen: what was said out of fold, of all.
+    assert sum(card["scores"]["counts"]) == count
+
+
 def test_a_plan_names_the_members(start, tmp_path):
     plan = start("run", tmp_path / "it", *FOLDS, dry_run=True)
     assert "Validation: each of 3 folds by the members not trained on it." in plan

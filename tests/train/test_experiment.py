@@ -777,3 +777,28 @@ def test_explain_with_other_settings_needs_another_name(start, finished):
 def test_explain_needs_a_model(start, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"there is no trained model\. Tr"):
         start("explain", tmp_path / "none", *EXPLAIN)
+
+
+def test_a_threshold_that_cannot_be_chosen_reads_no_test_photograph(
+    start, tmp_path, monkeypatch
+):
+    folder = tmp_path / "it"
+    rule = "evaluate.operating_point = @sensitivity_at_least()"
+    with monkeypatch.context() as patch:
+        patch.setattr(decision, "choose", _refuse)
+        with pytest.raises(ValueError, match="Ask for less"):
+            start("run", folder, rule, "sensitivity_at_least.value = 0.8")
+    assert not (folder / "ledger.jsonl").exists()
+    assert "value = 0.8" in (folder / "config.gin").read_text()
+
+    start("run", folder, rule, "sensitivity_at_least.value = 0.2")
+    assert readings(folder) == 1
+    for name in ("config.gin", "operative_config.gin"):
+        text = (folder / name).read_text()
+        assert "sensitivity_at_least.value = 0.2" in text
+        assert "0.8\n" not in text
+    assert "resnet_v2.widths" in (folder / "operative_config.gin").read_text()
+
+
+def _refuse(*args, **kwargs):
+    raise ValueError("No threshold calls any healthy photograph healthy. Ask for less.")

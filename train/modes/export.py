@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from evaluation import decision
-from input_pipeline import audit, images, prepare, records, whole_files
+from evaluation import decision, metrics, predictions
+from input_pipeline import audit, images, prepare, records, tasks, whole_files
 from serving import agreement, export
 from serving import card as cards
 from train import (
@@ -46,7 +46,12 @@ def export_mode(where: commands.Where) -> str:
         split = run.open_split(audited)
         model = ensemble.load_model(run.model)
         collection = audited.collection
-        validation = _some(split.valid, exporter.photographs)
+        ranges, validation, chances = split.train, split.valid, None
+        if not split.train:  # An ensemble of folds: all that trains also validates.
+            every = _some(split.valid, len(split.valid))
+            ranges, validation = every[::2], every[1::2]
+            chances = _out_of_fold(run, recipe.task)
+        validation = _some(validation, exporter.photographs)
         labels = recipe.task.labels([collection.photograph(one) for one in validation])
         about = {
             "name": run.path.resolve().name,
@@ -72,14 +77,11 @@ def export_mode(where: commands.Where) -> str:
             model,
             recipe.output,
             about,
-            # Of an ensemble of folds all that trains a member validates another.
-            _read(
-                collection,
-                _some(split.train or split.valid, exporter.training_photographs),
-            ),
+            _read(collection, _some(ranges, exporter.training_photographs)),
             _read(collection, validation),
             np.isin(labels, recipe.task.disease_classes),
             folder,
+            chances,
         )
     return _exported(exporter, run, folder)
 
@@ -106,10 +108,16 @@ def _exported(
             "\nIt learnt from drawings: the predictor says nothing of photographs with "
             "it unless it is told to."
         )
+    trained = ""
+    if not card.photographs["train"]:
+        trained = (
+            "\nMost members have trained on these photographs: how far the files agree "
+            "is what counts here. How good the ensemble is, its report tells."
+        )
     return (
         f"Largest differences from Keras on {card.checked_on}:\n"
         f"{agreement.table(card.checked)}\n\n"
-        f"Exported: {folder}; {card.serves} is served.{drawn}"
+        f"Exported: {folder}; {card.serves} is served.{trained}{drawn}"
     )
 
 
@@ -129,6 +137,15 @@ def _some(ids: Sequence[str], count: int) -> list[str]:
 def _read(collection: records.Collection, ids: list[str]) -> np.ndarray:
     opened = images.open(collection, ids)
     return opened.take(np.arange(len(opened)))
+
+
+def _out_of_fold(run: run_dir.RunDir, task: tasks.Task) -> np.ndarray | None:
+    """What members said of what they had not seen; None where that was not asked."""
+    said = predictions.read_csv(run.path / "predictions.csv", task.class_names)
+    if "valid" not in said:
+        return None
+    probabilities = said["valid"].probabilities
+    return metrics.disease_probability(probabilities, task.disease_classes)
 
 
 def _figures(run: run_dir.RunDir) -> dict[str, dict]:

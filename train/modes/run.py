@@ -44,6 +44,7 @@ def _run(where: commands.Where, evaluator: evaluate.Evaluator | None) -> str:
     if run.evaluated and evaluator is not None:
         results.check_same(run, evaluator)
     if run.finished and evaluator is not None:
+        run.check_states(data.states(preparation, where))
         logging.info("%s is finished; no photograph is read. Its results:", run.path)
         return results.tables(run, run.path)
     if run.model.exists() and evaluator is None:
@@ -115,6 +116,7 @@ def _run(where: commands.Where, evaluator: evaluate.Evaluator | None) -> str:
             results.evaluate_model(
                 run, "run", evaluator, recipe, audited, split, run.path, externals
             )
+            run.note_operative_config(gin.operative_config_str())
         return results.write_report(run, run.path, audited)
 
 
