@@ -7,7 +7,8 @@ one that evaluates otherwise leaves behind what an earlier one was asked for.
 import re
 
 _ENTRY_POINTS = ("prepare", "audit", "split", "ensemble", "train", "evaluate")
-_HEADING = re.compile(r"^# (?:Parameters for (.+)|(Macros)):$", re.MULTILINE)
+_MACROS = "Macros"
+_HEADING = re.compile(rf"^# (?:Parameters for (.+)|{_MACROS}):$", re.MULTILINE)
 
 
 def merge(before: str, now: str) -> str:
@@ -36,7 +37,7 @@ def merge(before: str, now: str) -> str:
     kept = {
         heading: text
         for heading, text in blocks.items()
-        if heading in new or _bare(heading) in reached
+        if heading in new or heading == _MACROS or _bare(heading) in reached
     }
     imports = dict.fromkeys([*old_head.splitlines(), *head.splitlines()])
     lines = "\n".join(line for line in imports if line)
@@ -46,10 +47,11 @@ def merge(before: str, now: str) -> str:
 def _blocks(text: str) -> tuple[str, dict[str, str]]:
     """What stands before the first block, and the blocks by what they are of."""
     found = list(_HEADING.finditer(text))
+    if not found:
+        return text.strip(), {}
     ends = [one.start() for one in found[1:]] + [len(text)]
-    head = text[: found[0].start()] if found else text
-    return head.strip(), {
-        one[1] or one[2]: text[one.start() : end].strip()
+    return text[: found[0].start()].strip(), {
+        one[1] or _MACROS: text[one.start() : end].strip()
         for one, end in zip(found, ends, strict=True)
     }
 

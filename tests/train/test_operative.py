@@ -47,16 +47,19 @@ def test_what_an_earlier_start_used_is_kept_and_what_is_asked_no_more_is_not():
 
 
 def test_the_same_again_changes_nothing():
-    once = operative.merge("", BEFORE.replace("# Macros:\n# ====\nSIZE = 3\n\n", ""))
+    once = operative.merge("", BEFORE)
+    assert "SIZE = 3" in once
     assert operative.merge(once, once) == once
 
 
 def test_gins_own_text_is_understood():
-    @gin.register("train", module="somewhere")
-    def somewhere(size=3):
+    @gin.register
+    def used_by_a_test(size=3, name="it"):
         return size
 
-    gin.bind_parameter("somewhere.train.size", 4)
-    gin.get_configurable("somewhere.train")()
+    gin.bind_parameter("used_by_a_test.size", 4)
+    gin.get_configurable("used_by_a_test")()
     text = operative.merge("", gin.operative_config_str())
-    assert "train.size = 4" in text
+    assert "used_by_a_test.size = 4" in text
+    assert "used_by_a_test.name = 'it'" in text
+    assert operative.merge(text, text) == text
