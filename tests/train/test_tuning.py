@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from configs import loader, registry, statements  # noqa: F401
+from configs import loader, registry, syntax  # noqa: F401
 from train import commands, experiment, tuning
 
 TINY = pathlib.Path(__file__).parent / "tiny.gin"
@@ -62,6 +62,17 @@ def test_a_dry_run_says_what_would_be_searched_and_writes_nothing(tmp_path):
         f"Results: {tmp_path / 's'}."
     )
     assert [one.name for one in tmp_path.iterdir()] == ["experiment_of_a_test.gin"]
+
+
+def test_the_published_grid_has_eight_trials(tmp_path):
+    pytest.importorskip("optuna", reason="Optuna is not installed")
+    mode, entry_points = experiment.MODES["tune"]
+    path = str(syntax.CONFIGS / "idrid_grid_search.gin")
+    loader.load([path], [], entry_points, experiment.ENTRY_POINTS)
+    said = mode(commands.Where({}, tmp_path, tmp_path / "s", {}, dry_run=True))
+    assert (
+        "The search: 8 trials of Adam.learning_rate, training_stream.batch_size, 8 runs"
+    ) in said
 
 
 RATE = "tune.space = {'Adam.learning_rate': [1e-3, 1e-4]}"
