@@ -124,7 +124,7 @@ def _photographs(shared: service.Service) -> fastapi.APIRouter:
 
     @router.post(
         "/predict",
-        response_model=answers.Answer,
+        response_model=schema.Answer,
         responses=schema.UPLOAD_PROBLEMS,
         openapi_extra=schema.form("photograph"),
     )
@@ -135,7 +135,7 @@ def _photographs(shared: service.Service) -> fastapi.APIRouter:
 
     @router.post(
         "/predict/batch",
-        response_model=answers.Batch,
+        response_model=schema.Batch,
         responses=schema.UPLOAD_PROBLEMS,
         openapi_extra=schema.form("photographs", limits.most_photographs),
     )

@@ -44,6 +44,7 @@ class Observed:
     async def __call__(
         self, scope: types.Scope, receive: types.Receive, send: types.Send
     ) -> None:
+        """Answers, as ASGI has it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -80,9 +81,7 @@ _METHODS = {method.value for method in http.HTTPMethod}
 class _Exchange:
     """A request and its answer."""
 
-    def __init__(
-        self, scope: types.Scope, receive: types.Receive, send: types.Send
-    ):
+    def __init__(self, scope: types.Scope, receive: types.Receive, send: types.Send):
         headers = datastructures.Headers(scope=scope)
         given = headers.get("x-request-id", "")
         self.request_id = given if _GIVEN_ID.fullmatch(given) else uuid.uuid4().hex

@@ -130,7 +130,6 @@ class Page(_Settings):
         variant: Of that model, as `Api` has it.
         allow_drawings: Of that model, as `Api` has it.
         most_photographs: That are predicted in one go.
-        most_megabytes: Of one photograph's file.
         seconds: How long the page waits for the API.
     """
 
@@ -160,12 +159,16 @@ def _parse(name: str, text: str, kind: Any) -> Any:
     """The value of a variable, in the type of its attribute."""
     if kind in (bool, bool | None):
         if text.lower() not in _WORDS:
-            raise ValueError(f"{name} must be one of {', '.join(_WORDS)}. Received: {text!r}.")
+            raise ValueError(
+                f"{name} must be one of {', '.join(_WORDS)}. Received: {text!r}."
+            )
         return _WORDS[text.lower()]
     for number, words in ((int, "a whole number"), (float, "a number")):
         if kind in (number, number | None):
             try:
                 return number(text)
             except ValueError:
-                raise ValueError(f"{name} must be {words}. Received: {text!r}.") from None
+                raise ValueError(
+                    f"{name} must be {words}. Received: {text!r}."
+                ) from None
     return pathlib.Path(text) if kind in (pathlib.Path, pathlib.Path | None) else text
