@@ -34,14 +34,16 @@ def headline(answer: Answer, task: Mapping[str, Any]) -> str:
     words = found.capitalize() if answer["diseased"] else f"No {found}"
     if task["name"] == "icdr_grades":
         number = task["class_names"].index(answer["predicted"])
-        return f"Grade {number}, {answer['predicted']}: {words[0].lower()}{words[1:]}"
-    return words
+        words = f"Grade {number}, {answer['predicted']}: {words[0].lower()}{words[1:]}"
+    return f"{words}, but unsure" if _unsure(answer) else words
 
 
 def referral(answer: Answer, task: Mapping[str, Any]) -> str:
     """What follows from the decision, where the task is about referral."""
     if task["name"] not in _REFERRED:
         return ""
+    if _unsure(answer):
+        return "Neither a referral nor its absence should rest on this."
     if answer["diseased"]:
         return "Whoever has such a photograph would be referred to an eye doctor."
     return "Such a photograph alone would be no reason for a referral."
@@ -60,12 +62,17 @@ def reason(answer: Answer, task: Mapping[str, Any], chosen_on: str) -> str:
 def certainty(answer: Answer) -> str:
     """How sure the model is of its probabilities."""
     share = 1 - answer["uncertainty"]
-    words = "It is unsure: a person should look at this photograph."
-    if share >= 0.8:
-        words = "It is sure, which does not mean that it is right."
-    elif share >= 0.5:
+    words = "It is sure, which does not mean that it is right."
+    if _unsure(answer):
+        words = "It is unsure: a person should look at this photograph."
+    elif share < 0.8:
         words = "It is fairly sure, which does not mean that it is right."
     return f"Certainty {percent(share)}. {words}"
+
+
+def _unsure(answer: Answer) -> bool:
+    """Of two classes: where the more probable one has less than 89 %."""
+    return answer["uncertainty"] > 0.5
 
 
 def abstention(answer: Answer) -> str:
