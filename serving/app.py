@@ -84,7 +84,10 @@ def _choose(most: int) -> dict[str, bytes]:
         help="They are kept in memory alone, and only as long as this page is open.",
     )
     example = streamlit.pills(
-        "or a drawing, to see how this works", EXAMPLES, disabled=bool(uploads), key="example"
+        "or a drawing, to see how this works",
+        EXAMPLES,
+        disabled=bool(uploads),
+        key="example",
     )
     if len(uploads) > most:
         raise ValueError(f"At most {most} photographs at once. Remove some of them.")

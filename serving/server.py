@@ -31,6 +31,7 @@ def run(app: types.ASGIApp, host: str, port: int, shutdown_seconds: int) -> None
             host,
             port,
             http=_Protocol,
+            loop="asyncio",  # uvloop saves nothing: the work is in the threads.
             ws="none",
             access_log=False,
             log_config=None,
