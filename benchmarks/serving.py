@@ -22,10 +22,11 @@ from collections.abc import Iterator, Sequence
 
 from absl import app, flags
 
-ROOT = pathlib.Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
 from serving import folder, predictor
+
+ROOT = pathlib.Path(__file__).parents[1]
 
 EXPORTED = flags.DEFINE_string("exported", None, "Folder of an exported model.")
 PHOTOGRAPHS = flags.DEFINE_string("photographs", None, "Folder of photographs.")

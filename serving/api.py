@@ -8,7 +8,7 @@
 import contextlib
 import secrets
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import cv2
 import fastapi
@@ -37,7 +37,6 @@ Key = Annotated[
 ]
 Opacity = Annotated[float, fastapi.Query(ge=0, le=1)]
 Longest = Annotated[int, fastapi.Query(ge=64, le=4096)]
-ClassName = Annotated[str | None, fastapi.Query(alias="class", max_length=100)]
 
 
 def build(predicting: predictor.Predictor, limits: settings.Api) -> types.ASGIApp:
@@ -79,8 +78,6 @@ def _photographs(shared: service.Service) -> fastapi.APIRouter:
     limits, card = shared.limits, shared.predicting.card
 
     async def check_key(given: Key) -> None:
-        if limits.key is None:
-            return
         sent = given.credentials if given else ""
         if not secrets.compare_digest(sent.encode(), limits.key.encode()):
             raise problems.Problem(
@@ -89,7 +86,8 @@ def _photographs(shared: service.Service) -> fastapi.APIRouter:
                 {"WWW-Authenticate": "Bearer"},
             )
 
-    router = fastapi.APIRouter(dependencies=[fastapi.Depends(check_key)])
+    needed = [fastapi.Depends(check_key)] if limits.key is not None else []
+    router = fastapi.APIRouter(dependencies=needed)
     of_card = card.description() | {
         "running": {
             "variant": shared.predicting.variant,
@@ -155,21 +153,16 @@ def _photographs(shared: service.Service) -> fastapi.APIRouter:
     )
     async def explain(
         request: fastapi.Request,
-        class_name: ClassName = None,
+        class_name: Annotated[
+            Literal[*card.class_names] | None, fastapi.Query(alias="class")
+        ] = None,
         opacity: Opacity = 0.6,
         longest: Longest = heatmaps.LONGEST,
     ):
         """Draws the heat map of a class on the photograph, as a PNG file."""
-        class_number = None
-        if class_name is not None:
-            if class_name not in card.class_names:
-                known = ", ".join(map(repr, card.class_names))
-                raise problems.Problem(
-                    "invalid-request", f"The query's `class` must be one of {known}."
-                )
-            class_number = card.class_names.index(class_name)
         if not card.heatmaps:
             raise problems.Problem("no-heat-map", "Take a model that has them.")
+        class_number = class_name and card.class_names.index(class_name)
 
         def draw(data: bytes) -> tuple[service.Said, bytes]:
             said = shared.predict(data)

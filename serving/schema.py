@@ -158,13 +158,12 @@ def with_problem_documents(openapi: Callable[[], dict]) -> Callable[[], dict]:
 
     def described() -> dict:
         content = openapi()
+        of_problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
         for path in content["paths"].values():
             for operation in path.values():
                 for status, answer in operation["responses"].items():
-                    if int(status) >= 400 and "application/json" in answer["content"]:
-                        answer["content"] = {
-                            documents.MEDIA_TYPE: answer["content"]["application/json"]
-                        }
+                    if int(status) >= 400:
+                        answer["content"] = {documents.MEDIA_TYPE: of_problem}
         return content
 
     return described
