@@ -15,7 +15,7 @@ _DISEASES = {
     "referable": "referable diabetic retinopathy",
     "sight_threatening": "sight-threatening diabetic retinopathy",
     "icdr_grades": "referable diabetic retinopathy",
-    "macular_edema": "a risk of macular edema",
+    "macular_edema": "macular edema risk",
 }
 
 _REFERRED = ("referable", "sight_threatening", "icdr_grades")
