@@ -11,7 +11,6 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
-import altair
 import numpy as np
 import streamlit
 
@@ -133,7 +132,7 @@ def _show_answers(
     name, answer = names[shown], answers[shown]
     words, picture = streamlit.columns([2, 3], gap="large")
     with words:
-        streamlit.subheader(wording.headline(answer, card["task"]), divider="gray")
+        streamlit.header(wording.headline(answer, card["task"]), divider="gray")
         if answer["answer"] == "abstention":
             streamlit.info(wording.abstention(answer), icon=":material/help:")
         else:
@@ -180,22 +179,24 @@ def _show_probabilities(probabilities: dict[str, float], task: dict) -> None:
         }
         for name, share in probabilities.items()
     ]
-    chart = altair.Chart(altair.Data(values=rows)).encode(
-        y=altair.Y(
-            "class:N",
-            sort=None,
-            title=None,
-            axis=altair.Axis(labelLimit=220, labelFontSize=14, ticks=False),
-        ),
-        x=altair.X(
-            "probability:Q",
-            scale=altair.Scale(domain=[0, 1]),
-            axis=altair.Axis(format="%", values=[0, 0.5, 1], title=None),
-        ),
-        color=altair.Color("colour:N", scale=None),
-    )
-    streamlit.altair_chart(
-        chart.mark_bar(size=18).properties(height=30 + 34 * len(rows)),
+    label = {"labelLimit": 220, "labelFontSize": 14, "ticks": False, "title": None}
+    scale = {"format": "%", "values": [0, 0.5, 1], "title": None}
+    streamlit.vega_lite_chart(
+        {
+            "data": {"values": rows},
+            "mark": {"type": "bar", "size": 18},
+            "height": 30 + 34 * len(rows),
+            "encoding": {
+                "y": {"field": "class", "type": "nominal", "sort": None, "axis": label},
+                "x": {
+                    "field": "probability",
+                    "type": "quantitative",
+                    "scale": {"domain": [0, 1]},
+                    "axis": scale,
+                },
+                "color": {"field": "colour", "type": "nominal", "scale": None},
+            },
+        },
         alt="Probabilities: " + ", ".join(row["class"] for row in rows),
     )
 
@@ -243,7 +244,7 @@ def _show_quality(quality: dict) -> None:
 
 def _show_model(card: dict) -> None:
     streamlit.divider()
-    streamlit.subheader("The model")
+    streamlit.header("The model")
     photographs = card["photographs"]
     streamlit.markdown(
         f"**{card['name']}** decides on {card['task']['rule']}. It learnt from "

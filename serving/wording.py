@@ -109,7 +109,7 @@ def figures(card: Mapping[str, Any]) -> dict[str, list[str]]:
                 )
             else:
                 rows.setdefault(words, []).append("")
-    return {"": ["sensitivity", "specificity", "AUC"]} | rows
+    return {"figure": ["sensitivity", "specificity", "AUC"]} | rows
 
 
 def running(how: Mapping[str, str]) -> str:
