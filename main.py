@@ -125,9 +125,8 @@ def _run() -> str:
             f"Received: {', '.join(map(str, run_dirs))}."
         )
     run_dir = run_dirs[0] if run_dirs else None
-    asked = _asked()
     if MODE.value == "predict" and not gin_files:
-        return _predict(run_dir, **asked)
+        return _predict(run_dir, **_asked())
     if not gin_files:
         stored = pathlib.Path(run_dir or "", "config.gin")
         if run_dir is None or not stored.exists():
@@ -162,7 +161,7 @@ def _run() -> str:
             dry_run=DRY_RUN.value,
             predictions=predictions,
             random_labels=RANDOM_LABELS.value and pathlib.Path(RANDOM_LABELS.value),
-            **asked,
+            **_asked(),
         )
     )
 

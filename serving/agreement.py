@@ -76,10 +76,11 @@ def ask(run: formats.Run, images: np.ndarray, deciding: cards.Deciding) -> Said:
     """
     seen = [run(one) for one in views.views(images, deciding.views)]
     # By now it is compiled and has its memory.
-    count, start = 0, time.perf_counter()
-    while (seconds := time.perf_counter() - start) < _TIMED_SECONDS:
+    count, start, seconds = 0, time.perf_counter(), 0.0
+    while not count or seconds < _TIMED_SECONDS:
         run(images)
         count += len(images)
+        seconds = time.perf_counter() - start
     logits = np.mean([one["logits"] for one in seen], axis=0)
     probabilities = deciding.probabilities(logits)
     return Said(

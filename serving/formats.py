@@ -256,11 +256,26 @@ INPUT = "photograph"
 """Name of the input of every exported model."""
 
 
-def of_keras(model: keras.Model) -> Run:
-    """The model itself, to compare with."""
+def of_keras(graph: keras.Model, trained: keras.Model | None = None) -> Run:
+    """What all others are compared with: the model as it was trained.
+
+    Args:
+        graph: What is exported.
+        trained: The model that gives the logits in its stead, where it was trained and
+            evaluated in another precision.
+
+    Returns:
+        How it is run.
+    """
     import tensorflow as tf
 
-    forward = tf.function(lambda batch: model(batch, training=False))
+    @tf.function
+    def forward(batch):
+        said = graph(batch, training=False)
+        if trained is not None:
+            logits = trained(batch, training=False)
+            said = said | {"logits": tf.cast(logits, tf.float32)}
+        return said
 
     def run(batch):
         said = forward(tf.constant(batch))

@@ -96,6 +96,22 @@ def test_help_says_how_to_start_and_imports_no_tensorflow(without_tensorflow):
             1,
             "error: --predictions: there is no file x.csv.",
         ),
+        (
+            ["--mode=explain", "--photographs=x"],
+            2,
+            "error: --photographs needs --mode=predict, not explain.",
+        ),
+        (["--mode=predict"], 1, "error: --mode=predict needs --photographs=<folder>."),
+        (
+            ["--mode=predict", "--photographs=no_such_folder"],
+            1,
+            "error: --photographs: there is no folder no_such_folder.",
+        ),
+        (
+            ["--mode=predict", "--photographs=."],
+            1,
+            "error: --mode=predict needs a model: --exported=<folder of an exported",
+        ),
         (["train"], 2, "error: unexpected train: flags begin with --."),
         ([], 1, "error: No experiment. Name one, --gin_file=configs/"),
         (["--gin_file=no.gin"], 1, "error: --gin_file: there is no gin file 'no.gin'."),
@@ -263,6 +279,32 @@ def test_a_run_on_random_labels_is_handed_to_explain(run_main, monkeypatch):
     )
     result = run_main(gin_file=[SHIPPED], mode="explain", random_labels="runs/random")
     assert result == (0, "runs/random\n", "")
+
+
+def test_what_is_predicted_is_handed_to_predict(run_main, monkeypatch, tmp_path):
+    def show(where):
+        return f"{where.exported} {where.photographs} {where.output_dir}"
+
+    monkeypatch.setitem(experiment.MODES, "predict", (show, ()))
+    for name in ("model", "photographs"):
+        (tmp_path / name).mkdir()
+    where = {"exported": "model", "photographs": "photographs", "output_dir": "out"}
+    result = run_main(gin_file=[SHIPPED], mode="predict", **where)
+    assert result == (0, "model photographs out\n", "")
+
+
+@pytest.mark.parametrize("flag", ["--exported=folder", "--run_dir=folder"])
+def test_predict_needs_no_tensorflow_to_refuse(tmp_path, flag):
+    for name in ("tensorflow", "keras"):
+        (tmp_path / name).mkdir()
+        stub = f"raise SystemExit('imported {name}')"
+        (tmp_path / name / "__init__.py").write_text(stub)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a.jpg").touch()
+    arguments = "--mode=predict", flag, "--photographs=folder"
+    child = command(*arguments, cwd=tmp_path, PYTHONPATH=str(tmp_path))
+    assert (child.returncode, child.stdout) == (1, "")
+    assert "holds no exported model. Export one: python main.py" in child.stderr
 
 
 def test_predictions_are_handed_to_the_evaluation(run_main, monkeypatch, tmp_path):

@@ -325,6 +325,23 @@ def test_a_small_retina_in_a_large_jpeg_is_decoded_finely():
 # --- The crop on other pictures of the same photograph. ---
 
 
+@pytest.mark.parametrize("name", ["JPEG", "PNG"])
+def test_a_view_is_the_upright_photograph_as_pillow_reduces_it(name):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # A quarter turn.
+    data = _encode(_draw(), name, exif=exif)
+    upright = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+    assert fundus.view(data, 1200).shape == (1200, 900, 3)
+    np.testing.assert_array_equal(fundus.view(data, 5000).shape, (1200, 900, 3))
+    for longest in (600, 401, 100):
+        shown = fundus.view(data, longest)
+        assert shown.shape == (longest, round(longest * 3 / 4), 3)
+        reduced = upright.resize(shown.shape[1::-1], Image.Resampling.BOX)
+        assert np.abs(shown - np.float64(reduced)).mean() < 1
+    with pytest.raises(fundus.UnreadableImageError, match="is cut off"):
+        fundus.view(data[: len(data) // 2], 100)
+
+
 def test_apply_puts_a_lesion_mask_where_the_prepared_picture_has_it():
     picture = _draw(1200, 700, 600, 350, 850)
     lesion = np.zeros((700, 1200), np.uint8)

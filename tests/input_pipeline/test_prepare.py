@@ -77,6 +77,17 @@ def test_the_manifest_names_every_photograph_with_path_size_and_checksum(
     assert few_prepared.manifest["unreadable"] == []
 
 
+def test_the_manifest_says_whether_the_photographs_are_drawn(
+    few, few_preparation, few_prepared, prepared, target
+):
+    assert prepared.folders[0].drawn  # Its folder says so.
+    assert not few_prepared.drawn  # These are drawn too, but copied out of theirs.
+    (few / dataset.DRAWN).touch()
+    marked = few_preparation.run({"few": few}, target / "marked").folders[0]
+    assert marked.drawn
+    assert marked.fingerprint == few_prepared.fingerprint
+
+
 def test_the_same_photographs_make_the_same_bytes(
     few_preparation, few, few_prepared_once, target
 ):

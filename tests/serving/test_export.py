@@ -54,7 +54,8 @@ def run_litert(folder, batch):
 
 
 def run_saved_model(folder, batch):
-    return tf.saved_model.load(str(folder / "saved_model")).serve(batch)
+    loaded = tf.saved_model.load(str(folder / "saved_model"))
+    return {name: one.numpy() for name, one in loaded.serve(batch).items()}
 
 
 @pytest.mark.parametrize("run", [run_onnx, run_litert, run_saved_model])
@@ -206,11 +207,10 @@ class Wrong(formats.Format):
         self._model = model
 
     def open(self, folder):
-        right = formats.of_keras(self._model)
-
         def run(images):
-            said = dict(right(images))
-            return said | {"logits": -said["logits"]}
+            said = self._model(np.float32(images), training=False)
+            found = {name: one.numpy() for name, one in said.items()}
+            return found | {"logits": -found["logits"]}
 
         return [formats.Runnable(self.name, ["wrong"], run)]
 
@@ -247,11 +247,14 @@ ABOUT = {
 }
 
 
-def small_model(pooling=keras.layers.GlobalAveragePooling2D) -> keras.Model:
+def small_model(
+    pooling=keras.layers.GlobalAveragePooling2D, policy="float32"
+) -> keras.Model:
     inputs = keras.Input((32, 32, 3))
-    x = keras.layers.Rescaling(1 / 64, offset=-2.0)(inputs)
-    x = keras.layers.AveragePooling2D(8, name="feature_map")(x)
-    return keras.Model(inputs, keras.layers.Dense(2)(pooling()(x)))
+    x = keras.layers.Rescaling(1 / 64, offset=-2.0, dtype=policy)(inputs)
+    x = keras.layers.AveragePooling2D(8, name="feature_map", dtype=policy)(x)
+    logits = keras.layers.Dense(2, dtype="float32")(pooling(dtype=policy)(x))
+    return keras.Model(inputs, logits)
 
 
 def export_small(folder, model=None, **settings):
@@ -314,6 +317,19 @@ def test_a_head_without_a_closed_form_is_exported_without_heat_maps(tmp_path):
     assert not card.heatmaps
     assert card.checked[-1]["heatmap_difference"] is None
     assert card.checked[-1]["agreement"] == 1
+
+
+def test_mixed_precision_is_exported_in_float32_and_compared_as_it_was_trained(
+    tmp_path,
+):
+    model = small_model(policy="mixed_bfloat16")
+    assert "bfloat16" in {one.compute_dtype for one in model.layers}
+    card = export_small(tmp_path / "model", model)
+    rows = {row["name"]: row for row in card.checked}
+    # bfloat16 has 8 bits, float32 has 24.
+    assert 1e-4 < rows["OpenVINO float32"]["logit_difference"] < 0.1
+    assert rows["OpenVINO float32"]["heatmap_difference"] < 1e-4
+    assert card.heatmaps
 
 
 def test_validation_photographs_of_one_class_have_no_auc(tmp_path):

@@ -23,6 +23,15 @@ def test_opaque_evidence_has_the_colour_of_the_map():
     np.testing.assert_array_equal(found[3:], IMAGE[3:])
 
 
+def test_every_level_has_matplotlibs_colour():
+    heatmap = np.arange(1, 256).reshape(15, 17) / 255
+    image = np.zeros((15, 17, 3), np.uint8)
+    found = overlay.overlay(image, heatmap, opacity=1.0)
+    colours = colormaps[overlay.COLOR_MAP](heatmap)[..., :3] * 255
+    expected = colours * np.sqrt(heatmap)[..., np.newaxis]
+    np.testing.assert_allclose(found, expected, atol=1.1)
+
+
 def test_half_opaque_evidence_is_halfway():
     top = np.array(colormaps[overlay.COLOR_MAP](255)[:3]) * 255
     found = overlay.overlay(IMAGE, np.ones((6, 5)), opacity=0.5)
