@@ -14,8 +14,6 @@ import urllib.request
 
 from serving import settings
 
-_PAGE_PORT = 8501
-
 
 def main(arguments: list[str]) -> int:
     """Runs both until one of them ends, or the person ends them.
@@ -32,13 +30,14 @@ def main(arguments: list[str]) -> int:
     os.environ[settings.Api.PREFIX + "MODEL"] = arguments[0]
     try:
         api = settings.Api.from_environment()
+        page = settings.Page.from_environment()
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     address = f"http://{api.host}:{api.port}"
-    page = pathlib.Path(__file__).with_name("app.py")
-    command = [sys.executable, "-m", "streamlit", "run", str(page)]
-    command += ["--server.address", api.host, "--server.port", str(_PAGE_PORT)]
+    script = pathlib.Path(__file__).with_name("app.py")
+    command = [sys.executable, "-m", "streamlit", "run", str(script)]
+    command += [f"--server.address={api.host}", f"--server.port={page.port}"]
     of_page = {
         settings.Page.PREFIX + "API": address,
         settings.Page.PREFIX + "KEY": api.key or "",
@@ -50,7 +49,7 @@ def main(arguments: list[str]) -> int:
         if not _answers(f"{address}/healthz", started[0]):
             return started[0].wait()
         started.append(subprocess.Popen(command, env=os.environ | of_page))
-        print(f"The page: http://{api.host}:{_PAGE_PORT}  The API: {address}")
+        print(f"The page: http://{api.host}:{page.port}  The API: {address}")
         while all(one.poll() is None for one in started):
             time.sleep(0.2)
         return 1

@@ -131,6 +131,7 @@ class Page(_Settings):
         allow_drawings: Of that model, as `Api` has it.
         most_photographs: That are predicted in one go.
         seconds: How long the page waits for the API.
+        port: Where `python -m serving` puts the page; Streamlit has flags of its own.
     """
 
     PREFIX: ClassVar[str] = "RETINOGRAD_PAGE_"
@@ -142,9 +143,10 @@ class Page(_Settings):
     allow_drawings: bool = False
     most_photographs: int = 64
     seconds: float = 60.0
+    port: int = 8501
 
     def __post_init__(self):
-        self._at_least(1, "most_photographs", "seconds")
+        self._at_least(1, "most_photographs", "seconds", "port")
         if not self.api.startswith(("http://", "https://")):
             raise ValueError(
                 f"{self.PREFIX}API must be an address such as http://127.0.0.1:8000. "
