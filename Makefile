@@ -1,11 +1,14 @@
-# `make demo` and `make test` install everything themselves, into .venv.
+# `make demo` and `make test` install everything themselves, into .venv; `make serve` into
+# .venv-serving, which has no TensorFlow.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO_DATA := data/synthetic
 RUNS := runs
+SERVING := .venv-serving
+MODEL ?= $(RUNS)/synthetic_resnet_v2/export/default
 
-.PHONY: demo test lint tensorboard clean
+.PHONY: demo test lint tensorboard serve clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m input_pipeline.datasets.synthetic_idrid --output_dir=$(DEMO_DATA)
@@ -21,11 +24,19 @@ lint: $(VENV)/.installed
 tensorboard: $(VENV)/.installed
 	$(BIN)/tensorboard --logdir=$(RUNS)
 
+serve: $(SERVING)/.installed
+	$(SERVING)/bin/python -m serving $(MODEL)
+
 clean:
-	rm -rf $(VENV) $(DEMO_DATA)
+	rm -rf $(VENV) $(SERVING) $(DEMO_DATA)
 
 $(VENV)/.installed: requirements.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else "Retinograd needs Python 3.11, 3.12 or 3.13. Received: %d.%d. Name another one: make PYTHON=python3.12" % v)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	@touch $@
+
+$(SERVING)/.installed: serving/requirements.txt serving/requirements-page.txt
+	$(PYTHON) -m venv $(SERVING)
+	$(SERVING)/bin/python -m pip install --quiet --disable-pip-version-check --requirement serving/requirements-page.txt
 	@touch $@

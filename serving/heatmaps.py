@@ -40,7 +40,23 @@ def on_photograph(
             f"`class_number` must be from 0 to {len(prediction.heatmaps) - 1}. "
             f"Received: {class_number}."
         )
-    crop, (height, width) = prediction.crop, shape
+    return on_picture(prediction.heatmaps[class_number], prediction.crop, shape)
+
+
+def on_picture(
+    heatmap: np.ndarray, crop: fundus.Crop, shape: tuple[int, int]
+) -> np.ndarray:
+    """Carries the cells of a heat map to a picture of the whole photograph.
+
+    Args:
+        heatmap: float array of shape `(rows, columns)`, 0-1, of the prepared square.
+        crop: Where that lies in the photograph.
+        shape: Height and width of the picture.
+
+    Returns:
+        float32 array of that shape, 0-1; 0 outside the prepared square.
+    """
+    height, width = shape
     across, down = width / crop.width, height / crop.height
     scaled = fundus.Crop(
         left=round(crop.left * across),
@@ -50,7 +66,7 @@ def on_photograph(
         width=width,
         height=height,
     )
-    return overlays.on_original(prediction.heatmaps[class_number], scaled)
+    return overlays.on_original(heatmap, scaled)
 
 
 def overlay(

@@ -1,0 +1,36 @@
+"""What is said of a photograph, as JSON has it."""
+
+from typing import Any
+
+from serving import predictor
+
+
+def describe(
+    predicting: predictor.Predictor,
+    said: predictor.Prediction | predictor.Abstention,
+    heatmaps: bool = False,
+) -> dict[str, Any]:
+    """An answer as JSON has it.
+
+    Args:
+        predicting: Who gave it.
+        said: Of a photograph.
+        heatmaps: Whether with the cells of the heat maps.
+
+    Returns:
+        As `schema.Prediction` or `schema.Abstention` describe it.
+    """
+    content = said.description() | {
+        "model": {
+            "name": predicting.card.name,
+            "variant": predicting.variant,
+            "sha256": predicting.card.fingerprints["model_sha256"],
+        }
+    }
+    if not heatmaps or isinstance(said, predictor.Abstention):
+        return content
+    if said.heatmaps is None:
+        return content | {"heatmaps": None}
+    # Three decimals are finer than a screen's 256 levels.
+    cells = [one.astype(float).round(3).tolist() for one in said.heatmaps]
+    return content | {"heatmaps": dict(zip(said.class_names, cells, strict=True))}

@@ -1,0 +1,266 @@
+"""The web page: upload photographs, read what the model says of them, and see why.
+
+    RETINOGRAD_PAGE_API=http://127.0.0.1:8000 streamlit run serving/app.py
+
+`serving.settings.Page` has all settings.
+"""
+
+import hashlib
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+
+import numpy as np
+import streamlit
+
+from input_pipeline import fundus
+from serving import asking, heatmaps, settings, wording
+from visualization import overlay as overlays
+
+# What is drawn -> file.
+EXAMPLES = {
+    "No retinopathy": "grade_0.jpg",
+    "Mild": "grade_1.jpg",
+    "Moderate": "grade_2.jpg",
+    "Severe": "grade_3.jpg",
+    "Proliferative": "grade_4.jpg",
+    "Out of focus": "out_of_focus.jpg",
+}
+
+_EXAMPLES = pathlib.Path(__file__).parent / "examples"
+
+_TYPES = ("jpg", "jpeg", "png", "tif", "tiff", "webp")
+
+_DISEASED, _OTHER = "#c0392b", "#1a5fb4"
+
+
+def main() -> None:
+    """Draws the page, from its top, each time that something is clicked."""
+    # A picture of our own: Streamlit would fetch a symbol from elsewhere.
+    icon = _EXAMPLES / "grade_0.jpg"
+    streamlit.set_page_config("Retinograd", icon, layout="wide")
+    streamlit.title("Retinograd")
+    streamlit.write("Grades diabetic retinopathy from photographs of the retina.")
+    try:
+        page = settings.Page.from_environment()
+        source = _connect(page)
+        _show_limits(source.card)
+        photographs = _choose(page.most_photographs)
+        if photographs:
+            _show_answers(photographs, _ask(source, photographs), source.card)
+    except (asking.NoAnswer, ValueError) as error:
+        streamlit.error(str(error), icon=":material/error:")
+        streamlit.button("Try again")
+        streamlit.stop()
+    _show_model(source.card)
+
+
+@streamlit.cache_resource(show_spinner="Loading the model …")
+def _connect(page: settings.Page) -> asking.Source:
+    return asking.connect(page)
+
+
+def _show_limits(card: dict) -> None:
+    streamlit.warning(
+        f"**For research, not for diagnosis.** {card['intended_use']}",
+        icon=":material/warning:",
+    )
+    if card["trained_on_drawings"]:
+        streamlit.error(
+            "**This model learnt from drawings**, to try the software out. It knows "
+            "nothing of real eyes.",
+            icon=":material/draw:",
+        )
+
+
+def _choose(most: int) -> dict[str, bytes]:
+    """The photographs, name -> content."""
+    uploads = streamlit.file_uploader(
+        "Photographs of the retina, one or many",
+        _TYPES,
+        accept_multiple_files=True,
+        help="They are kept in memory alone, and only as long as this page is open.",
+    )
+    example = streamlit.pills(
+        "or a drawing, to see how this works",
+        EXAMPLES,
+        disabled=bool(uploads),
+        key="example",
+    )
+    if len(uploads) > most:
+        raise ValueError(f"At most {most} photographs at once. Remove some of them.")
+    if not uploads and example:
+        content = (_EXAMPLES / EXAMPLES[example]).read_bytes()
+        return {f"drawn, {example.lower()}": content}
+    photographs: dict[str, bytes] = {}
+    for one in uploads:
+        name, number = one.name, 2
+        while name in photographs:
+            name, number = f"{one.name} ({number})", number + 1
+        photographs[name] = one.getvalue()
+    return photographs
+
+
+def _ask(source: asking.Source, photographs: dict[str, bytes]) -> list[dict]:
+    """The answers; each photograph is asked about once in a visit."""
+    known = streamlit.session_state.setdefault("answers", {})
+    keys = [hashlib.sha256(data).hexdigest() for data in photographs.values()]
+    files = dict(zip(keys, photographs.values(), strict=True))
+    missing = [key for key in files if key not in known]
+    if missing:
+        bar = streamlit.progress(0.0, f"Reading {len(missing)} photographs …")
+        asked = source.ask([files[key] for key in missing])
+        for number, (key, answer) in enumerate(zip(missing, asked, strict=True), 1):
+            known[key] = answer
+            bar.progress(number / len(missing), f"{number} of {len(missing)} are read")
+        bar.empty()
+    for key in known.keys() - set(keys):
+        del known[key]
+    return [known[key] for key in keys]
+
+
+def _show_answers(
+    photographs: dict[str, bytes], answers: list[dict], card: dict
+) -> None:
+    names = list(photographs)
+    shown = 0
+    if len(names) > 1:
+        _show_table(names, answers, card)
+        chosen = streamlit.selectbox("Look at", names)
+        shown = names.index(chosen)
+    name, answer = names[shown], answers[shown]
+    words, picture = streamlit.columns([2, 3], gap="large")
+    with words:
+        streamlit.header(wording.headline(answer, card["task"]), divider="gray")
+        if answer["answer"] == "abstention":
+            streamlit.info(wording.abstention(answer), icon=":material/help:")
+        else:
+            _show_decision(answer, card)
+    with picture:
+        if answer["answer"] == "prediction":
+            _show_heatmap(name, photographs[name], answer)
+    with words:
+        if answer["quality"]:
+            _show_quality(answer["quality"])
+        streamlit.download_button(
+            "Download as CSV",
+            wording.as_csv(names, answers, card["task"]["class_names"]),
+            "retinograd.csv",
+            "text/csv",
+            on_click="ignore",
+            icon=":material/download:",
+        )
+
+
+def _show_table(names: list[str], answers: list[dict], card: dict) -> None:
+    streamlit.dataframe(
+        wording.table(names, answers, card["task"]),
+        hide_index=True,
+    )
+
+
+def _show_decision(answer: dict, card: dict) -> None:
+    streamlit.write(wording.referral(answer, card["task"]))
+    chosen_on = card["decision"]["chosen_on"]
+    streamlit.write(wording.reason(answer, card["task"], chosen_on))
+    streamlit.write(wording.certainty(answer))
+    _show_probabilities(answer["probabilities"], card["task"])
+    streamlit.caption(wording.track_record(card))
+
+
+def _show_probabilities(probabilities: dict[str, float], task: dict) -> None:
+    diseased = {task["class_names"][number] for number in task["disease_classes"]}
+    rows = [
+        {
+            "class": f"{name} {wording.percent(share)}",
+            "probability": share,
+            "colour": _DISEASED if name in diseased else _OTHER,
+        }
+        for name, share in probabilities.items()
+    ]
+    label = {"labelLimit": 220, "labelFontSize": 14, "ticks": False, "title": None}
+    scale = {"format": "%", "values": [0, 0.5, 1], "title": None}
+    streamlit.vega_lite_chart(
+        {
+            "data": {"values": rows},
+            "mark": {"type": "bar", "size": 18},
+            "height": 30 + 34 * len(rows),
+            "encoding": {
+                "y": {"field": "class", "type": "nominal", "sort": None, "axis": label},
+                "x": {
+                    "field": "probability",
+                    "type": "quantitative",
+                    "scale": {"domain": [0, 1]},
+                    "axis": scale,
+                },
+                "color": {"field": "colour", "type": "nominal", "scale": None},
+            },
+        },
+        alt="Probabilities: " + ", ".join(row["class"] for row in rows),
+    )
+
+
+def _show_heatmap(name: str, data: bytes, answer: dict) -> None:
+    picture = fundus.view(data, heatmaps.LONGEST)
+    cells = answer["heatmaps"]
+    if cells is None:
+        streamlit.image(picture, "The model has no heat maps.", "stretch", alt=name)
+        return
+    classes = list(cells)
+    explained = streamlit.segmented_control(
+        "What speaks for",
+        classes,
+        default=answer["explained"],
+        required=True,
+    )
+    opacity = streamlit.slider("Heat map", 0, 100, 60, format="%d %%") / 100
+    heatmap = heatmaps.on_picture(
+        np.array(cells[explained]), fundus.Crop(**answer["crop"]), picture.shape[:2]
+    )
+    streamlit.image(
+        overlays.overlay(picture, heatmap, opacity),
+        f"Red is what speaks most for “{explained}”, blue the least, clear nothing. It "
+        "shows where the model looked, not where lesions are.",
+        "stretch",
+        output_format="JPEG",
+        alt=f"{name} with the heat map for {explained}",
+    )
+
+
+def _show_quality(quality: dict) -> None:
+    with streamlit.expander("Quality of the photograph"):
+        streamlit.table(
+            {
+                "brightness (0-255)": f"{quality['brightness']:.0f}",
+                "sharpness": f"{quality['sharpness']:.3f}",
+                "overexposed": wording.percent(quality["overexposed"]),
+                "underexposed": wording.percent(quality["underexposed"]),
+                "retina's share": wording.percent(quality["retina_share"]),
+            },
+            border="horizontal",
+        )
+
+
+def _show_model(card: dict) -> None:
+    streamlit.divider()
+    streamlit.header("The model")
+    photographs = card["photographs"]
+    streamlit.markdown(
+        f"**{card['name']}** decides on {card['task']['rule']}. It learnt from "
+        f"{photographs['train']} photographs of {', '.join(card['datasets'])}; "
+        f"{photographs['valid']} others chose its threshold and calibration. "
+        f"{wording.running(card['running'])}"
+    )
+    streamlit.table(wording.figures(card), border="horizontal")
+    streamlit.markdown(
+        "Another camera, another clinic, other people: expect it to be worse. "
+        "Photographs that are too dark, too bright, out of focus or of something else "
+        "get no answer, but what looks like a retina passes for one."
+    )
+    with streamlit.expander("Its whole card"):
+        streamlit.json(card, expanded=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""Where the page gets its answers: from the API, or from a model of its own."""
+
+import concurrent.futures
+import functools
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+import requests
+
+from serving import answers, predictor, settings
+
+_TRIES = 5
+
+
+class NoAnswer(Exception):  # noqa: N818, it is the page's to show
+    """The model cannot be asked; the text is for the page's reader."""
+
+
+class Source(Protocol):
+    """Who answers.
+
+    Attributes:
+        card: The model's card, as `GET /model` gives it.
+    """
+
+    card: dict[str, Any]
+
+    def ask(self, photographs: Sequence[bytes]) -> Iterator[dict[str, Any]]:
+        """Answers with heat maps, in order; raises `NoAnswer`."""
+
+
+def connect(page: settings.Page) -> Source:
+    """Whom the settings name.
+
+    Args:
+        page: The settings.
+
+    Returns:
+        The source.
+
+    Raises:
+        NoAnswer: The API does not answer, or the model cannot be loaded.
+    """
+    return Api(page) if page.model is None else Embedded(page)
+
+
+class Api:
+    """The API, over HTTP."""
+
+    def __init__(self, page: settings.Page):
+        """Asks for the model's card."""
+        self._page = page
+        self._headers = {"Authorization": f"Bearer {page.key}"} if page.key else {}
+        self.card = self._request("GET", "/model")
+        self._at_once = min(4, self.card["accepts"]["most_photographs"])
+
+    def ask(self, photographs: Sequence[bytes]) -> Iterator[dict[str, Any]]:
+        """Answers with heat maps, in order, a few photographs a request."""
+        for start in range(0, len(photographs), self._at_once):
+            some = photographs[start : start + self._at_once]
+            # The API never sees what the files are called.
+            files = [("photographs", ("photograph", one)) for one in some]
+            content = self._request("POST", "/predict/batch?heatmaps=true", files=files)
+            yield from content["answers"]
+
+    def _request(self, method: str, path: str, **content: Any) -> dict[str, Any]:
+        for number in range(_TRIES):
+            try:
+                answer = requests.request(
+                    method,
+                    self._page.api.rstrip("/") + path,
+                    headers=self._headers,
+                    timeout=self._page.seconds,
+                    allow_redirects=False,
+                    **content,
+                )
+                said = answer.json()
+            except requests.RequestException as error:
+                raise NoAnswer(
+                    f"The API at {self._page.api} does not answer "
+                    f"({type(error).__name__}). Is it running?"
+                ) from error
+            if answer.status_code != 503 or number == _TRIES - 1:
+                break
+            time.sleep(min(10, int(answer.headers.get("Retry-After", "1"))))
+        if answer.status_code != 200:
+            detail = said.get("detail", "") if isinstance(said, dict) else ""
+            raise NoAnswer(
+                f"The API refused: {said.get('title', answer.status_code)}. {detail}"
+            )
+        return said
+
+
+class Embedded:
+    """A model in the page's own process."""
+
+    def __init__(self, page: settings.Page):
+        """Loads the model."""
+        try:
+            self._model = predictor.Predictor(
+                page.model,
+                variant=page.variant,
+                throughput=True,
+                allow_drawings=page.allow_drawings,
+            )
+        except (ValueError, OSError) as error:
+            raise NoAnswer(str(error)) from error
+        self.card = self._model.card.description() | {
+            "running": {
+                "variant": self._model.variant,
+                "precision": self._model.precision,
+            }
+        }
+
+    def ask(self, photographs: Sequence[bytes]) -> Iterator[dict[str, Any]]:
+        """Answers with heat maps, in order."""
+        describe = functools.partial(answers.describe, self._model, heatmaps=True)
+        with concurrent.futures.ThreadPoolExecutor(self._model.parallel) as pool:
+            yield from map(describe, pool.map(self._model.predict, photographs))

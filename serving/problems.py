@@ -1,0 +1,104 @@
+"""Errors as problem documents (RFC 9457), `application/problem+json`."""
+
+import dataclasses
+import http
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import responses
+
+from serving import logs
+
+MEDIA_TYPE = "application/problem+json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """A kind of problem.
+
+    Attributes:
+        status: Its HTTP status.
+        title: What it is, the same words each time.
+    """
+
+    status: int
+    title: str
+
+
+KINDS = {
+    "invalid-request": Kind(422, "The request is not as the API describes it"),
+    "not-a-form": Kind(415, "The photograph must be sent as multipart/form-data"),
+    "damaged-form": Kind(400, "The form cannot be read"),
+    "too-large": Kind(413, "The upload is too large"),
+    "too-slow": Kind(408, "The upload took too long"),
+    "key-needed": Kind(401, "The API key is missing or wrong"),
+    "no-prediction": Kind(422, "The model says nothing of this photograph"),
+    "no-heat-map": Kind(409, "The model was exported without heat maps"),
+    "busy": Kind(503, "The server has too much to do"),
+    "timeout": Kind(503, "The photograph could not be answered in time"),
+}
+"""Name, the last part of a problem's `type` -> kind."""
+
+
+class Problem(Exception):  # noqa: N818, as the standard calls it
+    """An answer that is a problem.
+
+    Attributes:
+        name: Of `KINDS`.
+        detail: What happened this time, and the way out.
+        headers: Of the answer.
+        more: Further members of the document.
+    """
+
+    def __init__(
+        self, name: str, detail: str, headers: Mapping[str, str] | None = None, **more
+    ):
+        super().__init__(detail)
+        self.name = name
+        self.detail = detail
+        self.headers = headers
+        self.more = more
+
+    def response(self) -> responses.JSONResponse:
+        """The document."""
+        kind = KINDS[self.name]
+        return document(
+            kind.status,
+            kind.title,
+            self.detail,
+            self.headers,
+            type=f"/problems/{self.name}",
+            **self.more,
+        )
+
+
+def document(
+    status: int,
+    title: str | None = None,
+    detail: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    **more: Any,
+) -> responses.JSONResponse:
+    """A problem document; without a `type` it means no more than its status.
+
+    Args:
+        status: HTTP status.
+        title: By default the status in words.
+        detail: What happened.
+        headers: Of the answer.
+        **more: Further members.
+
+    Returns:
+        The answer.
+    """
+    content = {
+        "type": "about:blank",
+        "title": title or http.HTTPStatus(status).phrase,
+        "status": status,
+        "request_id": logs.REQUEST_ID.get(),
+    }
+    if detail is not None:
+        content["detail"] = detail
+    return responses.JSONResponse(
+        content | more, status, dict(headers or {}), MEDIA_TYPE
+    )

@@ -1,0 +1,129 @@
+"""What the API's endpoints share: a model, its queue, its counts, its limits."""
+
+import asyncio
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import fastapi
+from starlette import requests
+
+from serving import (
+    gate,
+    monitoring,
+    predictor,
+    problems,
+    settings,
+    uploads,
+    waiting,
+)
+
+Said = predictor.Prediction | predictor.Abstention
+
+
+class Service:
+    """Reads uploads and has the model work on them.
+
+    Attributes:
+        predicting: The model.
+        limits: The settings.
+        line: Photographs that wait, and those that are worked on.
+        monitor: What is counted.
+    """
+
+    def __init__(self, predicting: predictor.Predictor, limits: settings.Api):
+        """Starts the threads.
+
+        Args:
+            predicting: The model.
+            limits: The settings.
+        """
+        self.predicting = predicting
+        self.limits = limits
+        self.line = waiting.Line(limits.workers, limits.most_waiting)
+        self.monitor = monitoring.Monitor(predicting, self.line)
+        self._held = uploads.Held(limits.most_held_bytes)
+        of_model = predicting.card.limits
+        self._of_files = dataclasses.replace(
+            of_model,
+            most_megapixels=min(of_model.most_megapixels, limits.most_megapixels),
+        )
+
+    async def answer(
+        self,
+        request: fastapi.Request,
+        work: Callable[[bytes], Any],
+        name: str = "photograph",
+        most: int = 1,
+    ) -> list[Any]:
+        """Reads a request's photographs and has each worked on in a thread.
+
+        Args:
+            request: The request.
+            work: What to do with a photograph's file.
+            name: Of the form's parts that are photographs.
+            most: How many there may be.
+
+        Returns:
+            What `work` returned of each.
+
+        Raises:
+            problems.Problem: There is no room, no such form, or no time.
+            requests.ClientDisconnect: Nobody waits for the answer any longer.
+        """
+        # Before anything is read: who has to come again need send nothing now.
+        self.check_room()
+        with uploads.Upload(request, self.limits, self._held, most) as upload:
+            files = await upload.photographs(name)
+            tasks = [functools.partial(work, one) for one in files]
+            return await self._work(request, tasks)
+
+    def check_room(self) -> None:
+        """Raises `problems.Problem` unless there is room for a photograph."""
+        try:
+            self.line.check_room(1)
+        except waiting.Full as full:
+            raise _busy(full) from None
+
+    def predict(self, data: bytes) -> Said:
+        """What the model says, within the server's own limit of pixels."""
+        try:
+            self._of_files.check_file(data)
+        except gate.Unfit as unfit:
+            return predictor.Abstention(unfit.reason, unfit.message)
+        return self.predicting.predict(data)
+
+    async def _work(
+        self, request: fastapi.Request, tasks: list[Callable[[], Any]]
+    ) -> list[Any]:
+        seconds = self.limits.answer_seconds
+        gone = asyncio.ensure_future(_disconnected(request))
+        try:
+            done = await self.line.work(tasks, seconds, gone)
+        except waiting.Full as full:
+            raise _busy(full) from None
+        except TimeoutError:
+            raise problems.Problem(
+                "timeout",
+                f"It took more than {seconds:g} seconds. Try again later.",
+                {"Retry-After": f"{seconds:.0f}"},
+            ) from None
+        finally:
+            gone.cancel()
+        if done is None:
+            raise requests.ClientDisconnect
+        return done
+
+
+def _busy(full: waiting.Full) -> problems.Problem:
+    after = str(full.retry_after)
+    return problems.Problem(
+        "busy", f"Try again in {after} seconds.", {"Retry-After": after}
+    )
+
+
+async def _disconnected(request: fastapi.Request) -> None:
+    """Ends when the client goes away; its body has been read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

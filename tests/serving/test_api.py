@@ -1,0 +1,514 @@
+"""A real server on loopback: what it answers, and what it survives."""
+
+import collections
+import concurrent.futures
+import contextlib
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+import zlib
+
+import cv2
+import numpy as np
+import PIL.Image
+import pytest
+import requests
+
+from serving import heatmaps, predictor, problems, schema
+from tests.serving import servers
+
+PART = b"--abc\r\nContent-Disposition: form-data; name=photograph; filename=x\r\n\r\n"
+
+
+@pytest.fixture(scope="module")
+def server(exported):
+    with servers.serve(exported, {"most_bytes": 3_000_000, "upload_seconds": 2}) as one:
+        yield one
+        assert not [line for line in one.log if "traceback" in line]
+
+
+@pytest.fixture(scope="module")
+def loaded(exported) -> predictor.Predictor:
+    return predictor.Predictor(exported, allow_drawings=True)
+
+
+@pytest.fixture(scope="module")
+def drawings(originals) -> list[bytes]:
+    return [path.read_bytes() for path in list(originals.values())[:12]]
+
+
+@pytest.fixture(scope="module")
+def slow(drawing) -> bytes:
+    """A photograph that takes some tenths of a second to decode."""
+    picture = cv2.imdecode(np.frombuffer(drawing, np.uint8), cv2.IMREAD_COLOR)
+    large = cv2.resize(picture, None, fx=6, fy=6, interpolation=cv2.INTER_NEAREST)
+    return cv2.imencode(".png", large)[1].tobytes()
+
+
+def is_problem(answer, status, name=None):
+    assert answer.status_code == status, answer.text
+    assert answer.headers["Content-Type"] == problems.MEDIA_TYPE
+    content = answer.json()
+    schema.Problem.model_validate(content)
+    assert content["type"] == (f"/problems/{name}" if name else "about:blank")
+    assert content["status"] == status
+    assert content["request_id"] == answer.headers["X-Request-ID"]
+    return content
+
+
+def parallel(function, arguments, threads=16):
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(function, arguments))
+
+
+def test_parallel_requests_get_what_the_predictor_says(server, loaded, drawings):
+    many = drawings * 8
+    said = parallel(lambda data: server.post("/predict", data), many)
+    for data, answer in zip(many, said, strict=True):
+        content = answer.json()
+        schema.Prediction.model_validate(content)
+        expected = loaded.predict(data)
+        assert content["disease_probability"] == pytest.approx(
+            expected.disease_probability, abs=1e-5
+        )
+        assert content["diseased"] == expected.diseased
+        assert content["model"]["name"] == loaded.card.name
+        assert "heatmaps" not in content
+
+
+def test_a_batch_is_answered_in_its_order(server, loaded, drawings):
+    some = [drawings[0], b"no photograph", drawings[1]]
+    answer = server.post("/predict/batch", *some)
+    content = answer.json()
+    schema.Batch.model_validate(content)
+    first, second, third = content["answers"]
+    for data, one in ((drawings[0], first), (drawings[1], third)):
+        expected = loaded.predict(data).disease_probability
+        assert one["disease_probability"] == pytest.approx(expected, abs=1e-5)
+    assert (second["answer"], second["reason"]) == ("abstention", "unreadable")
+
+
+def test_heat_maps_come_with_an_answer_if_asked_for(server, loaded, drawing):
+    content = server.post("/predict?heatmaps=true", drawing).json()
+    schema.Prediction.model_validate(content)
+    expected = loaded.predict(drawing).heatmaps
+    for name, cells in zip(loaded.card.class_names, expected, strict=True):
+        np.testing.assert_allclose(content["heatmaps"][name], cells, atol=1e-3)
+
+
+def test_an_explanation_is_a_picture(server, loaded, drawing):
+    answer = server.post("/explain?opacity=0.5&longest=300", drawing)
+    assert answer.headers["Content-Type"] == "image/png"
+    picture = np.asarray(PIL.Image.open(io.BytesIO(answer.content)))
+    said = loaded.predict(drawing)
+    expected = heatmaps.overlay(drawing, said, opacity=0.5, longest=300)
+    assert picture.shape == expected.shape
+    np.testing.assert_allclose(picture, expected, atol=2)
+    other = server.post("/explain?class=not+referable&longest=300", drawing)
+    assert other.content != answer.content
+
+
+def test_what_cannot_be_explained_is_a_problem(server, drawing):
+    said = is_problem(server.post("/explain", b"GIF89a"), 422, "no-prediction")
+    assert said["reason"] == "unreadable"
+    said = is_problem(
+        server.post("/explain?class=dog", drawing), 422, "invalid-request"
+    )
+    assert "'not referable' or 'referable'" in said["detail"]
+    for query in ("opacity=2", "opacity=x", "longest=1000000"):
+        answer = server.post(f"/explain?{query}", drawing)
+        said = is_problem(answer, 422, "invalid-request")
+        assert said["detail"].startswith(query.partition("=")[0])
+
+
+def test_the_card_says_what_runs_and_what_is_accepted(server, loaded):
+    content = server.get("/model").json()
+    assert content["task"]["rule"] == loaded.card.task["rule"]
+    assert content["running"] == {"variant": "float32", "precision": "f32"}
+    assert content["accepts"]["most_bytes"] == 3_000_000
+
+
+def test_health(server):
+    assert server.get("/healthz").json() == {"status": "alive"}
+    assert server.get("/readyz").json() == {"status": "ready"}
+
+
+def test_what_is_not_there_is_a_problem_document(server):
+    is_problem(server.get("/nothing"), 404)
+    is_problem(server.get("/predict"), 405)
+    for name, kind in problems.KINDS.items():
+        assert server.get(f"/problems/{name}").json()["title"] == kind.title
+    is_problem(server.get("/problems/nothing"), 404)
+
+
+def test_forms_that_are_none(server, drawing):
+    post = requests.post
+    predict = f"{server.address}/predict"
+    is_problem(post(predict, data=drawing), 415, "not-a-form")
+    is_problem(post(predict, json={"photograph": "x"}), 415, "not-a-form")
+    multipart = {"Content-Type": "multipart/form-data"}
+    is_problem(post(predict, b"x", headers=multipart), 400, "damaged-form")
+    multipart["Content-Type"] += "; boundary=abc"
+    for body in (b"x", b"--abc\r\n\r\n\r\n--abc--", b"--abc\r\nContent-Disp", b""):
+        said = post(predict, body, headers=multipart)
+        assert said.status_code in (400, 422), body
+    said = is_problem(post(predict, files={"photo": drawing}), 422, "invalid-request")
+    assert "'photograph'" in said["detail"]
+    is_problem(post(predict, files={"photograph": (None, "x")}), 400, "damaged-form")
+    is_problem(server.post("/predict", drawing, drawing), 400, "damaged-form")
+    is_problem(server.post("/predict/batch", *[drawing] * 17), 400, "damaged-form")
+    many = [("photograph", (f"{n}.jpg", b"x")) for n in range(5000)]
+    is_problem(post(predict, files=many), 400, "damaged-form")
+
+
+def png(width, height, depth=8, colour=2) -> bytes:
+    """A PNG whose header announces what its pixels do not keep."""
+    chunks = [
+        b"IHDR"
+        + b"".join(n.to_bytes(4) for n in (width, height))
+        + bytes([depth, colour])
+        + bytes(3),
+        b"IDAT" + zlib.compress(bytes(1_000_000)),
+        b"IEND",
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        (len(one) - 4).to_bytes(4) + one + zlib.crc32(one).to_bytes(4) for one in chunks
+    )
+
+
+def hostile(drawing) -> dict[str, bytes]:
+    """Name -> a file that is no good photograph."""
+    image = PIL.Image.open(io.BytesIO(drawing))
+
+    def saved(picture, kind, **options):
+        file = io.BytesIO()
+        picture.save(file, kind, **options)
+        return file.getvalue()
+
+    zipped = io.BytesIO()
+    with zipfile.ZipFile(zipped, "w") as file:
+        file.writestr("../../photograph.jpg", drawing)
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6
+    random = np.random.default_rng(0)
+    files = {
+        "nothing": b"",
+        "one byte": b"\xff",
+        "text": b"photograph",
+        "svg": b"<svg onload='alert(1)'/>",
+        "html": b"<script>alert(1)</script>",
+        "zip": zipped.getvalue(),
+        "zip behind a photograph": drawing + zipped.getvalue(),
+        "photograph behind a zip": zipped.getvalue() + drawing,
+        "gif": saved(image, "GIF"),
+        "bmp": saved(image, "BMP"),
+        "animated": saved(image, "WEBP", save_all=True, append_images=[image] * 3),
+        "cmyk": saved(image.convert("CMYK"), "JPEG"),
+        "16 bit": saved(
+            PIL.Image.fromarray(random.integers(0, 65536, (99, 99), np.uint16)), "PNG"
+        ),
+        "palette": saved(image.convert("P"), "PNG"),
+        "grey": saved(image.convert("L"), "JPEG"),
+        "rotated": saved(image, "JPEG", exif=exif),
+        "tiff": saved(image, "TIFF"),
+        "many pages": saved(image, "TIFF", save_all=True, append_images=[image] * 3),
+        "bomb": png(20_000, 20_000),
+        "largest bomb": png(2**31 - 1, 2**31 - 1),
+        "no pixels": png(0, 0),
+        "bomb within the limits": png(7000, 7000),
+        "wide": png(49_000_000, 1),
+        "bomb of 16 bit": png(7000, 7000, depth=16, colour=6),
+    }
+    for number in range(60):
+        damaged = bytearray(drawing)
+        for place in random.integers(2, len(drawing), 30):
+            damaged[place] = random.integers(256)
+        files[f"damaged {number}"] = bytes(damaged)
+        cut = int(random.integers(1, len(drawing)))
+        files[f"cut at {cut}"] = drawing[:cut]
+    return files
+
+
+def test_hostile_files_are_answered_and_leave_no_trace(server, drawing):
+    files = hostile(drawing)
+    said = parallel(lambda data: server.post("/predict", data), files.values(), 4)
+    for name, answer in zip(files, said, strict=True):
+        assert answer.status_code == 200, (name, answer.text)
+        content = answer.json()
+        kind = (
+            schema.Prediction
+            if content["answer"] == "prediction"
+            else schema.Abstention
+        )
+        kind.model_validate(content)
+    reasons = {
+        name: answer.json().get("reason")
+        for name, answer in zip(files, said, strict=True)
+    }
+    assert reasons["bomb"] == reasons["largest bomb"] == "too_many_pixels"
+    for name in ("nothing", "text", "svg", "zip", "gif", "no pixels"):
+        assert reasons[name] == "unreadable", name
+    assert reasons["rotated"] is None
+    assert server.metrics()["process_resident_memory_bytes"] < 1e9
+    assert server.post("/predict", drawing).status_code == 200
+
+
+def test_file_names_and_contents_are_in_no_log(server, drawing):
+    name, secret = "../../etc/Jane_Doe_1950.jpg", b"secret-of-a-patient"
+    files = {"photograph": (name, secret)}
+    answer = requests.post(f"{server.address}/predict?name=Jane_Doe", files=files)
+    assert answer.status_code == 200
+    requests.get(f"{server.address}/Jane_Doe")
+    time.sleep(0.2)
+    log = json.dumps(server.log)
+    assert (
+        "Jane" not in log
+        and "secret" not in log
+        and "127.0.0.1" not in log.replace(server.address, "")
+    )
+
+
+def test_an_upload_is_refused_by_what_it_announces(server):
+    with server.connect() as connection:
+        connection.sendall(
+            b"POST /predict HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+            b"Content-Type: multipart/form-data; boundary=abc\r\n"
+            b"Content-Length: 99999999999\r\n\r\n"
+        )
+        # Without `100 Continue`, so that nothing is sent.
+        assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_client_that_sends_too_much_hears_that_it_did(server):
+    answer = server.post("/predict", bytes(20_000_000))
+    assert "3000000 bytes" in is_problem(answer, 413, "too-large")["detail"]
+    # Within what a batch may have, but one is too large.
+    is_problem(server.post("/predict/batch", bytes(4_000_000), b""), 413, "too-large")
+
+
+def form_in_pieces(count, size=100_000):
+    yield PART
+    for _ in range(count):
+        yield bytes(size)
+    yield b"\r\n--abc--\r\n"
+
+
+def test_an_upload_of_unknown_length_is_cut_off_at_the_limit(server, drawing):
+    headers = {"Content-Type": "multipart/form-data; boundary=abc"}
+    address = f"{server.address}/predict"
+    answer = requests.post(address, form_in_pieces(40), headers=headers)
+    is_problem(answer, 413, "too-large")
+    before = server.metrics()["process_resident_memory_bytes"]
+    with contextlib.suppress(requests.ConnectionError):
+        requests.post(address, form_in_pieces(5000), headers=headers)
+    time.sleep(0.2)
+    assert max(line.get("bytes_received", 0) for line in server.log) < 70e6
+    assert server.metrics()["process_resident_memory_bytes"] < before + 100e6
+    assert server.post("/predict", drawing).status_code == 200
+
+
+def test_slow_clients_do_not_block_others_and_are_sent_away(server, drawing):
+    head = (
+        b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n"
+        b"Content-Type: multipart/form-data; boundary=abc\r\n\r\n"
+    )
+    slow_ones = [server.connect() for _ in range(200)]
+    for one in slow_ones:
+        one.sendall(head + PART)
+    assert server.post("/predict", drawing).status_code == 200
+    for one in slow_ones:
+        assert b"408 Request Timeout" in one.recv(1000)
+        one.close()
+
+
+def test_an_endless_head_is_refused(server):
+    with server.connect() as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nX-Long: " + b"x" * 200_000)
+        assert connection.recv(100).startswith(b"HTTP/1.1 400 ")
+
+
+def test_request_ids_are_kept_or_made_up(server):
+    given = {"X-Request-ID": "my-id.1"}
+    assert server.get("/healthz", headers=given).headers["X-Request-ID"] == "my-id.1"
+    for odd in ("", "a b", "x" * 65, 'a"b', "é"):
+        headers = {"X-Request-ID": odd.encode("latin-1")}
+        said = server.get("/healthz", headers=headers).headers["X-Request-ID"]
+        assert re.fullmatch("[0-9a-f]{32}", said)
+    time.sleep(0.1)
+    (line,) = (one for one in server.log if one.get("request_id") == "my-id.1")
+    assert line["endpoint"] == "/healthz" and line["status"] == 200
+
+
+def test_answers_are_not_cached_nor_guessed_at(server):
+    headers = server.get("/model").headers
+    assert headers["Cache-Control"] == "no-store"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert "Server" not in headers
+
+
+def test_the_description_is_complete(server):
+    content = server.get("/openapi.json").json()
+    assert {"/predict", "/predict/batch", "/explain", "/model"} < content[
+        "paths"
+    ].keys()
+    predict = content["paths"]["/predict"]["post"]
+    assert "multipart/form-data" in predict["requestBody"]["content"]
+    for status in ("400", "408", "413", "415", "422", "503"):
+        (media_type,) = predict["responses"][status]["content"]
+        assert media_type == problems.MEDIA_TYPE
+    assert "securitySchemes" not in content["components"]
+
+
+def test_a_full_queue_sends_clients_away_until_there_is_room(exported, slow):
+    few = {"threads": 1, "most_waiting": 2, "most_photographs": 2}
+    with servers.serve(exported, few) as server:
+        said = parallel(lambda _: server.post("/predict", slow), range(12), 12)
+        codes = collections.Counter(one.status_code for one in said)
+        assert codes.keys() == {200, 503} and codes[200] >= 3
+        for one in said:
+            if one.status_code == 503:
+                is_problem(one, 503, "busy")
+                assert int(one.headers["Retry-After"]) >= 1
+        assert server.post("/predict", slow).status_code == 200
+        assert server.metrics()["retinograd_photographs_pending"] == 0
+
+
+def test_a_photograph_that_is_not_answered_in_time_is_given_up(exported, slow, drawing):
+    hasty = {"threads": 1, "answer_seconds": 0.15, "most_waiting": 30}
+    with servers.serve(exported, hasty) as server:
+        said = parallel(lambda _: server.post("/predict", slow), range(8), 8)
+        is_problem(said[-1], 503, "timeout")
+        assert said[-1].headers["Retry-After"]
+        while server.metrics()["retinograd_photographs_pending"]:
+            time.sleep(0.05)
+        assert server.post("/predict", drawing).status_code == 200
+
+
+def test_uploads_in_memory_are_bounded(exported, drawing):
+    little = {"most_bytes": 1_000_000, "most_held_bytes": 2_500_000}
+    with servers.serve(exported, little) as server:
+        head = (
+            b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 950000\r\n"
+            b"Content-Type: multipart/form-data; boundary=abc\r\n\r\n"
+        )
+        held = [server.connect() for _ in range(3)]
+        for one in held:
+            one.sendall(head + PART + bytes(800_000))
+        time.sleep(0.5)
+        answer = server.post("/predict", bytes(900_000))
+        is_problem(answer, 503, "busy")
+        for one in held:
+            one.close()
+        time.sleep(0.5)
+        assert server.post("/predict", drawing).status_code == 200
+
+
+def test_the_server_has_a_limit_of_pixels_of_its_own(exported, drawing):
+    with servers.serve(exported, {"most_megapixels": 0.1}) as server:
+        content = server.post("/predict", drawing).json()
+        assert content["reason"] == "too_many_pixels"
+        assert "0.1 megapixels. Received: 536x356" in content["message"]
+
+
+def test_a_key_is_needed_where_one_is_set(exported, drawing):
+    with servers.serve(exported, {"key": "the key"}) as server:
+        right = {"Authorization": "Bearer the key"}
+        for wrong in (
+            {},
+            {"Authorization": "Bearer the keys"},
+            {"X-API-Key": "the key"},
+        ):
+            for path in ("/predict", "/predict/batch", "/explain"):
+                answer = server.post(path, drawing, headers=wrong)
+                is_problem(answer, 401, "key-needed")
+                assert answer.headers["WWW-Authenticate"] == "Bearer"
+            for path in ("/model", "/metrics"):
+                is_problem(server.get(path, headers=wrong), 401, "key-needed")
+        assert server.post("/predict", drawing, headers=right).status_code == 200
+        assert server.get("/metrics", headers=right).status_code == 200
+        assert server.get("/healthz").status_code == 200
+        content = server.get("/openapi.json").json()
+        assert content["components"]["securitySchemes"]
+        assert "the key" not in json.dumps(server.log)
+
+
+def test_what_is_accepted_is_finished_before_the_end(exported, slow):
+    with servers.serve(exported, {"threads": 1}) as server:
+        with concurrent.futures.ThreadPoolExecutor(6) as pool:
+            asked = [pool.submit(server.post, "/predict", slow) for _ in range(6)]
+            while server.metrics()["retinograd_photographs_pending"] < 4:
+                time.sleep(0.01)
+            server.process.send_signal(signal.SIGTERM)
+            time.sleep(0.3)
+            with pytest.raises(requests.ConnectionError):
+                server.get("/healthz")
+            answers = [one.result() for one in asked]
+        assert [one.status_code for one in answers] == [200] * 6
+        assert server.join() == 0
+
+
+def test_a_model_that_learnt_from_drawings_says_so(exported, drawing):
+    with servers.serve(exported, {"allow_drawings": False}) as server:
+        content = server.post("/predict", drawing).json()
+        assert content["reason"] == "trained_on_drawings"
+
+
+def test_what_is_counted(exported, loaded, drawings):
+    with servers.serve(exported) as server:
+        assert "retinograd_score_drift" not in server.metrics()
+        expected = [loaded.predict(data) for data in drawings]
+        server.post("/predict", drawings[0])
+        server.post("/predict/batch", *drawings[1:])
+        server.post("/predict", b"")
+        server.get("/no/such/place")
+        found = server.metrics()
+        diseased = sum(one.diseased for one in expected)
+        assert found['retinograd_decisions_total{diseased="true"}'] == diseased
+        assert found["retinograd_disease_probability_count"] == 12
+        assert found['retinograd_abstentions_total{reason="unreadable"}'] == 1
+        assert found['retinograd_abstentions_total{reason="too_dark"}'] == 0
+        name = 'retinograd_requests_total{endpoint="%s",status="%s"}'
+        assert found[name % ("/predict", 200)] == 2
+        assert found[name % ("unknown", 404)] == 1
+        assert found["retinograd_score_drift_photographs"] == 12
+        assert found["retinograd_score_drift"] >= 0
+        assert found['retinograd_request_seconds_count{endpoint="/predict"}'] == 2
+        (info,) = (one for one in found if one.startswith("retinograd_model_info"))
+        assert 'variant="float32"' in info
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"model": "/no/such/folder"},
+            "error: /no/such/folder/card.json does not exist",
+        ),
+        ({"model": ""}, "error: The environment variable RETINOGRAD_API_MODEL must be"),
+        (
+            {"prot": "80"},
+            "no setting RETINOGRAD_API_PROT. Did you mean RETINOGRAD_API_P",
+        ),
+        ({"variant": "int4"}, "Received: variant='int4'"),
+    ],
+)
+def test_a_server_that_cannot_start_says_why(exported, settings, message):
+    chosen = {"MODEL": str(exported)} | {
+        name.upper(): value for name, value in settings.items()
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "serving.api"],
+        cwd=servers.ROOT,
+        env=os.environ
+        | {f"RETINOGRAD_API_{name}": value for name, value in chosen.items()},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert message in done.stderr and "Traceback" not in done.stderr
