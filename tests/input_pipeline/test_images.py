@@ -62,7 +62,7 @@ def test_the_next_batch_is_read_while_the_caller_works(few_prepared, monkeypatch
 
 
 def test_few_batches_are_in_memory_at_a_time(few_prepared, monkeypatch):
-    monkeypatch.setattr(images.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(images.processors, "count", lambda: 2)
     opened = images.open(few_prepared, IDS)
     too_far, take = threading.Event(), opened.take
 
