@@ -3,10 +3,12 @@
 import collections
 import concurrent.futures
 import contextlib
+import dataclasses
 import io
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -20,7 +22,7 @@ import PIL.Image
 import pytest
 import requests
 
-from serving import heatmaps, predictor, problems, schema
+from serving import heatmaps, predictor, problems, schema, settings
 from tests.serving import servers
 
 PART = b"--abc\r\nContent-Disposition: form-data; name=photograph; filename=x\r\n\r\n"
@@ -512,3 +514,25 @@ def test_a_server_that_cannot_start_says_why(exported, settings, message):
     )
     assert done.returncode == 1
     assert message in done.stderr and "Traceback" not in done.stderr
+
+
+def test_the_guides_requests_work(server, drawing, tmp_path):
+    guide = (servers.ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```bash\n(curl.*?)```", guide, re.DOTALL)
+    (tmp_path / "photograph.jpg").write_bytes(drawing)
+    commands = block.replace("http://127.0.0.1:8000", server.address).splitlines()
+    assert len(commands) == 6
+    for command in commands:
+        done = subprocess.run(
+            shlex.split(command), cwd=tmp_path, capture_output=True, text=True
+        )
+        assert done.returncode == 0 and (done.stdout or "--output" in command)
+    assert cv2.imread(str(tmp_path / "heatmap.png")).shape == (356, 536, 3)
+
+
+def test_the_guide_has_every_setting_and_every_problem():
+    guide = (servers.ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
+    for field in dataclasses.fields(settings.Api):
+        assert f"`{field.name.upper()}`" in guide
+    for name in problems.KINDS:
+        assert f"`{name}`" in guide
