@@ -24,9 +24,6 @@ from google.protobuf import message
 
 from input_pipeline import fundus, photograph
 
-# They live there for those who can do without TensorFlow.
-from input_pipeline.whole_files import read_json, write_json, write_text  # noqa: F401
-
 FORMAT = 2
 """Raise it when records or manifest change so that older readers would misread them."""
 

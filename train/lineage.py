@@ -196,7 +196,8 @@ def _records(
     wanted = {one.partition("/")[0] for one in unknown} - here
     found = []
     for name in sorted(wanted):
-        if prepared := records.find(prepared_dir, name, earlier.datasets[name]):
+        fingerprint = earlier.datasets.get(name)
+        if fingerprint and (prepared := records.find(prepared_dir, name, fingerprint)):
             found.append(prepared)
     return found
 

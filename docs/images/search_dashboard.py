@@ -7,6 +7,7 @@ It opens the dashboard in headless Chromium (apt-get install chromium chromium-d
 pip install selenium) and saves one of its views.
 """
 
+import argparse
 import contextlib
 import pathlib
 import shutil
@@ -16,17 +17,12 @@ import sys
 import time
 from collections.abc import Iterator
 
-from absl import app, flags
 from selenium import webdriver
 
 VIEWS = ("table", "parallel", "scatter")
 """The dashboard's views, in the order of its tabs."""
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-
-RUN_DIR = flags.DEFINE_string("run_dir", None, "Directory of the search.")
-OUTPUT = flags.DEFINE_string("output", None, "The picture, a PNG.")
-VIEW = flags.DEFINE_enum("view", "parallel", VIEWS, "Which view.")
 
 # The dashboard is made of nested components, each with a tree of its own.
 _EVERY = """
@@ -125,20 +121,23 @@ def show(driver: webdriver.Chrome, view: str) -> None:
     time.sleep(2)  # It moves there.
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
     """Saves the picture."""
-    del argv
-    folder = pathlib.Path(RUN_DIR.value) / "tensorboard"
+    parser = argparse.ArgumentParser(description="A picture of a search's dashboard.")
+    parser.add_argument("--run_dir", required=True, help="directory of the search")
+    parser.add_argument("--output", required=True, help="the picture, a PNG")
+    parser.add_argument("--view", choices=VIEWS, default="parallel")
+    asked = parser.parse_args()
+    folder = pathlib.Path(asked.run_dir) / "tensorboard"
     trials = len(list(folder.glob("trial-*")))
     if not trials:
         sys.exit(f"error: {folder} has no trials. Search first: --mode=tune.")
     with served(folder) as address, browser() as driver:
         open_board(driver, address, trials)
-        show(driver, VIEW.value)
-        driver.save_screenshot(OUTPUT.value)
-        print(f"{OUTPUT.value}: {counts(driver)}")
+        show(driver, asked.view)
+        driver.save_screenshot(asked.output)
+        print(f"{asked.output}: {counts(driver)}")
 
 
 if __name__ == "__main__":
-    flags.mark_flags_as_required(["run_dir", "output"])
-    app.run(main)
+    main()
