@@ -427,11 +427,15 @@ def _check_header(
     # Other columns may be there, but a class too many is a model of another task.
     if header.count("id") != 1 or sorted(stated) != sorted(columns):
         binary = " or id, prob (the probability of disease)" if len(columns) < 3 else ""
+        remedy = "Rename them, or choose the task that the model answers."
+        if any(";" in name or "\t" in name for name in header):
+            remedy = (
+                "Save it with commas: semicolons or tabs stand between its columns."
+            )
         raise ValueError(
             f"{path}, line 1: predictions of {task.name!r} ({task.rule}) must have the "
             f"columns {', '.join(_columns(task))}{binary}, each once and with commas "
-            f"between them. Received: {', '.join(header)[:200] or 'nothing'}. Rename "
-            "them, or choose the task that the model answers."
+            f"between them. Received: {', '.join(header)[:200] or 'nothing'}. {remedy}"
         )
     return columns
 

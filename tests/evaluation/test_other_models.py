@@ -73,7 +73,7 @@ def test_a_byte_order_mark_and_a_spreadsheets_line_ends_are_read(write):
 NOT_AS_DESCRIBED = {
     "semicolons": (
         ["id;prob", "a;0.5"],
-        "line 1: .*with commas between them. Received: id;prob",
+        "line 1: .*Received: id;prob. Save it with commas: semicolons or tabs stand",
     ),
     "tabs": (["id\tprob", "a\t0.5"], "line 1: .*Received: id\tprob"),
     "no id": (["name,prob", "a,0.5"], "line 1: .*Received: name, prob"),
