@@ -73,9 +73,11 @@ def test_why_there_is_no_calibration_is_told(made_up):
 
 @pytest.mark.parametrize(("best", "told"), [(3, True), (2, False)])
 def test_a_best_epoch_at_the_end_is_told(made_up, best, told):
-    history = {"epochs": [{}] * 3, "best_epoch": best}
+    history = {"epochs": [{}] * 3, "best_epoch": best, "kept": "best"}
     found = dataclasses.replace(made_up([0, 1], [0.1, 0.8]), history=history)
     assert ("The last epoch of 3 was the best one" in odd(found)) == told
+    history["kept"] = "last"  # A schedule that ends, so that nothing follows from it.
+    assert "was the best one" not in odd(found)
 
 
 def limits(found):
@@ -119,7 +121,12 @@ def test_remarks_of_a_real_evaluation_are_sentences(drawn_run, audited):
 
 def test_a_collapse_while_training_is_told_with_its_epochs(made_up):
     collapse = {"predicted": "referable", "first_epoch": 3, "last_epoch": 9}
-    history = {"epochs": [{}] * 9, "best_epoch": 2, "collapses": [collapse]}
+    history = {
+        "epochs": [{}] * 9,
+        "best_epoch": 2,
+        "kept": "best",
+        "collapses": [collapse],
+    }
     found = dataclasses.replace(made_up([0, 1], [0.1, 0.8]), history=history)
     text = odd(found)
     assert "In epochs 3 to 9 the model had collapsed: it gave every validation" in text
@@ -127,7 +134,12 @@ def test_a_collapse_while_training_is_told_with_its_epochs(made_up):
 
 
 def test_the_epochs_of_an_extended_run_go_on(made_up):
-    history = {"epochs": [{}] * 3, "best_epoch": 303, "first_epoch": 301}
+    history = {
+        "epochs": [{}] * 3,
+        "best_epoch": 303,
+        "first_epoch": 301,
+        "kept": "best",
+    }
     found = dataclasses.replace(made_up([0, 1], [0.1, 0.8]), history=history)
     assert "The last epoch of 3 was the best one" in odd(found)
     found.history["best_epoch"] = 3
