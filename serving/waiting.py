@@ -80,15 +80,16 @@ class Line:
                 lambda done: loop.call_soon_threadsafe(self._finish, done)
             )
             futures.append(asyncio.wrap_future(future))
-        done = asyncio.gather(*futures)
+        everything = asyncio.ensure_future(asyncio.wait(futures))
         await asyncio.wait(
-            [done] if unwanted is None else [done, unwanted],
+            [everything] if unwanted is None else [everything, unwanted],
             timeout=seconds,
             return_when=asyncio.FIRST_COMPLETED,
         )
-        if done.done():
-            return [result for result, _ in done.result()]
-        done.cancel()
+        if everything.done():
+            return [future.result()[0] for future in futures]
+        for one in (everything, *futures):
+            one.cancel()
         if unwanted is not None and unwanted.done():
             return None
         raise TimeoutError(f"not done within {seconds:g} seconds")

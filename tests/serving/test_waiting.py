@@ -6,12 +6,20 @@ import pytest
 from serving import waiting
 
 
+class Gate:
+    """Tasks wait for it, but not for ever."""
+
+    def __init__(self):
+        self._event = threading.Event()
+        self.set = self._event.set
+
+    def wait(self):
+        return self._event.wait(10)
+
+
 @pytest.fixture
 def gate():
-    """Tasks wait for it; open at the end in any case."""
-    event = threading.Event()
-    yield event
-    event.set()
+    return Gate()
 
 
 def run(scenario, **settings):
