@@ -136,7 +136,10 @@ def _run() -> str:
         stored = pathlib.Path(run_dir or "", "config.gin")
         if run_dir is None or not stored.exists():
             if run_dir and not run_dir.exists():
-                raise FileNotFoundError(f"--run_dir: there is no folder {run_dir}.")
+                raise FileNotFoundError(
+                    f"--run_dir: there is no run {run_dir}. Name the folder of a run "
+                    "that was begun, or an experiment with --gin_file."
+                )
             holds_none = f"; {run_dir} holds none" if run_dir else ""
             raise statements.ConfigError(
                 "No experiment. Name one, --gin_file=configs/synthetic_resnet_v2.gin, "

@@ -138,8 +138,7 @@ def test_help_says_how_to_start_and_imports_no_tensorflow(without_tensorflow):
         (
             ["--mode=verify", "--run_dir=runs/no_such"],
             1,
-            "error: No experiment. Name one, --gin_file=configs/synthetic_resnet_v2.gin"
-            ", or the --run_dir of a run that was begun; runs/no_such holds none.",
+            "error: --run_dir: there is no run runs/no_such. Name the folder of a run t",
         ),
     ],
 )

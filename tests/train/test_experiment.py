@@ -209,11 +209,16 @@ def test_a_run_killed_before_metrics_json_evaluates_without_training(
 
 
 def test_a_reading_counts_even_if_the_evaluation_dies(start, finished, monkeypatch):
-    def die(*arguments):
-        raise KeyboardInterrupt
+    predicted, alive = [], predict.Forward.__call__
+
+    def die_at_the_second(*arguments):
+        predicted.append(arguments)
+        if len(predicted) > 1:  # The first were those that validate.
+            raise KeyboardInterrupt
+        return alive(*arguments)
 
     remove(finished, *RESULTS)
-    monkeypatch.setattr(predict.Forward, "__call__", die)
+    monkeypatch.setattr(predict.Forward, "__call__", die_at_the_second)
     with pytest.raises(KeyboardInterrupt):
         start("run", finished)
     assert readings(finished) == 2
