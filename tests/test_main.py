@@ -138,7 +138,7 @@ def test_help_says_how_to_start_and_imports_no_tensorflow(without_tensorflow):
         (
             ["--mode=verify", "--run_dir=runs/no_such"],
             1,
-            "error: --run_dir: there is no run runs/no_such. Name the folder of a run t",
+            "error: --run_dir: there is no run runs/no_such. Name the folder of a ru",
         ),
     ],
 )
