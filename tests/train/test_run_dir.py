@@ -39,13 +39,19 @@ def test_the_devices_that_train_are_noted(begun):
     assert [one["training_devices"] for one in starts] == [[], ["GPU:0 H100"]]
 
 
-def test_what_was_asked_is_never_written_twice_but_each_start_is_noted(begun):
+def test_what_was_asked_last_is_kept_until_it_is_done_and_each_start_is_noted(begun):
     before = content(begun)
-    begun.begin("# the same, written otherwise\ntrain.epochs = 3\n", BINDINGS, TASK)
+    asked = "train.epochs = 3\nevaluate.resamples = 500\n"
+    begun.begin(asked, BINDINGS, TASK)
     after = content(begun)
     assert len(json.loads(after.pop("environment.json"))) == 2
-    del before["environment.json"]
+    assert after.pop("config.gin").decode() == asked
+    del before["environment.json"], before["config.gin"]
     assert after == before
+    for path in (begun.model, begun.metrics):
+        path.touch()
+    begun.begin("train.epochs = 3\n", BINDINGS, TASK)
+    assert content(begun)["config.gin"].decode() == asked
 
 
 def test_another_config_is_refused_and_the_difference_shown(begun):
