@@ -18,8 +18,11 @@ def model():
     return keras.Model(inputs, keras.layers.Dense(5)(pooled))
 
 
-def alone(model, split):
-    return [networks.Network("it", model, split.train)]
+def grade(model, audited, split, folder, **settings):
+    network = networks.Network("it", model, split.train)
+    return evaluate.Evaluator(**settings).evaluate(
+        [network], tasks.icdr_grades(), outputs.Softmax(), audited, split, folder
+    )
 
 
 def read(path):
@@ -28,14 +31,7 @@ def read(path):
 
 
 def test_every_photograph_of_each_split_appears_once(audited, split, model, tmp_path):
-    evaluate.Evaluator().evaluate(
-        alone(model, split),
-        tasks.icdr_grades(),
-        outputs.Softmax(),
-        audited,
-        split,
-        tmp_path,
-    )
+    grade(model, audited, split, tmp_path)
     rows = read(tmp_path / "predictions.csv")
     assert [row["id"] for row in rows] == [*split.valid, *split.test]
     grades = {one.id: one.grade for one in audited.collection.photographs}
@@ -45,14 +41,7 @@ def test_every_photograph_of_each_split_appears_once(audited, split, model, tmp_
 def test_the_figures_are_scikit_learns_on_the_written_predictions(
     audited, split, model, tmp_path
 ):
-    evaluate.Evaluator(splits=("train",)).evaluate(
-        alone(model, split),
-        tasks.icdr_grades(),
-        outputs.Softmax(),
-        audited,
-        split,
-        tmp_path,
-    )
+    grade(model, audited, split, tmp_path, splits=("train",))
     rows = read(tmp_path / "predictions.csv")
     labels = np.array([int(row["label"]) for row in rows])
     predicted = np.array([int(row["predicted"]) for row in rows])
@@ -81,14 +70,7 @@ def evaluate_names():
 
 
 def test_pictures_are_drawn_for_each_split(audited, split, model, tmp_path):
-    evaluate.Evaluator().evaluate(
-        alone(model, split),
-        tasks.icdr_grades(),
-        outputs.Softmax(),
-        audited,
-        split,
-        tmp_path,
-    )
+    grade(model, audited, split, tmp_path)
     drawn = {path.name for path in (tmp_path / "figures").iterdir()}
     assert drawn == {
         f"{kind}_{name}.png"
@@ -98,14 +80,7 @@ def test_pictures_are_drawn_for_each_split(audited, split, model, tmp_path):
 
 
 def test_the_report_names_rule_splits_and_metrics(audited, split, model, tmp_path):
-    evaluate.Evaluator().evaluate(
-        alone(model, split),
-        tasks.icdr_grades(),
-        outputs.Softmax(),
-        audited,
-        split,
-        tmp_path,
-    )
+    grade(model, audited, split, tmp_path)
     text = evaluate.report(json.loads((tmp_path / "metrics.json").read_text()))
     for words in ("grade >= 2", "valid", "test", "balanced accuracy", "95 %"):
         assert words in text

@@ -4,26 +4,12 @@ import pytest
 
 from tests.evaluation import trained_runs
 
-TINY = """
-include 'synthetic_resnet_v2.gin'
-
-idrid.name = 'drawn'
-prepare.image_size = 64
-resnet_v2.widths = (4,)
-resnet_v2.depths = (1,)
-resnet_v2.stem_width = 4
-train.epochs = 2
-train.checkpoint_every_epochs = 1
-evaluate.resamples = 100
-"""
-
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory):
     """A gin file whose training takes seconds."""
-    file = tmp_path_factory.mktemp("gin") / "tiny.gin"
-    file.write_text(TINY)
-    return file
+    folder = tmp_path_factory.mktemp("gin")
+    return trained_runs.write_gin(folder, "train.checkpoint_every_epochs = 1")
 
 
 @pytest.fixture(scope="session")
