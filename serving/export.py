@@ -44,6 +44,8 @@ class Exporter:
     Attributes:
         formats: Other file formats; by default all there are.
         serves: The variant that the predictor takes unless it is told otherwise.
+        half_weights: Whether OpenVINO's file has the weights in float16, at half the
+            size. They are computed with as float32 all the same.
         heatmaps: Whether each class's Grad-CAM map is an output too. It is computed in
             the graph, from a head of global average pooling and dense layers.
         limits: What a photograph must have for a decision.
@@ -58,6 +60,7 @@ class Exporter:
         default_factory=_every_format
     )
     serves: Literal["float32", "bfloat16", "int8"] = "float32"
+    half_weights: bool = False
     heatmaps: bool = True
     limits: gate.Limits = dataclasses.field(default_factory=gate.Limits)
     least_agreement: float = 0.98
@@ -98,7 +101,7 @@ class Exporter:
     @property
     def every_format(self) -> list[file_formats.Format]:
         """OpenVINO, from which int8 is made, and then the others."""
-        return [file_formats.OpenVino(), *self.formats]
+        return [file_formats.OpenVino(self.half_weights), *self.formats]
 
     @property
     def training_photographs(self) -> int:
@@ -115,6 +118,7 @@ class Exporter:
         return {
             "formats": [repr(one) for one in self.formats],
             "serves": self.serves,
+            "half_weights": self.half_weights,
             "heatmaps": self.heatmaps,
             "limits": dataclasses.asdict(self.limits),
             "least_agreement": self.least_agreement,

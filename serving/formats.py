@@ -96,15 +96,34 @@ class Format(abc.ABC):
         """Opens what was written; there may be several ways to run it."""
 
 
+@dataclasses.dataclass(frozen=True)
 class OpenVino(Format):
-    """OpenVINO in float32 and, where the processor has it, bfloat16; always written."""
+    """OpenVINO in float32 and, where the processor has it, bfloat16; always written.
 
-    name = "OpenVINO"
-    packages: ClassVar = {"openvino": "openvino"}
+    Attributes:
+        half_weights: Whether the file has the weights in float16, at half the size.
+            They are computed with in float32 all the same.
+    """
+
+    name: ClassVar[str] = "OpenVINO"
+    packages: ClassVar[Mapping[str, str]] = {"openvino": "openvino"}
+
+    half_weights: bool = False
 
     def write(self, model, folder, training):
         """Writes `float32.xml` and `float32.bin`, as `Format.write` says."""
-        _export(model, folder / FLOAT, "openvino")
+        if not self.half_weights:
+            _export(model, folder / FLOAT, "openvino")
+            return
+        import openvino
+
+        whole = folder / "whole.xml"
+        _export(model, whole, "openvino")
+        read = openvino.Core().read_model(whole)
+        openvino.save_model(read, folder / FLOAT, compress_to_fp16=True)
+        del read  # It keeps the file of the weights open.
+        whole.unlink()
+        whole.with_suffix(".bin").unlink()
 
     def open(self, folder):
         """Opens it in each precision, as `Format.open` says."""

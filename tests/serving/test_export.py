@@ -289,6 +289,25 @@ def test_what_disagrees_is_refused_and_its_files_are_gone(tmp_path):
     assert (tmp_path / "all" / "wrong" / "model.txt").exists()
 
 
+def test_weights_of_half_precision_take_half_the_room(tmp_path):
+    inputs = keras.Input((32, 32, 3))
+    x = keras.layers.Rescaling(1 / 255)(inputs)
+    x = keras.layers.Conv2D(64, 8, 8, name="feature_map")(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(inputs, keras.layers.Dense(2)(x))
+    card = export_small(tmp_path / "half", model, half_weights=True)
+    export_small(tmp_path / "whole", model)
+    names = {path.name for path in (tmp_path / "half").iterdir()}
+    assert names == {"card.json", "float32.bin", "float32.xml"}
+    half, whole = (
+        (tmp_path / name / "float32.bin").stat().st_size for name in ("half", "whole")
+    )
+    parameters = model.count_params()
+    assert 2 * parameters <= half < 2.1 * parameters and whole >= 4 * parameters
+    row = next(one for one in card.checked if one["name"] == "OpenVINO float32")
+    assert 0 < row["logit_difference"] < 1e-3  # float16 has 11 bits.
+
+
 def test_nothing_is_exported_if_what_is_served_was_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(formats, "_has_bfloat16", lambda: False)
     message = r"'bfloat16', which was refused, or which this\s+processor does not have:"
