@@ -136,6 +136,7 @@ class Exporter:
         diseased: np.ndarray,
         folder: pathlib.Path,
         chances: np.ndarray | None = None,
+        papers: Sequence[pathlib.Path] = (),
     ) -> cards.Card:
         """Writes the model and its card; the folder appears whole or not at all.
 
@@ -150,6 +151,7 @@ class Exporter:
             folder: Where it goes; must not exist.
             chances: Probabilities of disease, 0-1, against which drift is to be seen;
                 None for those of the photographs that are compared.
+            papers: Files that tell of the model, to go with it.
 
         Returns:
             The card.
@@ -199,6 +201,9 @@ class Exporter:
                 variants |= {one.variant: one.runs for one in kept if one.variant}
             checked = [dataclasses.asdict(one) for one in rows]
             self._check_served(variants, checked)
+            for path in papers:
+                shutil.copyfile(path, partial / path.name)
+                files[path.name] = cards.file_sha256(path)
             chances = reference.disease if chances is None else chances
             counts, edges = np.histogram(chances, _SCORE_BINS, range=(0, 1))
             card = cards.Card(

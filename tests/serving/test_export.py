@@ -128,6 +128,14 @@ def test_the_card_says_what_the_run_says(exported_run, exported, audited):
     assert str(run) not in (exported / "card.json").read_text()
 
 
+def test_the_runs_papers_go_with_the_model(exported_run, exported):
+    run = exported_run[0]
+    for name in ("model_card.md", "leakage.json", "ledger.jsonl"):
+        copied = (exported / name).read_bytes()
+        assert copied == (run / name).read_bytes()
+        assert str(run.parent).encode() not in copied
+
+
 def test_every_file_has_its_checksum(exported):
     found = {
         path.relative_to(exported).as_posix(): hashlib.sha256(

@@ -21,6 +21,9 @@ from train import (
 )
 from train import recipe as recipes
 
+_PAPERS = ("model_card.md", "leakage.json", "ledger.jsonl", "operative_config.gin")
+"""What tells of a model wherever it goes; a run that read no test has no ledger."""
+
 _FIGURES = ("sensitivity", "specificity", "auc", "balanced_accuracy", "quadratic_kappa")
 
 
@@ -82,6 +85,7 @@ def export_mode(where: commands.Where) -> str:
             np.isin(labels, recipe.task.disease_classes),
             folder,
             chances,
+            [run.path / name for name in _PAPERS if (run.path / name).exists()],
         )
     return _exported(exporter, run, folder)
 
