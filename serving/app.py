@@ -5,9 +5,11 @@
 `serving.settings.Page` has all settings.
 """
 
+import functools
 import hashlib
 import pathlib
 import sys
+from typing import Any
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
@@ -15,7 +17,7 @@ import numpy as np
 import streamlit
 
 from input_pipeline import fundus
-from serving import asking, heatmaps, settings, wording
+from serving import asking, heatmaps, printing, settings, wording
 from visualization import overlay as overlays
 
 # What is drawn -> file.
@@ -137,12 +139,17 @@ def _show_answers(
             streamlit.info(wording.abstention(answer), icon=":material/help:")
         else:
             _show_decision(answer, card)
+    seen: dict[str, Any] = {}
     with picture:
         if answer["answer"] == "prediction":
-            _show_heatmap(name, photographs[name], answer)
+            seen = _show_heatmap(name, photographs[name], answer)
     with words:
         if answer["quality"]:
             _show_quality(answer["quality"])
+            seen = seen or {
+                "photograph": fundus.view(photographs[name], heatmaps.LONGEST)
+            }
+        _offer_print(answer, card, seen)
         streamlit.download_button(
             "Download as CSV",
             wording.as_csv(names, answers, card["task"]["class_names"]),
@@ -151,6 +158,28 @@ def _show_answers(
             on_click="ignore",
             icon=":material/download:",
         )
+
+
+def _offer_print(answer: dict, card: dict, seen: dict[str, Any]) -> None:
+    reference = streamlit.text_input(
+        "Your reference, to be printed",
+        max_chars=60,
+        placeholder="a number, not a name",
+        help="The file's name is not printed, and nothing is kept.",
+    )
+    try:
+        printing.check(reference, card)
+    except ValueError as error:
+        streamlit.error(str(error))
+        return
+    streamlit.download_button(
+        "Download as PDF",
+        functools.partial(printing.as_pdf, answer, card, reference=reference, **seen),
+        "retinograd.pdf",
+        "application/pdf",
+        on_click="ignore",
+        icon=":material/print:",
+    )
 
 
 def _show_table(names: list[str], answers: list[dict], card: dict) -> None:
@@ -201,12 +230,13 @@ def _show_probabilities(probabilities: dict[str, float], task: dict) -> None:
     )
 
 
-def _show_heatmap(name: str, data: bytes, answer: dict) -> None:
+def _show_heatmap(name: str, data: bytes, answer: dict) -> dict[str, Any]:
+    """Draws it; returns what is seen, as `printing.as_pdf` takes it."""
     picture = fundus.view(data, heatmaps.LONGEST)
     cells = answer["heatmaps"]
     if cells is None:
         streamlit.image(picture, "The model has no heat maps.", "stretch", alt=name)
-        return
+        return {"photograph": picture}
     classes = list(cells)
     explained = streamlit.segmented_control(
         "What speaks for",
@@ -218,28 +248,21 @@ def _show_heatmap(name: str, data: bytes, answer: dict) -> None:
     heatmap = heatmaps.on_picture(
         np.array(cells[explained]), fundus.Crop(**answer["crop"]), picture.shape[:2]
     )
+    overlaid = overlays.overlay(picture, heatmap, opacity)
     streamlit.image(
-        overlays.overlay(picture, heatmap, opacity),
+        overlaid,
         f"Red is what speaks most for “{explained}”, blue the least, clear nothing. It "
         "shows where the model looked, not where lesions are.",
         "stretch",
         output_format="JPEG",
         alt=f"{name} with the heat map for {explained}",
     )
+    return {"photograph": picture, "overlaid": overlaid, "explained": explained}
 
 
 def _show_quality(quality: dict) -> None:
     with streamlit.expander("Quality of the photograph"):
-        streamlit.table(
-            {
-                "brightness (0-255)": f"{quality['brightness']:.0f}",
-                "sharpness": f"{quality['sharpness']:.3f}",
-                "overexposed": wording.percent(quality["overexposed"]),
-                "underexposed": wording.percent(quality["underexposed"]),
-                "retina's share": wording.percent(quality["retina_share"]),
-            },
-            border="horizontal",
-        )
+        streamlit.table(wording.quality(quality), border="horizontal")
 
 
 def _show_model(card: dict) -> None:

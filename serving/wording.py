@@ -96,6 +96,17 @@ def track_record(card: Mapping[str, Any]) -> str:
     )
 
 
+def quality(measured: Mapping[str, float]) -> dict[str, str]:
+    """Measurements of a photograph."""
+    return {
+        "brightness (0-255)": f"{measured['brightness']:.0f}",
+        "sharpness": f"{measured['sharpness']:.3f}",
+        "overexposed": percent(measured["overexposed"]),
+        "underexposed": percent(measured["underexposed"]),
+        "retina's share": percent(measured["retina_share"]),
+    }
+
+
 def figures(card: Mapping[str, Any]) -> dict[str, list[str]]:
     """How good it was on each part of its photographs, with 95 % intervals."""
     rows: dict[str, list[str]] = {}

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import socket
 import subprocess
@@ -13,6 +14,7 @@ import urllib.parse
 
 import cv2
 import numpy as np
+import pypdf
 import pytest
 import requests
 from selenium.common import exceptions
@@ -234,6 +236,33 @@ def test_a_reader_uploads_photographs_and_rubbish(visit, drawing, tmp_path):
     page.upload(photograph)
     page.see("Look at", "rubbish.jpg", "eye.jpg", "Download as CSV")
     shutil.rmtree(tmp_path)
+
+
+def test_a_reader_takes_the_result_home_on_paper(visit, drawing, tmp_path):
+    page = visit(1280)
+    photograph, taken = tmp_path / "Jane_Doe.jpg", tmp_path / "taken"
+    photograph.write_bytes(drawing)
+    page.driver.execute_cdp_cmd(
+        "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(taken)}
+    )
+    page.upload(photograph)
+    page.see("Certainty", "Download as PDF")
+    reference = page.find("input[aria-label='Your reference, to be printed']")
+    reference.send_keys("रोगी\n")
+    page.see("western letters")
+    reference.clear()
+    reference.send_keys("Study 12\n")
+    button = "//button[contains(., 'Download as PDF')]"
+    find = lambda: page.driver.find_element("xpath", button)  # noqa: E731
+    page.wait("button", find).click()
+    sheet = page.wait("file", lambda: next(taken.glob("*.pdf"), None))
+    assert sheet.name == "retinograd.pdf"
+    (one,) = pypdf.PdfReader(sheet).pages
+    words = one.extract_text()
+    assert "Reference: Study 12" in words and "Jane" not in words
+    assert len(one.images) == 2
+    # By which the log of the API has it.
+    assert re.search(r"request\s+[0-9a-f]{32}", words)
 
 
 def test_the_page_asks_for_nothing_from_elsewhere(visit, address):

@@ -1,7 +1,7 @@
 """The files of docs/deploy.md, by the programs that read them.
 
-Where nginx, Caddy or systemd are missing their tests are skipped, unless the environment
-variable RETINOGRAD_NEEDS_PROXIES is set, as CI does: then nginx and Caddy must be there.
+Where nginx, Caddy or systemd are missing, their tests are skipped; with the environment
+variable RETINOGRAD_NEEDS_PROXIES, as CI has it, nginx and Caddy must be there.
 """
 
 import base64
