@@ -50,7 +50,7 @@ def main() -> None:
         _show_limits(source.card)
         photographs = _choose(page.most_photographs)
         if photographs:
-            _show_answers(photographs, _ask(source, photographs), source.card)
+            _show_answers(source, photographs, _ask(source, photographs))
     except (asking.NoAnswer, ValueError) as error:
         streamlit.error(str(error), icon=":material/error:")
         streamlit.button("Try again")
@@ -123,9 +123,9 @@ def _ask(source: asking.Source, photographs: dict[str, bytes]) -> list[dict]:
 
 
 def _show_answers(
-    photographs: dict[str, bytes], answers: list[dict], card: dict
+    source: asking.Source, photographs: dict[str, bytes], answers: list[dict]
 ) -> None:
-    names = list(photographs)
+    card, names = source.card, list(photographs)
     shown = 0
     if len(names) > 1:
         _show_table(names, answers, card)
@@ -142,7 +142,7 @@ def _show_answers(
     seen: dict[str, Any] = {}
     with picture:
         if answer["answer"] == "prediction":
-            seen = _show_heatmap(name, photographs[name], answer)
+            seen = _show_heatmap(source, name, photographs[name], answer)
     with words:
         if answer["quality"]:
             _show_quality(answer["quality"])
@@ -230,34 +230,60 @@ def _show_probabilities(probabilities: dict[str, float], task: dict) -> None:
     )
 
 
-def _show_heatmap(name: str, data: bytes, answer: dict) -> dict[str, Any]:
+def _show_heatmap(
+    source: asking.Source, name: str, data: bytes, answer: dict
+) -> dict[str, Any]:
     """Draws it; returns what is seen, as `printing.as_pdf` takes it."""
     picture = fundus.view(data, heatmaps.LONGEST)
-    cells = answer["heatmaps"]
-    if cells is None:
-        streamlit.image(picture, "The model has no heat maps.", "stretch", alt=name)
-        return {"photograph": picture}
-    classes = list(cells)
     explained = streamlit.segmented_control(
         "What speaks for",
-        classes,
+        list(answer["probabilities"]),
         default=answer["explained"],
         required=True,
     )
+    # What the model itself gives, if it does.
+    methods = ["occlusion"] if answer["heatmaps"] is None else list(wording.METHODS)
+    method = streamlit.segmented_control(
+        "By",
+        methods,
+        default=None if answer["heatmaps"] is None else methods[0],
+        required=answer["heatmaps"] is not None,
+        format_func=wording.METHODS.get,
+        help=wording.WHICH_METHOD,
+        key="method",
+    )
+    if method is None:
+        streamlit.image(picture, "The model has no heat maps.", "stretch", alt=name)
+        return {"photograph": picture}
+    if method == "grad_cam":
+        cells = answer["heatmaps"][explained]
+    else:
+        cells = _occlude(source, data, explained)
     opacity = streamlit.slider("Heat map", 0, 100, 60, format="%d %%") / 100
     heatmap = heatmaps.on_picture(
-        np.array(cells[explained]), fundus.Crop(**answer["crop"]), picture.shape[:2]
+        np.array(cells), fundus.Crop(**answer["crop"]), picture.shape[:2]
     )
+    caption = wording.shown(explained, method)
     overlaid = overlays.overlay(picture, heatmap, opacity)
     streamlit.image(
         overlaid,
-        f"Red is what speaks most for “{explained}”, blue the least, clear nothing. It "
-        "shows where the model looked, not where lesions are.",
+        caption,
         "stretch",
         output_format="JPEG",
         alt=f"{name} with the heat map for {explained}",
     )
-    return {"photograph": picture, "overlaid": overlaid, "explained": explained}
+    return {"photograph": picture, "overlaid": overlaid, "shown": caption}
+
+
+def _occlude(source: asking.Source, data: bytes, explained: str) -> list[list[float]]:
+    """A heat map that takes a while; the last one of a visit is kept."""
+    key = hashlib.sha256(data).hexdigest(), explained
+    kept_key, cells = streamlit.session_state.get("occluded", (None, None))
+    if kept_key != key:
+        with streamlit.spinner("Asking the model without each part …"):
+            cells = source.occlude(data, explained)
+        streamlit.session_state["occluded"] = key, cells
+    return cells
 
 
 def _show_quality(quality: dict) -> None:

@@ -4,6 +4,7 @@ import concurrent.futures
 import datetime
 import functools
 import time
+import urllib.parse
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
@@ -32,6 +33,9 @@ class Source(Protocol):
 
     def ask(self, photographs: Sequence[bytes]) -> Iterator[dict[str, Any]]:
         """Answers, in order; raises `NoAnswer`."""
+
+    def occlude(self, photograph: bytes, class_name: str) -> list[list[float]]:
+        """Cells of the heat map of a class by occlusion; raises `NoAnswer`."""
 
 
 def connect(page: settings.Page) -> Source:
@@ -70,6 +74,15 @@ class Api:
             )
             for said in content["answers"]:
                 yield said | _noted(request_id)
+
+    def occlude(self, photograph: bytes, class_name: str) -> list[list[float]]:
+        """Cells of the heat map of a class by occlusion."""
+        query = urllib.parse.urlencode(
+            {"method": "occlusion", "cells": "true", "class": class_name}
+        )
+        files = {"photograph": ("photograph", photograph)}
+        content, _ = self._request("POST", f"/explain?{query}", files=files)
+        return content["cells"]
 
     def _request(
         self, method: str, path: str, **content: Any
@@ -129,6 +142,12 @@ class Embedded:
         with concurrent.futures.ThreadPoolExecutor(self._model.parallel) as pool:
             for said in map(describe, pool.map(self._model.predict, photographs)):
                 yield said | _noted(None)
+
+    def occlude(self, photograph: bytes, class_name: str) -> list[list[float]]:
+        """Cells of the heat map of a class by occlusion."""
+        image, _ = self._model.prepare(photograph)
+        number = self._model.card.class_names.index(class_name)
+        return answers.rounded(self._model.occlude(image, number))
 
 
 def _noted(request_id: str | None) -> dict[str, Any]:

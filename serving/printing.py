@@ -46,7 +46,7 @@ def as_pdf(
     *,
     photograph: np.ndarray | None = None,
     overlaid: np.ndarray | None = None,
-    explained: str | None = None,
+    shown: str = "",
     reference: str = "",
 ) -> bytes:
     """Prints what a model says of a photograph on one page of A4.
@@ -59,7 +59,7 @@ def as_pdf(
         photograph: uint8 array of shape `(height, width, 3)`, RGB, 0-255, if there is a
             picture that can be seen.
         overlaid: The same with its heat map.
-        explained: The class whose heat map that is.
+        shown: What the colours of the heat map mean.
         reference: What the reader calls the photograph.
 
     Returns:
@@ -82,11 +82,7 @@ def as_pdf(
         sheet.line(wording.referral(answer, task))
         sheet.line(wording.reason(answer, task, card["decision"]["chosen_on"]))
         sheet.line(wording.certainty(answer))
-    looked = (
-        f"Red is what speaks most for {explained!r}, blue the least. It shows where "
-        "the model looked, not where lesions are."
-    )
-    pictures = {"The photograph": photograph, looked: overlaid}
+    pictures = {"The photograph": photograph, shown: overlaid}
     sheet.pictures({text: one for text, one in pictures.items() if one is not None})
     if answer["answer"] == "prediction":
         shares = answer["probabilities"].items()

@@ -18,6 +18,18 @@ _DISEASES = {
     "macular_edema": "macular edema risk",
 }
 
+METHODS = {"grad_cam": "Grad-CAM", "occlusion": "Occlusion"}
+"""How a heat map is made, as `serving.schema.Method` has it."""
+
+WHICH_METHOD = (
+    "Grad-CAM comes with the answer. It is coarse, and shows which places the model's "
+    "last layer weighs. Occlusion asks the model again, some 300 times, without one "
+    "part of the photograph each: what it shows did change the answer, but of what is "
+    "seen in two places at once it misses both. Believe what both show rather than what "
+    "one does. Neither outlines lesions: how often their maximum was on one, the report "
+    "of the model's own evaluation says."
+)
+
 _REFERRED = ("referable", "sight_threatening", "icdr_grades")
 
 
@@ -105,6 +117,17 @@ def quality(measured: Mapping[str, float]) -> dict[str, str]:
         "underexposed": percent(measured["underexposed"]),
         "retina's share": percent(measured["retina_share"]),
     }
+
+
+def shown(explained: str, method: str) -> str:
+    """What the colours of a heat map mean."""
+    what = f"what speaks most for '{explained}', blue the least"
+    if method == "occlusion":
+        what = f"that without which the model says '{explained}' least, blue a little"
+    return (
+        f"{METHODS[method]}: red is {what}, clear nothing. It shows where the model "
+        "looked, not where lesions are."
+    )
 
 
 def figures(card: Mapping[str, Any]) -> dict[str, list[str]]:

@@ -34,13 +34,13 @@ def test_a_sheet_says_what_the_page_says(printed, source, drawing):
         request_id="f00d",
         photograph=picture,
         overlaid=255 - picture,
-        explained="referable",
+        shown="red is what speaks for it",
         reference="Étude 12",
     )
     assert words.count("RESEARCH, NOT DIAGNOSIS") == 2
     assert "eferable diabetic retinopathy" in words
     assert "Reference: Étude 12" in words
-    assert "learnt from drawings" in words
+    assert "learnt from drawings" in words and "red is what speaks for it" in words
     assert f"{answer['disease_probability']:.0%}".replace("%", " %") in words
     assert "the threshold of" in words and "Certainty" in words
     assert f"brightness (0-255) {answer['quality']['brightness']:.0f}" in words
