@@ -25,9 +25,9 @@ WHICH_METHOD = (
     "Grad-CAM comes with the answer. It is coarse, and shows which places the model's "
     "last layer weighs. Occlusion asks the model again, some 300 times, without one "
     "part of the photograph each: what it shows did change the answer, but of what is "
-    "seen in two places at once it misses both. Believe what both show rather than what "
-    "one does. Neither outlines lesions: how often their maximum was on one, the report "
-    "of the model's own evaluation says."
+    "seen in two places at once it misses both. Believe what both show rather than "
+    "what one does. Neither outlines lesions: how often their maximum was on one, the "
+    "report of the model's own evaluation says."
 )
 
 _REFERRED = ("referable", "sight_threatening", "icdr_grades")

@@ -78,6 +78,14 @@ def test_a_model_of_drawings_gives_no_grade(script):
     assert "learnt from drawn photographs" in words(page)
 
 
+def test_a_model_without_heat_maps_can_be_asked_for_one(script, damaged_card):
+    page = script(model=damaged_card(heatmaps=False))
+    page.button_group(key="example").select("Severe").run()
+    assert not page.exception
+    page.button_group(key="method").select("occlusion").run()
+    assert not page.exception
+
+
 def test_a_page_without_its_model_says_what_is_missing(script, tmp_path):
     page = script(model=tmp_path)
     assert not page.exception
@@ -263,6 +271,16 @@ def test_a_reader_takes_the_result_home_on_paper(visit, drawing, tmp_path):
     assert len(one.images) == 2
     # By which the log of the API has it.
     assert re.search(r"request\s+[0-9a-f]{32}", words)
+
+
+def test_a_reader_asks_for_another_heat_map(visit):
+    page = visit(1280)
+    page.click("Severe")
+    page.see("Certainty", "Grad-CAM: red is what speaks most")
+    before = page.picture()
+    page.click("Occlusion")
+    page.see("Occlusion: red is that without which")
+    page.wait("other picture", lambda: page.picture() != before)
 
 
 def test_the_page_asks_for_nothing_from_elsewhere(visit, address):
