@@ -1,7 +1,7 @@
 """The API against its own description, by Schemathesis.
 
-That has many packages, so it has an environment of its own, whose program the environment
-variable RETINOGRAD_SCHEMATHESIS names; without it this is skipped. CI installs it.
+That has many packages and so an environment of its own, as CI makes it. The variable
+RETINOGRAD_SCHEMATHESIS names its program; without it this is skipped.
 """
 
 import os
