@@ -121,12 +121,15 @@ def quality(measured: Mapping[str, float]) -> dict[str, str]:
 
 def shown(explained: str, method: str) -> str:
     """What the colours of a heat map mean."""
-    what = f"what speaks most for '{explained}', blue the least"
+    colours = f"red is what speaks most for '{explained}', blue least, clear nothing"
     if method == "occlusion":
-        what = f"that without which the model says '{explained}' least, blue a little"
+        colours = (
+            f"without what is red the model says '{explained}' least, without what is "
+            "blue a little less, without what is clear no less"
+        )
     return (
-        f"{METHODS[method]}: red is {what}, clear nothing. It shows where the model "
-        "looked, not where lesions are."
+        f"{METHODS[method]}: {colours}. It shows where the model looked, not where "
+        "lesions are."
     )
 
 

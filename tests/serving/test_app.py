@@ -279,7 +279,7 @@ def test_a_reader_asks_for_another_heat_map(visit):
     page.see("Certainty", "Grad-CAM: red is what speaks most")
     before = page.picture()
     page.click("Occlusion")
-    page.see("Occlusion: red is that without which")
+    page.see("Occlusion: without what is red the model says")
     page.wait("other picture", lambda: page.picture() != before)
 
 
