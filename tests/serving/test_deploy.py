@@ -55,12 +55,14 @@ class Proxy:
 
     Attributes:
         folder: Where it puts what it does not keep in memory.
+        process: Its only process.
         secure: Its port with TLS.
         plain: Its port without.
     """
 
-    def __init__(self, folder: pathlib.Path, secure: int, plain: int):
+    def __init__(self, folder: pathlib.Path, process, secure: int, plain: int):
         self.folder = folder
+        self.process = process
         self.secure = secure
         self.plain = plain
 
@@ -110,8 +112,8 @@ def proxy(server, tmp_path_factory):
                 "http://127.0.0.1:8501": page,
                 "http://127.0.0.1:8000": server.address,
             }
-            with run_nginx(nginx, folder, here, secure):
-                yield Proxy(folder, secure, plain)
+            with run_nginx(nginx, folder, here, secure) as process:
+                yield Proxy(folder, process, secure, plain)
 
 
 @contextlib.contextmanager
@@ -141,7 +143,7 @@ def run_nginx(nginx, folder, here, port):
                     socket.create_connection(("127.0.0.1", port)).close()
                     break
                 time.sleep(0.1)
-            yield
+            yield process
         finally:
             process.terminate()
 
@@ -193,7 +195,12 @@ def test_nginx_keeps_no_photograph_on_its_disk(proxy):
         )
         connection.sendall(bytes(size // 2))
         time.sleep(0.5)
-        assert [one for one in proxy.folder.glob("kept/**/*") if one.is_file()] == []
+        # Its files have no name any longer while they are open.
+        opened = pathlib.Path(f"/proc/{proxy.process.pid}/fd").iterdir()
+        targets = [os.readlink(one) for one in opened]
+        assert len(targets) > 5
+        kept = str(proxy.folder / "kept")
+        assert [one for one in targets if one.startswith(kept)] == []
 
 
 def test_the_proxies_let_through_what_api_and_page_accept():
