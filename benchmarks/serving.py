@@ -6,6 +6,12 @@ The loop prepares each photograph and runs the model, by as many threads as the 
 and nothing else: no HTTP, no quality check, no answer. The API is asked over loopback
 by clients that keep their connections, on the same processors. They run in turns, so
 that a machine that slows down does it to all of them.
+
+What a photograph takes is from its file, such as a JPEG of 12 megapixels, to decision
+and heat maps at the client; heat maps by occlusion are asked for last. Start-up is from
+the process's beginning to its first `/readyz`, the median of `--rounds`; aimed at are 3
+seconds and 500 MB. `--soak=10000` compares the memory after the first tenth of so many
+requests of 16 clients with that after the last.
 """
 
 import concurrent.futures
@@ -18,15 +24,19 @@ import statistics
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator, Sequence
 
 from absl import app, flags
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
+from input_pipeline import image_header
 from serving import folder, predictor
 
 ROOT = pathlib.Path(__file__).parents[1]
+
+AIM_SECONDS, AIM_MEGABYTES = 3, 500
 
 EXPORTED = flags.DEFINE_string("exported", None, "Folder of an exported model.")
 PHOTOGRAPHS = flags.DEFINE_string("photographs", None, "Folder of photographs.")
@@ -55,9 +65,9 @@ def main(argv: list[str]) -> None:
     threads = len(os.sched_getaffinity(0))
     kinds = {"bare loop, 1 thread": [], f"bare loop, {threads} threads": []}
     kinds |= {f"API, {_counted(number)}": [] for number in CLIENTS.value}
+    describe(photographs)
+    start_up()
     with api() as (process, port):
-        print(f"first answer {process.started:.1f} s after the start, ", end="")
-        print(f"{_megabytes(process.pid):.0f} MB")
         bare = lambda data: model.infer(model.prepare(data)[0])  # noqa: E731
         for _ in range(ROUNDS.value + 1):
             for number in (1, threads):
@@ -81,6 +91,7 @@ def main(argv: list[str]) -> None:
                 f"{1e3 * statistics.median(waits):10.1f} "
                 f"{1e3 * waits[int(0.99 * len(waits))]:9.1f} {ratio:17.2f}"
             )
+        occlusion(port, photographs[:20])
         if SOAK.value:
             soak(process.pid, port, photographs)
 
@@ -91,6 +102,34 @@ def _counted(number: int, what: str = "client") -> str:
 
 def _loop(threads: int) -> str:
     return f"bare loop, {_counted(threads, 'thread')}"
+
+
+def describe(photographs: Sequence[bytes]) -> None:
+    """Prints how large the photographs are."""
+    headers = [image_header.read(data) for data in photographs]
+    pixels = statistics.median(one.width * one.height for one in headers)
+    size = statistics.median(map(len, photographs))
+    print(f"median photograph: {pixels / 1e6:.1f} megapixels, {size / 1e3:.0f} kB")
+
+
+def start_up() -> None:
+    """Prints how long the server takes until it is ready, and its memory then."""
+    seconds, memory = [], []
+    for _ in range(ROUNDS.value):
+        with api() as (process, _):
+            seconds.append(process.started)
+            memory.append(_megabytes(process.pid))
+    print(
+        f"ready after {statistics.median(seconds):.1f} s (aim: {AIM_SECONDS}), with "
+        f"{statistics.median(memory):.0f} MB (aim: {AIM_MEGABYTES})"
+    )
+
+
+def occlusion(port: int, photographs: Sequence[bytes]) -> None:
+    """Prints how long one client waits for a heat map by occlusion."""
+    path = "/explain?method=occlusion&cells=true"
+    _, waits = in_threads(lambda: ask(port, path), photographs, 1)
+    print(f"heat map by occlusion, 1 client: median {statistics.median(waits):.2f} s")
 
 
 @contextlib.contextmanager
@@ -116,7 +155,8 @@ def api() -> Iterator[tuple[subprocess.Popen, int]]:
             if message.startswith("Uvicorn running on"):
                 break
         port = int(message.split(":")[-1].split()[0])
-        process.started = time.perf_counter() - start
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=60):
+            process.started = time.perf_counter() - start
         # It logs every request: somebody must read, or it would stop.
         with concurrent.futures.ThreadPoolExecutor(1) as reader:
             reader.submit(process.stdout.read)
@@ -147,7 +187,7 @@ def in_threads(
     return time.perf_counter() - start, waits
 
 
-def ask(port: int):
+def ask(port: int, path: str = "/predict?heatmaps=true"):
     """A client with a connection of its own."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
 
@@ -157,22 +197,24 @@ def ask(port: int):
             "filename=photograph\r\n\r\n"
         )
         body = b"".join([head.encode(), data, f"\r\n--{_BOUNDARY}--\r\n".encode()])
-        connection.request("POST", "/predict?heatmaps=true", body, _HEADERS)
+        connection.request("POST", path, body, _HEADERS)
         answer = connection.getresponse()
         content = json.loads(answer.read())
-        if answer.status != 200 or content["answer"] != "prediction":
+        if answer.status != 200 or content.get("answer") == "abstention":
             raise RuntimeError(f"the API answered {answer.status}: {content}")
 
     return once
 
 
 def soak(pid: int, port: int, photographs: Sequence[bytes]) -> None:
-    """Prints the server's memory while many requests come."""
-    for count in range(0, SOAK.value, max(1000, SOAK.value // 10)):
-        print(f"after {count:6} more: {_megabytes(pid):.0f} MB", flush=True)
-        some = [photographs[n % len(photographs)] for n in range(SOAK.value // 10)]
+    """Prints the server's memory while many requests come, in ten parts."""
+    some = [photographs[n % len(photographs)] for n in range(max(1, SOAK.value // 10))]
+    memory = []
+    for part in range(1, 11):
         in_threads(lambda: ask(port), some, max(CLIENTS.value))
-    print(f"at the end: {_megabytes(pid):.0f} MB")
+        memory.append(_megabytes(pid))
+        print(f"after {part * len(some):6} more: {memory[-1]:.0f} MB", flush=True)
+    print(f"from the first tenth to the last: {memory[-1] - memory[0]:+.0f} MB")
 
 
 def _megabytes(pid: int) -> float:

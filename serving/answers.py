@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from serving import predictor
 
 
@@ -31,6 +33,10 @@ def describe(
         return content
     if said.heatmaps is None:
         return content | {"heatmaps": None}
-    # Three decimals are finer than a screen's 256 levels.
-    cells = [one.astype(float).round(3).tolist() for one in said.heatmaps]
+    cells = [rounded(one) for one in said.heatmaps]
     return content | {"heatmaps": dict(zip(said.class_names, cells, strict=True))}
+
+
+def rounded(heatmap: np.ndarray) -> list[list[float]]:
+    """Cells `(rows, columns)`, 0-1, in decimals finer than a screen's 256 levels."""
+    return heatmap.astype(float).round(3).tolist()

@@ -6,8 +6,10 @@
 """
 
 import contextlib
+import dataclasses
 import secrets
 import sys
+import threading
 from typing import Annotated, Any, Literal
 
 import cv2
@@ -158,26 +160,52 @@ def _photographs(shared: service.Service) -> fastapi.APIRouter:
         ] = None,
         opacity: Opacity = 0.6,
         longest: Longest = heatmaps.LONGEST,
+        method: schema.Method = "grad_cam",
+        cells: bool = False,
     ):
-        """Draws the heat map of a class on the photograph, as a PNG file."""
-        if not card.heatmaps:
-            raise problems.Problem("no-heat-map", "Take a model that has them.")
-        class_number = class_name and card.class_names.index(class_name)
+        """Draws the heat map of a class on the photograph, as a PNG file.
 
-        def draw(data: bytes) -> tuple[service.Said, bytes]:
+        Or gives its `cells` as JSON. `grad_cam` comes with the prediction; `occlusion`
+        asks the model about 300 times what it says without a part of the photograph.
+        """
+        if method == "grad_cam" and not card.heatmaps:
+            raise problems.Problem(
+                "no-heat-map", "Take method=occlusion, or a model that has them."
+            )
+        unwanted = threading.Event()
+
+        def draw(data: bytes) -> tuple[service.Said, fastapi.Response | None]:
             said = shared.predict(data)
             if isinstance(said, predictor.Abstention):
-                return said, b""
-            picture = heatmaps.overlay(
-                data, said, class_number, longest=longest, opacity=opacity
+                return said, None
+            name = class_name or card.class_names[said.explained]
+            number = card.class_names.index(name)
+            if method == "grad_cam":
+                found = heatmaps.cells(said, number)
+            else:
+                found = shared.occlude(data, number, unwanted)
+            if cells:
+                return said, responses.JSONResponse(
+                    {
+                        "method": method,
+                        "explained": name,
+                        "cells": answers.rounded(found),
+                        "crop": dataclasses.asdict(said.crop),
+                    }
+                )
+            picture = heatmaps.draw(
+                data, found, said.crop, longest=longest, opacity=opacity
             )
-            return said, _png(picture)
+            return said, fastapi.Response(_png(picture), media_type="image/png")
 
-        ((said, picture),) = await shared.answer(request, draw)
+        try:
+            ((said, drawn),) = await shared.answer(request, draw)
+        finally:
+            unwanted.set()
         shared.monitor.answer(said)
         if isinstance(said, predictor.Abstention):
             raise problems.Problem("no-prediction", said.message, reason=said.reason)
-        return fastapi.Response(picture, media_type="image/png")
+        return drawn
 
     return router
 

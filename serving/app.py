@@ -5,9 +5,11 @@
 `serving.settings.Page` has all settings.
 """
 
+import functools
 import hashlib
 import pathlib
 import sys
+from typing import Any
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
@@ -15,7 +17,7 @@ import numpy as np
 import streamlit
 
 from input_pipeline import fundus
-from serving import asking, heatmaps, settings, wording
+from serving import asking, heatmaps, printing, settings, wording
 from visualization import overlay as overlays
 
 # What is drawn -> file.
@@ -48,7 +50,7 @@ def main() -> None:
         _show_limits(source.card)
         photographs = _choose(page.most_photographs)
         if photographs:
-            _show_answers(photographs, _ask(source, photographs), source.card)
+            _show_answers(source, photographs, _ask(source, photographs))
     except (asking.NoAnswer, ValueError) as error:
         streamlit.error(str(error), icon=":material/error:")
         streamlit.button("Try again")
@@ -121,9 +123,9 @@ def _ask(source: asking.Source, photographs: dict[str, bytes]) -> list[dict]:
 
 
 def _show_answers(
-    photographs: dict[str, bytes], answers: list[dict], card: dict
+    source: asking.Source, photographs: dict[str, bytes], answers: list[dict]
 ) -> None:
-    names = list(photographs)
+    card, names = source.card, list(photographs)
     shown = 0
     if len(names) > 1:
         _show_table(names, answers, card)
@@ -137,12 +139,17 @@ def _show_answers(
             streamlit.info(wording.abstention(answer), icon=":material/help:")
         else:
             _show_decision(answer, card)
+    seen: dict[str, Any] = {}
     with picture:
         if answer["answer"] == "prediction":
-            _show_heatmap(name, photographs[name], answer)
+            seen = _show_heatmap(source, name, photographs[name], answer)
     with words:
         if answer["quality"]:
             _show_quality(answer["quality"])
+            seen = seen or {
+                "photograph": fundus.view(photographs[name], heatmaps.LONGEST)
+            }
+        _offer_print(answer, card, seen)
         streamlit.download_button(
             "Download as CSV",
             wording.as_csv(names, answers, card["task"]["class_names"]),
@@ -151,6 +158,28 @@ def _show_answers(
             on_click="ignore",
             icon=":material/download:",
         )
+
+
+def _offer_print(answer: dict, card: dict, seen: dict[str, Any]) -> None:
+    reference = streamlit.text_input(
+        "Your reference, to be printed",
+        max_chars=60,
+        placeholder="a number, not a name",
+        help="The file's name is not printed, and nothing is kept.",
+    )
+    try:
+        printing.check(reference, card)
+    except ValueError as error:
+        streamlit.error(str(error))
+        return
+    streamlit.download_button(
+        "Download as PDF",
+        functools.partial(printing.as_pdf, answer, card, reference=reference, **seen),
+        "retinograd.pdf",
+        "application/pdf",
+        on_click="ignore",
+        icon=":material/print:",
+    )
 
 
 def _show_table(names: list[str], answers: list[dict], card: dict) -> None:
@@ -201,45 +230,65 @@ def _show_probabilities(probabilities: dict[str, float], task: dict) -> None:
     )
 
 
-def _show_heatmap(name: str, data: bytes, answer: dict) -> None:
+def _show_heatmap(
+    source: asking.Source, name: str, data: bytes, answer: dict
+) -> dict[str, Any]:
+    """Draws it; returns what is seen, as `printing.as_pdf` takes it."""
     picture = fundus.view(data, heatmaps.LONGEST)
-    cells = answer["heatmaps"]
-    if cells is None:
-        streamlit.image(picture, "The model has no heat maps.", "stretch", alt=name)
-        return
-    classes = list(cells)
     explained = streamlit.segmented_control(
         "What speaks for",
-        classes,
+        list(answer["probabilities"]),
         default=answer["explained"],
         required=True,
     )
+    # What the model itself gives, if it does.
+    methods = ["occlusion"] if answer["heatmaps"] is None else list(wording.METHODS)
+    method = streamlit.segmented_control(
+        "By",
+        methods,
+        default=None if answer["heatmaps"] is None else methods[0],
+        required=answer["heatmaps"] is not None,
+        format_func=wording.METHODS.get,
+        help=wording.WHICH_METHOD,
+        key="method",
+    )
+    if method is None:
+        streamlit.image(picture, "The model has no heat maps.", "stretch", alt=name)
+        return {"photograph": picture}
+    if method == "grad_cam":
+        cells = answer["heatmaps"][explained]
+    else:
+        cells = _occlude(source, data, explained)
     opacity = streamlit.slider("Heat map", 0, 100, 60, format="%d %%") / 100
     heatmap = heatmaps.on_picture(
-        np.array(cells[explained]), fundus.Crop(**answer["crop"]), picture.shape[:2]
+        np.array(cells), fundus.Crop(**answer["crop"]), picture.shape[:2]
     )
+    caption = wording.shown(explained, method)
+    overlaid = overlays.overlay(picture, heatmap, opacity)
     streamlit.image(
-        overlays.overlay(picture, heatmap, opacity),
-        f"Red is what speaks most for “{explained}”, blue the least, clear nothing. It "
-        "shows where the model looked, not where lesions are.",
+        overlaid,
+        caption,
         "stretch",
         output_format="JPEG",
         alt=f"{name} with the heat map for {explained}",
     )
+    return {"photograph": picture, "overlaid": overlaid, "shown": caption}
+
+
+def _occlude(source: asking.Source, data: bytes, explained: str) -> list[list[float]]:
+    """A heat map that takes a while; the last one of a visit is kept."""
+    key = hashlib.sha256(data).hexdigest(), explained
+    kept_key, cells = streamlit.session_state.get("occluded", (None, None))
+    if kept_key != key:
+        with streamlit.spinner("Asking the model without each part …"):
+            cells = source.occlude(data, explained)
+        streamlit.session_state["occluded"] = key, cells
+    return cells
 
 
 def _show_quality(quality: dict) -> None:
     with streamlit.expander("Quality of the photograph"):
-        streamlit.table(
-            {
-                "brightness (0-255)": f"{quality['brightness']:.0f}",
-                "sharpness": f"{quality['sharpness']:.3f}",
-                "overexposed": wording.percent(quality["overexposed"]),
-                "underexposed": wording.percent(quality["underexposed"]),
-                "retina's share": wording.percent(quality["retina_share"]),
-            },
-            border="horizontal",
-        )
+        streamlit.table(wording.quality(quality), border="horizontal")
 
 
 def _show_model(card: dict) -> None:

@@ -1,8 +1,10 @@
 """Where the page gets its answers: from the API, or from a model of its own."""
 
 import concurrent.futures
+import datetime
 import functools
 import time
+import urllib.parse
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
@@ -20,6 +22,9 @@ class NoAnswer(Exception):  # noqa: N818, it is the page's to show
 class Source(Protocol):
     """Who answers.
 
+    An answer is as `serving.answers.describe` gives it, with the heat maps, the time
+    when it was `answered`, and the `request_id` that the API's log has, or None.
+
     Attributes:
         card: The model's card, as `GET /model` gives it.
     """
@@ -27,7 +32,10 @@ class Source(Protocol):
     card: dict[str, Any]
 
     def ask(self, photographs: Sequence[bytes]) -> Iterator[dict[str, Any]]:
-        """Answers with heat maps, in order; raises `NoAnswer`."""
+        """Answers, in order; raises `NoAnswer`."""
+
+    def occlude(self, photograph: bytes, class_name: str) -> list[list[float]]:
+        """Cells of the heat map of a class by occlusion; raises `NoAnswer`."""
 
 
 def connect(page: settings.Page) -> Source:
@@ -52,19 +60,34 @@ class Api:
         """Asks for the model's card."""
         self._page = page
         self._headers = {"Authorization": f"Bearer {page.key}"} if page.key else {}
-        self.card = self._request("GET", "/model")
+        self.card, _ = self._request("GET", "/model")
         self._at_once = min(4, self.card["accepts"]["most_photographs"])
 
     def ask(self, photographs: Sequence[bytes]) -> Iterator[dict[str, Any]]:
-        """Answers with heat maps, in order, a few photographs a request."""
+        """Answers, in order, a few photographs a request."""
         for start in range(0, len(photographs), self._at_once):
             some = photographs[start : start + self._at_once]
             # The API never sees what the files are called.
             files = [("photographs", ("photograph", one)) for one in some]
-            content = self._request("POST", "/predict/batch?heatmaps=true", files=files)
-            yield from content["answers"]
+            content, request_id = self._request(
+                "POST", "/predict/batch?heatmaps=true", files=files
+            )
+            for said in content["answers"]:
+                yield said | _noted(request_id)
 
-    def _request(self, method: str, path: str, **content: Any) -> dict[str, Any]:
+    def occlude(self, photograph: bytes, class_name: str) -> list[list[float]]:
+        """Cells of the heat map of a class by occlusion."""
+        query = urllib.parse.urlencode(
+            {"method": "occlusion", "cells": "true", "class": class_name}
+        )
+        files = {"photograph": ("photograph", photograph)}
+        content, _ = self._request("POST", f"/explain?{query}", files=files)
+        return content["cells"]
+
+    def _request(
+        self, method: str, path: str, **content: Any
+    ) -> tuple[dict[str, Any], str | None]:
+        """What is answered, and the request's id."""
         for number in range(_TRIES):
             try:
                 answer = requests.request(
@@ -89,7 +112,7 @@ class Api:
             raise NoAnswer(
                 f"The API refused: {said.get('title', answer.status_code)}. {detail}"
             )
-        return said
+        return said, answer.headers.get("X-Request-ID")
 
 
 class Embedded:
@@ -114,7 +137,19 @@ class Embedded:
         }
 
     def ask(self, photographs: Sequence[bytes]) -> Iterator[dict[str, Any]]:
-        """Answers with heat maps, in order."""
+        """Answers, in order."""
         describe = functools.partial(answers.describe, self._model, heatmaps=True)
         with concurrent.futures.ThreadPoolExecutor(self._model.parallel) as pool:
-            yield from map(describe, pool.map(self._model.predict, photographs))
+            for said in map(describe, pool.map(self._model.predict, photographs)):
+                yield said | _noted(None)
+
+    def occlude(self, photograph: bytes, class_name: str) -> list[list[float]]:
+        """Cells of the heat map of a class by occlusion."""
+        image, _ = self._model.prepare(photograph)
+        number = self._model.card.class_names.index(class_name)
+        return answers.rounded(self._model.occlude(image, number))
+
+
+def _noted(request_id: str | None) -> dict[str, Any]:
+    now = datetime.datetime.now(datetime.UTC)
+    return {"answered": now.isoformat(), "request_id": request_id}

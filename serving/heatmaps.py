@@ -10,20 +10,17 @@ LONGEST = 1024
 """Pixels of a picture's longer side: as many as a screen shows."""
 
 
-def on_photograph(
-    prediction: predictor.Prediction,
-    shape: tuple[int, int],
-    class_number: int | None = None,
+def cells(
+    prediction: predictor.Prediction, class_number: int | None = None
 ) -> np.ndarray:
-    """Carries a heat map to a photograph, whatever size it is shown in.
+    """A prediction's heat map of a class.
 
     Args:
         prediction: Of the photograph.
-        shape: Height and width of the picture, such as `fundus.view` gives.
         class_number: Which class; by default the one that `explained` names.
 
     Returns:
-        float32 array of that shape, 0-1; 0 outside the prepared square.
+        float32 array of shape `(rows, columns)`, 0-1, of the prepared square.
 
     Raises:
         ValueError: The model has no heat maps, or there is no such class.
@@ -40,7 +37,28 @@ def on_photograph(
             f"`class_number` must be from 0 to {len(prediction.heatmaps) - 1}. "
             f"Received: {class_number}."
         )
-    return on_picture(prediction.heatmaps[class_number], prediction.crop, shape)
+    return prediction.heatmaps[class_number]
+
+
+def on_photograph(
+    prediction: predictor.Prediction,
+    shape: tuple[int, int],
+    class_number: int | None = None,
+) -> np.ndarray:
+    """Carries a prediction's heat map to a photograph, whatever size it is shown in.
+
+    Args:
+        prediction: Of the photograph.
+        shape: Height and width of the picture, such as `fundus.view` gives.
+        class_number: As for `cells`.
+
+    Returns:
+        float32 array of that shape, 0-1; 0 outside the prepared square.
+
+    Raises:
+        ValueError: As `cells` says.
+    """
+    return on_picture(cells(prediction, class_number), prediction.crop, shape)
 
 
 def on_picture(
@@ -90,8 +108,32 @@ def overlay(
         uint8 array of shape `(height, width, 3)`, RGB, 0-255.
 
     Raises:
-        ValueError: As `on_photograph` says, or the opacity is out of range.
+        ValueError: As `cells` says, or the opacity is out of range.
+    """
+    heatmap = cells(prediction, class_number)
+    return draw(data, heatmap, prediction.crop, longest=longest, opacity=opacity)
+
+
+def draw(
+    data: bytes,
+    heatmap: np.ndarray,
+    crop: fundus.Crop,
+    *,
+    longest: int = LONGEST,
+    opacity: float = 0.6,
+) -> np.ndarray:
+    """Draws cells of any origin over a photograph.
+
+    Args:
+        data: The photograph's file.
+        heatmap: float array of shape `(rows, columns)`, 0-1, of the prepared square.
+        crop: Where that lies in the photograph.
+        longest: As for `overlay`.
+        opacity: As for `overlay`.
+
+    Returns:
+        uint8 array of shape `(height, width, 3)`, RGB, 0-255.
     """
     picture = fundus.view(data, longest)
-    heatmap = on_photograph(prediction, picture.shape[:2], class_number)
-    return overlays.overlay(picture, heatmap, opacity)
+    enlarged = on_picture(heatmap, crop, picture.shape[:2])
+    return overlays.overlay(picture, enlarged, opacity)

@@ -104,10 +104,24 @@ class Problem(pydantic.BaseModel):
     request_id: str
 
 
+Method = Literal["grad_cam", "occlusion"]
+"""How a heat map is made."""
+
+
+class Heatmap(_Answer):
+    """What speaks for a class, and where."""
+
+    method: Method
+    explained: str = pydantic.Field(description="The class")
+    cells: list[list[Share]] = pydantic.Field(description="Rows of cells on the crop")
+    crop: Crop
+
+
 PICTURE = {
     200: {
-        "description": "The photograph with the heat map",
+        "description": "The photograph with the heat map, or its cells",
         "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
+        "model": Heatmap,
     }
 }
 

@@ -3,10 +3,12 @@
 import asyncio
 import dataclasses
 import functools
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import fastapi
+import numpy as np
 from starlette import requests
 
 from serving import (
@@ -44,6 +46,7 @@ class Service:
         self.line = waiting.Line(limits.workers, limits.most_waiting)
         self.monitor = monitoring.Monitor(predicting, self.line)
         self._held = uploads.Held(limits.most_held_bytes)
+        self._occluding = threading.Semaphore(max(1, limits.workers // 2))
         of_model = predicting.card.limits
         self._of_files = dataclasses.replace(
             of_model,
@@ -93,6 +96,37 @@ class Service:
         except gate.Unfit as unfit:
             return predictor.Abstention(unfit.reason, unfit.message)
         return self.predicting.predict(data)
+
+    def occlude(
+        self, data: bytes, class_number: int, unwanted: threading.Event
+    ) -> np.ndarray:
+        """The heat map of a class by occlusion; belongs to the threads.
+
+        It takes a hundred times as long as a prediction: at most half of the threads
+        do it, so that others are answered meanwhile.
+
+        Args:
+            data: A photograph's file, of which there is a prediction.
+            class_number: Which class.
+            unwanted: Set when nobody waits for it any longer; it ends soon then.
+
+        Returns:
+            As `Predictor.occlude` gives it.
+
+        Raises:
+            problems.Problem: Others are being made.
+        """
+        if not self._occluding.acquire(blocking=False):
+            raise problems.Problem(
+                "busy", "Other such heat maps are being made.", {"Retry-After": "5"}
+            )
+        try:
+            image, _ = self.predicting.prepare(data)
+            return self.predicting.occlude(
+                image, class_number, lambda: not unwanted.is_set()
+            )
+        finally:
+            self._occluding.release()
 
     async def _work(
         self, request: fastapi.Request, tasks: list[Callable[[], Any]]

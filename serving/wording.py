@@ -18,6 +18,18 @@ _DISEASES = {
     "macular_edema": "macular edema risk",
 }
 
+METHODS = {"grad_cam": "Grad-CAM", "occlusion": "Occlusion"}
+"""How a heat map is made, as `serving.schema.Method` has it."""
+
+WHICH_METHOD = (
+    "Grad-CAM comes with the answer. It is coarse, and shows which places the model's "
+    "last layer weighs. Occlusion asks the model again, some 300 times, without one "
+    "part of the photograph each: what it shows did change the answer, but of what is "
+    "seen in two places at once it misses both. Believe what both show rather than "
+    "what one does. Neither outlines lesions: how often their maximum was on one, the "
+    "report of the model's own evaluation says."
+)
+
 _REFERRED = ("referable", "sight_threatening", "icdr_grades")
 
 
@@ -93,6 +105,31 @@ def track_record(card: Mapping[str, Any]) -> str:
         f"{disease(card['task'])} (95 % interval {_interval(found)}), and cleared "
         f"{percent(cleared['value'])} of the {cleared['n']} others "
         f"({_interval(cleared)})."
+    )
+
+
+def quality(measured: Mapping[str, float]) -> dict[str, str]:
+    """Measurements of a photograph."""
+    return {
+        "brightness (0-255)": f"{measured['brightness']:.0f}",
+        "sharpness": f"{measured['sharpness']:.3f}",
+        "overexposed": percent(measured["overexposed"]),
+        "underexposed": percent(measured["underexposed"]),
+        "retina's share": percent(measured["retina_share"]),
+    }
+
+
+def shown(explained: str, method: str) -> str:
+    """What the colours of a heat map mean."""
+    colours = f"red is what speaks most for '{explained}', blue least, clear nothing"
+    if method == "occlusion":
+        colours = (
+            f"without what is red the model says '{explained}' least, without what is "
+            "blue a little less, without what is clear no less"
+        )
+    return (
+        f"{METHODS[method]}: {colours}. It shows where the model looked, not where "
+        "lesions are."
     )
 
 

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import socket
 import subprocess
@@ -13,9 +14,11 @@ import urllib.parse
 
 import cv2
 import numpy as np
+import pypdf
 import pytest
 import requests
 from selenium.common import exceptions
+from selenium.webdriver.common import keys
 from streamlit.testing import v1
 
 from serving import app, draw_examples, settings
@@ -74,6 +77,14 @@ def test_a_model_of_drawings_gives_no_grade(script):
     page.button_group(key="example").select("Severe").run()
     assert page.header[0].value == "No answer"
     assert "learnt from drawn photographs" in words(page)
+
+
+def test_a_model_without_heat_maps_can_be_asked_for_one(script, damaged_card):
+    page = script(model=damaged_card(heatmaps=False))
+    page.button_group(key="example").select("Severe").run()
+    assert not page.exception
+    page.button_group(key="method").select("occlusion").run()
+    assert not page.exception
 
 
 def test_a_page_without_its_model_says_what_is_missing(script, tmp_path):
@@ -234,6 +245,44 @@ def test_a_reader_uploads_photographs_and_rubbish(visit, drawing, tmp_path):
     page.upload(photograph)
     page.see("Look at", "rubbish.jpg", "eye.jpg", "Download as CSV")
     shutil.rmtree(tmp_path)
+
+
+def test_a_reader_takes_the_result_home_on_paper(visit, drawing, tmp_path):
+    page = visit(1280)
+    photograph, taken = tmp_path / "Jane_Doe.jpg", tmp_path / "taken"
+    photograph.write_bytes(drawing)
+    page.driver.execute_cdp_cmd(
+        "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(taken)}
+    )
+    page.upload(photograph)
+    page.see("Certainty", "Download as PDF")
+    field = "input[aria-label='Your reference, to be printed']"
+    page.find(field).send_keys("रोगी\n")
+    page.see("western letters")
+    # All of it is marked, and written over.
+    page.find(field).send_keys(keys.Keys.CONTROL, "a")
+    page.find(field).send_keys("Study 12\n")
+    button = "//button[contains(., 'Download as PDF')]"
+    click = lambda: page.driver.find_element("xpath", button).click() or True  # noqa: E731
+    page.wait("button", click)
+    sheet = page.wait("file", lambda: next(taken.glob("*.pdf"), None))
+    assert sheet.name == "retinograd.pdf"
+    (one,) = pypdf.PdfReader(sheet).pages
+    words = one.extract_text()
+    assert "Reference: Study 12" in words and "Jane" not in words
+    assert len(one.images) == 2
+    # By which the log of the API has it.
+    assert re.search(r"request\s+[0-9a-f]{32}", words)
+
+
+def test_a_reader_asks_for_another_heat_map(visit):
+    page = visit(1280)
+    page.click("Severe")
+    page.see("Certainty", "Grad-CAM: red is what speaks most")
+    before = page.picture()
+    page.click("Occlusion")
+    page.see("Occlusion: without what is red the model says")
+    page.wait("other picture", lambda: page.picture() != before)
 
 
 def test_the_page_asks_for_nothing_from_elsewhere(visit, address):

@@ -1,10 +1,12 @@
 """The images without an engine: what they copy, install, start and ask for health.
 
-With RETINOGRAD_INSTALLS set, as CI does, the API's image is built by hand: its packages
-in an environment of their own, its files alone in a folder, its own commands. That
-downloads packages, so elsewhere it is skipped.
+With RETINOGRAD_INSTALLS set, as CI does, the images of the API and of TensorBoard are
+built by hand: their packages in an environment of their own, their files alone in a
+folder, their own commands. That downloads packages, so elsewhere it is skipped.
 """
 
+import contextlib
+import io
 import json
 import os
 import pathlib
@@ -13,15 +15,27 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 
+import numpy as np
+import PIL.Image
 import pytest
+import requests
+import tensorflow as tf
 import yaml
 
-from tests.serving import servers
+from tests import test_dashboard_in_a_browser
+from tests.serving import servers, test_main
 
 SERVING = servers.ROOT / "serving"
 DOCKERFILE = (SERVING / "Dockerfile").read_text(encoding="utf-8")
 COMPOSE = yaml.safe_load((SERVING / "compose.yaml").read_text(encoding="utf-8"))
+
+SERVICES = {"api", "page", "tensorboard"}
+REQUIREMENTS = ("requirements.txt", "requirements-page.txt")
+REQUIREMENTS += ("requirements-tensorboard.txt",)
+
+STATUSES = ["STATUS_SUCCESS", "STATUS_FAILURE"]
 
 OURS = ("configs", "evaluation", "input_pipeline", "models", "serving", "train")
 OURS += ("visualization",)
@@ -109,7 +123,7 @@ def pins(path) -> dict[str, str]:
 
 def test_every_package_is_pinned_to_the_version_that_the_tests_use():
     everything = pins(servers.ROOT / "requirements.txt")
-    for name in ("requirements.txt", "requirements-page.txt"):
+    for name in REQUIREMENTS:
         text = (SERVING / name).read_text(encoding="utf-8")
         for line in text.splitlines():
             assert line.startswith(("#", "--requirement ")) or "==" in line, line
@@ -126,7 +140,7 @@ def test_hadolint_finds_nothing():
 
 
 def test_images_run_without_privileges():
-    for stage in ("api", "page"):
+    for stage in SERVICES:
         instructions = [name for name, _ in stages()[stage]]
         users = [rest for name, rest in stages()[stage] if name == "USER"]
         assert users == ["10001"]
@@ -139,12 +153,13 @@ def test_images_run_without_privileges():
 
 
 def test_services_are_read_only_limited_and_local():
-    assert COMPOSE["services"].keys() == {"api", "page"}
+    assert COMPOSE["services"].keys() == SERVICES
     for name, service in COMPOSE["services"].items():
         assert service["read_only"] is True
         assert service["cap_drop"] == ["ALL"]
         assert service["security_opt"] == ["no-new-privileges:true"]
         assert service["mem_limit"] and service["pids_limit"]
+        assert service["logging"]["options"]["max-size"]
         assert service["build"]["target"] == name
         assert (SERVING / service["build"]["context"] / "main.py").exists()
         assert all(one.startswith("127.0.0.1:") for one in service["ports"])
@@ -152,29 +167,98 @@ def test_services_are_read_only_limited_and_local():
     assert page["depends_on"]["api"]["condition"] == "service_healthy"
 
 
-def test_the_images_are_those_that_are_started(exported, drawing, tmp_path):
+def test_tensorboard_starts_if_asked_for_and_cannot_change_the_run():
+    service = COMPOSE["services"]["tensorboard"]
+    assert service["profiles"] == ["tensorboard"]
+    (volume,) = service["volumes"]
+    assert volume["read_only"] is True
+    assert volume["bind"] == {"create_host_path": False}
+    assert f"--logdir={volume['target']}" in command("tensorboard", "CMD")
+    # What is required of one service is required of all, in Compose.
+    assert ":?" not in volume["source"]
+    assert copied("tensorboard") == []
+
+
+def installed(stage, folder) -> str:
+    """The interpreter of an environment that has the packages of a stage."""
     if not os.environ.get("RETINOGRAD_INSTALLS"):
         pytest.skip("installs packages: set RETINOGRAD_INSTALLS=1")
-    venv, folder = tmp_path / "venv", tmp_path / "app"
-    subprocess.run([sys.executable, "-m", "venv", venv], check=True)
-    (install,) = (rest for name, rest in stages()["packages"] if "install" in rest)
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    (install,) = (rest for name, rest in stages()[stage] if "install" in rest)
     arguments = shlex.split(install.replace("/requirements/", f"{SERVING}/"))
-    arguments[0] = arguments[0].replace("/venv", str(venv))
+    arguments[0] = arguments[0].replace("/venv", str(folder))
     subprocess.run([*arguments, "--quiet"], check=True)
+    python = str(folder / "bin" / "python")
+    absent = (
+        "import importlib.util as u, sys; sys.exit(any(map(u.find_spec, sys.argv[1:])))"
+    )
+    packages = ("tensorflow", "keras", "gin")
+    subprocess.run([python, "-c", absent, *packages], check=True)
+    return python
+
+
+def check_health(stage, python, port) -> None:
+    """Does what the engine does to know of a container's health."""
+    check = command(stage, "HEALTHCHECK")[1:]
+    exposed = dict(stages()[stage])["EXPOSE"]
+    check[-1] = check[-1].replace(exposed, str(port))
+    subprocess.run([python, *check], check=True)
+
+
+def test_the_api_of_the_image_starts_and_answers(exported, drawing, tmp_path):
+    python = installed("packages", tmp_path / "venv")
+    folder = tmp_path / "app"
     for one in copied("api"):
         target = folder / one
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(servers.ROOT / one, target)
-    python = str(venv / "bin" / "python")
-    absent = (
-        "import importlib.util as u, sys; sys.exit(any(map(u.find_spec, sys.argv[1:])))"
-    )
-    packages = ("tensorflow", "keras", "gin", "absl")
-    subprocess.run([python, "-c", absent, *packages], check=True)
     words = (python, *command("api", "CMD")[1:])
     with servers.serve(exported, command=words, folder=folder) as server:
         assert server.post("/predict", drawing).json()["answer"] == "prediction"
         assert server.metrics()["process_resident_memory_bytes"] < 500e6
-        check = command("api", "HEALTHCHECK")[1:]
-        check[-1] = check[-1].replace("8000", str(server.port))
-        subprocess.run([python, *check], check=True)
+        check_health("api", python, server.port)
+
+
+def test_the_tensorboard_of_the_image_shows_a_run(tmp_path):
+    python = installed("tensorboard-packages", tmp_path / "venv")
+    run, port = tmp_path / "run", test_main.free_port()
+    test_dashboard_in_a_browser.write_search(run)
+    with tf.summary.create_file_writer(str(run / "curves")).as_default():
+        tf.summary.scalar("loss", 0.25, step=7)
+        tf.summary.image("confusion matrix", np.zeros((1, 8, 9, 3), np.uint8), step=7)
+    words = [python, *command("tensorboard", "CMD")[1:]]
+    here = {"/run-folder": str(run), "0.0.0.0": "127.0.0.1", "=6006": f"={port}"}
+    for ours, others in here.items():
+        words = [one.replace(ours, others) for one in words]
+
+    address = f"http://127.0.0.1:{port}/data"
+
+    def get(path, **query):
+        return requests.get(f"{address}/{path}", params=query, timeout=60)
+
+    with subprocess.Popen(words, cwd=tmp_path) as process:
+        try:
+            wait_for(lambda: "curves" in get("plugin/scalars/tags").json())
+            (point,) = get("plugin/scalars/scalars", run="curves", tag="loss").json()
+            assert point[1:] == [7, 0.25]
+            wanted = {"run": "curves", "tag": "confusion matrix", "sample": 0}
+            (picture,) = get("plugin/images/images", **wanted).json()
+            shown = get(f"plugin/images/individualImage?{picture['query']}")
+            assert PIL.Image.open(io.BytesIO(shown.content)).size == (9, 8)
+            asked = {"startIndex": 0, "sliceSize": 10, "allowedStatuses": STATUSES}
+            search = f"{address}/plugin/hparams/session_groups"
+            trials = lambda: requests.post(search, json=asked, timeout=60).json()  # noqa: E731
+            wait_for(lambda: len(trials()["sessionGroups"]) == 8)
+            check_health("tensorboard", python, port)
+        finally:
+            process.terminate()
+
+
+def wait_for(told) -> None:
+    """Asks until it is so."""
+    for _ in range(600):
+        with contextlib.suppress(requests.RequestException, KeyError):
+            if told():
+                return
+        time.sleep(0.2)
+    raise AssertionError("it never was so")
