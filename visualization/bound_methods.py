@@ -159,7 +159,7 @@ class BoundMethods:
         return progress.bar(self._methods, what, delay=5, leave=False)
 
     def description(self) -> dict[str, Any]:
-        """Facts, of several networks the largest, and time of each method, JSON-ready."""
+        """Time and facts of each method, of several networks the largest."""
         used: dict[str, dict[str, Any]] = {name: {} for name in self._methods}
         for (name, _), bound in self._bound.items():
             for fact, value in bound.facts.items():

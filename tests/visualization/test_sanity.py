@@ -56,6 +56,32 @@ def test_the_model_is_randomised_meanwhile_and_then_as_it_was(model):
         np.testing.assert_array_equal(one, two)
 
 
+def test_several_models_are_randomised_together_and_then_as_they_were(model):
+    other = resnet_v2.resnet_v2(
+        image_size=64, num_outputs=2, widths=(8, 8), depths=(1, 1)
+    )
+    models = [model, other]
+    before = [one.get_weights() for one in models]
+    noted = []
+
+    def note(images, classes):
+        noted.append([one.get_weights() for one in models])
+        return np.ones(images.shape[:3])
+
+    found = sanity.check(models, note, IMAGES, CLASSES)
+    counts = [sum(bool(one.weights) for one in some.layers) for some in models]
+    assert found["stages"][-1]["layers"] == max(counts)
+    for place, weights in enumerate(before):
+        kernels = [number for number, one in enumerate(weights) if one.ndim > 1]
+        changed = [
+            [(stage[place][k] != weights[k]).any() for k in kernels] for stage in noted
+        ]
+        assert not any(changed[0]) and any(changed[1]) and not all(changed[1])
+        assert all(changed[-1])
+        for one, two in zip(models[place].get_weights(), weights, strict=True):
+            np.testing.assert_array_equal(one, two)
+
+
 def test_grad_cam_changes_with_its_model(model):
     bound = grad_cam.GradCam().bind(model, outputs.Softmax())
     found = sanity.check([model], bound, IMAGES, CLASSES)
