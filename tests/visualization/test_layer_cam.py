@@ -60,8 +60,9 @@ def test_by_default_it_takes_the_last_activation_of_each_resolution(model, softm
 @pytest.mark.parametrize("names", [None, ["stage2_block1_1_relu", "feature_map"]])
 def test_in_an_average_the_layers_of_all_networks_count(model, softmax, names):
     other = keras.models.clone_model(model)
-    for one in other.weights:
-        one.assign(np.random.default_rng(3).normal(0, 0.2, one.shape))
+    rng = np.random.default_rng(3)
+    for one, own in zip(other.weights, model.weights, strict=True):
+        one.assign(own * rng.uniform(0.5, 1.5, own.shape))
     whole = ensemble.average([model, other])
     method = layer_cam.LayerCam(layers=names)
     taken = method.bind(model, softmax).facts["layers"]
