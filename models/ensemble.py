@@ -68,6 +68,11 @@ def member_of(layer: str) -> tuple[str, str]:
     return prefix, layer.removeprefix(prefix)
 
 
+def count(model: keras.Model) -> int:
+    """Of how many networks it is the average; 1 where it is none."""
+    return max(1, len({member_of(one.name)[0] for one in model.layers} - {""}))
+
+
 def _feature_map(model: keras.Model, member: int | None = None) -> keras.KerasTensor:
     return model.get_layer(_named(heads.FEATURE_MAP, member)).output
 

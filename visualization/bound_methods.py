@@ -1,7 +1,7 @@
 """The methods that can explain a run, their time, and why the others cannot."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -10,10 +10,10 @@ from absl import logging
 
 from evaluation import networks
 from input_pipeline import progress
-from models import outputs
+from models import ensemble, outputs
 from visualization import explainer, random_labels, sanity, stability
 
-_BATCH = 16
+_BATCH = 16  # Photographs in one call; fewer where a network is an average.
 
 
 class BoundMethods:
@@ -65,10 +65,9 @@ class BoundMethods:
     ) -> dict[str, np.ndarray]:
         """Method -> heatmaps `(n, height, width)`."""
         steps = [
-            (name, model, places[start : start + _BATCH])
+            (name, model, part)
             for name in self._methods
-            for model, places in networks.grouped(by)
-            for start in range(0, len(places), _BATCH)
+            for model, part in _batches(by)
         ]
         maps = {
             name: np.empty(pictures.shape[:3], np.float32) for name in self._methods
@@ -149,8 +148,8 @@ class BoundMethods:
 
         def explain(images: np.ndarray, classes: np.ndarray) -> np.ndarray:
             maps = np.empty(images.shape[:3], np.float32)
-            for model, places in networks.grouped(by):
-                maps[places] = self._bind(name, model)(images[places], classes[places])
+            for model, part in _batches(by):
+                maps[part] = self._bind(name, model)(images[part], classes[part])
             return maps
 
         return explain
@@ -170,3 +169,11 @@ class BoundMethods:
             facts["maps"] = self._maps.get(name, 0)
             facts["seconds"] = round(self._seconds.get(name, 0), 2)
         return used | {name: {"refused": why} for name, why in self._refused.items()}
+
+
+def _batches(by: Sequence[keras.Model]) -> Iterator[tuple[keras.Model, np.ndarray]]:
+    """A network, and the places of some of its photographs."""
+    for model, places in networks.grouped(by):
+        size = max(1, _BATCH // ensemble.count(model))
+        for start in range(0, len(places), size):
+            yield model, places[start : start + size]
