@@ -54,7 +54,7 @@ class Photograph:
         shares: Lesion -> float32 array of shape `(size, size)`, 0-1: how much of each
             pixel it covers. Only those that were outlined and are in view.
         seen: Which part it has had in the model's making.
-        id: Of the photograph with a grade that it is a copy of, or None.
+        copies: Ids of the photographs with grades that show the same picture, if any.
     """
 
     name: str
@@ -62,7 +62,12 @@ class Photograph:
     crop: fundus.Crop
     shares: Mapping[str, np.ndarray]
     seen: Seen
-    id: str | None
+    copies: Sequence[str]
+
+    @property
+    def id(self) -> str | None:
+        """Of the first photograph with a grade that it is a copy of, or None."""
+        return next(iter(self.copies), None)
 
 
 def read(
@@ -102,7 +107,7 @@ def read(
             crop,
             shares,
             _part(copies, audited, split),
-            next(iter(copies), None),
+            copies,
         )
         for one, (image, crop, shares), copies in zip(found, pictures, ids, strict=True)
     ]

@@ -1,5 +1,6 @@
 """Several networks as one: their logits averaged, their feature maps side by side."""
 
+import re
 from collections.abc import Sequence
 
 import keras
@@ -52,6 +53,24 @@ def average(members: Sequence[keras.Model]) -> keras.Model:
     for layer, values in weights.items():
         model.get_layer(layer).set_weights(values)
     return model
+
+
+def member_of(layer: str) -> tuple[str, str]:
+    """Which member of an average a layer comes from, and its name in that member.
+
+    Args:
+        layer: Name of a layer of any network.
+
+    Returns:
+        A prefix, empty where it is a member's of no average, and the rest of the name.
+    """
+    prefix = re.match(r"(member_\d+_)?", layer)[0]
+    return prefix, layer.removeprefix(prefix)
+
+
+def count(model: keras.Model) -> int:
+    """Of how many networks it is the average; 1 where it is none."""
+    return max(1, len({member_of(one.name)[0] for one in model.layers} - {""}))
 
 
 def _feature_map(model: keras.Model, member: int | None = None) -> keras.KerasTensor:

@@ -9,12 +9,11 @@ import dataclasses
 import os
 import pathlib
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import gin
 import keras
-import numpy as np
 
 from evaluation import members, networks
 from input_pipeline import photograph, records, splits, whole_files
@@ -294,8 +293,9 @@ def open_networks(
     Raises:
         ValueError: A member is not the one that the ensemble was made of.
     """
-    found = []
-    for name, noted in _noted(folder).items():
+    found, path = [], folder / members.ENSEMBLE
+    digests = whole_files.read_json(path)["members"] if path.exists() else {}
+    for name, noted in digests.items():
         member = folder / members.FOLDER / name
         own = load_model(
             member / "model.keras",
@@ -306,55 +306,13 @@ def open_networks(
         if checkpoints.digest(own.weights) != noted:
             raise ValueError(
                 f"{member / 'model.keras'} is not the model that {folder} was made of: "
-                f"it has other weights than {folder / members.ENSEMBLE} notes. Bring "
+                f"it has other weights than {path} notes. Bring "
                 f"it back, or remove {folder / 'model.keras'}: the command that "
                 "trained it then makes the ensemble anew."
             )
         part = splits.Split.load(member / "split.json")
         found.append(networks.Network(name, own, part.train, part.not_drawn))
     return found or [networks.Network(folder.name, model, split.train)]
-
-
-def names(folder: pathlib.Path) -> list[str]:
-    """The members' names; none where a finished run is one training."""
-    return list(_noted(folder))
-
-
-def _noted(folder: pathlib.Path) -> dict[str, str]:
-    """Member -> the checksum of its weights."""
-    path = folder / members.ENSEMBLE
-    return whole_files.read_json(path)["members"] if path.exists() else {}
-
-
-def explaining(
-    folder: pathlib.Path,
-    model: keras.Model,
-    split: splits.Split,
-    ids: Sequence[str],
-) -> Iterator[tuple[keras.Model, list[str]]]:
-    """Photographs with the model that answers them, as one network.
-
-    Args:
-        folder: That of a finished run.
-        model: Its `model.keras`.
-        split: Its split.
-        ids: Photograph ids.
-
-    Yields:
-        A network, the average of those that answer, and the ids that it is for.
-
-    Raises:
-        ValueError: A member is not the one that the ensemble was made of.
-    """
-    opened = open_networks(folder, model, split)
-    answering = networks.answering([one.known for one in opened], ids)
-    for chosen in np.unique(answering, axis=1).T:
-        places = np.flatnonzero((answering == chosen[:, None]).all(axis=0))
-        some = [one.model for one, asked in zip(opened, chosen, strict=True) if asked]
-        answers = model
-        if len(some) < len(opened):
-            answers = ensemble.average(some) if len(some) > 1 else some[0]
-        yield answers, [ids[place] for place in places]
 
 
 def load_model(path: pathlib.Path, remedy: str = _AGAIN) -> keras.Model:

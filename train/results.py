@@ -13,6 +13,7 @@ from evaluation import (
     external,
     facts,
     gallery,
+    networks,
     predictions,
     report,
 )
@@ -134,7 +135,10 @@ def _heatmaps(run: run_dir.RunDir, found: facts.Facts) -> dict[str, gallery.Heat
     output = outputs.by_name(found.trained["output"], len(found.class_names))
     model, ids = ensemble.load_model(run.model), report.shown(found)
     maps: dict[str, gallery.HeatMap] = {}
-    for network, some in ensemble.explaining(run.path, model, found.split, ids):
+    opened = ensemble.open_networks(run.path, model, found.split)
+    by = networks.Answering(opened, model)(ids)
+    for network, places in networks.grouped(by):
+        some = [ids[place] for place in places]
         maps |= report_maps.make(network, output, found, some)
     return maps
 

@@ -1,4 +1,4 @@
-"""Explains a trained model: pictures, and how far its heatmaps can be believed."""
+"""Explains a trained run: pictures, and how far its heatmaps can be believed."""
 
 import dataclasses
 import pathlib
@@ -10,12 +10,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from evaluation import decision, intervals
+from evaluation import decision, intervals, networks
 from input_pipeline import (
     annotated,
     audit,
     images,
     lesion_masks,
+    records,
     tasks,
     whole_files,
 )
@@ -142,7 +143,7 @@ class Explanations:
 
     def explain(
         self,
-        model: keras.Model,
+        answering: networks.Answering,
         task: tasks.Task,
         output: outputs.Output,
         decided: decision.Decision | None,
@@ -157,9 +158,9 @@ class Explanations:
         """Writes pictures, tables of lesions and last `scores.json`.
 
         Args:
-            model: A trained model.
-            task: What it was trained for.
-            output: How its logits become probabilities.
+            answering: The run's networks.
+            task: What they were trained for.
+            output: How their logits become probabilities.
             decided: The run's calibration, or None before there is one.
             audited: The photographs.
             split: Which photographs are in which split.
@@ -186,12 +187,12 @@ class Explanations:
                 )
         random = None
         if random_run is not None:
-            random = random_labels.load(random_run, model, task, output)
+            random = random_labels.load(random_run, answering.together, task, output)
         folder.mkdir(parents=True, exist_ok=True)
         said = explained_model.ExplainedModel(
-            model, task, output, decided, self.explained
+            answering, task, output, decided, self.explained
         )
-        methods = bound_methods.BoundMethods(self.methods, model, output)
+        methods = bound_methods.BoundMethods(self.methods, answering.together, output)
         content = {
             "settings": self.description(random_run),
             "task": task.description(),
@@ -201,7 +202,7 @@ class Explanations:
             "stability": {},
             "random_labels": {},
             "random_labels_learnt": None,
-            "note": said.note,
+            "note": " ".join(filter(None, [_who(answering), said.note])),
         }
         writer = tf.summary.create_file_writer(str(board))
         with writer.as_default(step=0):
@@ -241,20 +242,43 @@ class Explanations:
                 seed=self.seed,
             )
         if self.splits:
-            opened = images.open(audited.collection, split[self.splits[0]])
-            checked = opened.take(pictures.evenly(np.arange(len(opened)), _CHECKED))
-            classes = said.explained(said.of(checked))
-            content["sanity"] = methods.check_sanity(checked, classes, self.seed)
-            content["stability"] = methods.check_stability(checked, classes)
+            ids = split[self.splits[0]]
+            checked = _checked(said, audited.collection, ids)
+            content["sanity"] = methods.check_sanity(*checked, self.seed)
+            content["stability"] = methods.check_stability(*checked)
             if random is not None:
-                others = bound_methods.BoundMethods(self.methods, random, output)
-                found = methods.check_random_labels(others, checked, classes)
-                content["random_labels"] = found
+                strange = [one for one in ids if one not in random.known]
+                checked = _checked(said, audited.collection, strange or ids)
+                content["random_labels"] = methods.check_random_labels(
+                    random.model, *checked
+                )
                 content["random_labels_learnt"] = random_labels.by_heart(random_run)
         content["offered"] = _offered(content)
         content["methods"] = methods.description()
         whole_files.write_json(folder / FILE, content)
         return content
+
+
+def _who(answering: networks.Answering) -> str:
+    """Which network explains which photograph, where that is not plain."""
+    if not answering.by_turns:
+        return ""
+    return (
+        f"Each photograph is predicted and explained by those of the "
+        f"{len(answering.networks)} networks that have not trained on it."
+    )
+
+
+def _checked(
+    said: explained_model.ExplainedModel,
+    collection: records.Collection,
+    ids: Sequence[str],
+) -> tuple[np.ndarray, np.ndarray, list[keras.Model]]:
+    """Some photographs, the classes that are explained, and the networks of each."""
+    chosen = [ids[place] for place in pictures.evenly(np.arange(len(ids)), _CHECKED)]
+    opened, by = images.open(collection, chosen), said.answering(chosen)
+    shown = opened.take(np.arange(len(opened)))
+    return shown, said.explained(said.of(shown, by)), by
 
 
 def offers(path: pathlib.Path, method: str) -> bool:

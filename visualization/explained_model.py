@@ -1,35 +1,38 @@
-"""What a model says of photographs, and which class of it is explained."""
+"""What a run's networks say of photographs, and which class of it is explained."""
 
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from evaluation import decision, predict
-from input_pipeline import images, tasks
+from evaluation import decision, networks, predict
+from input_pipeline import records, tasks
 from models import outputs
 
 
 class ExplainedModel:
-    """A model, with its task, its output and its calibration.
+    """The networks of a run, with their task, their output and their calibration.
 
     Attributes:
-        task: What it was trained for.
-        output: How its logits become probabilities.
+        answering: Chooses the network of each photograph, which predicts and explains
+            it: one that has not trained on it, if there is any.
+        task: What they were trained for.
+        output: How their logits become probabilities.
         note: What a reader must know of how prediction and map belong together; or
             empty.
     """
 
     def __init__(
         self,
-        model: keras.Model,
+        answering: networks.Answering,
         task: tasks.Task,
         output: outputs.Output,
         decided: decision.Decision | None,
         explained: Literal["disease", "predicted"] = "disease",
     ):
-        self.task, self.output = task, output
+        self.answering, self.task, self.output = answering, task, output
         self._decided, self._explained = decided, explained
         views = decided and decided.test_time_augmentation
         self._symmetries = views and predict.Symmetries(**views)
@@ -39,26 +42,26 @@ class ExplainedModel:
                 "The prediction averages mirrored and turned views; the maps explain "
                 "the photograph as it is."
             )
-        self._forward = predict.Forward(model, symmetries=self._symmetries)
-        self._whole = tf.function(
-            lambda batch: model(batch, training=False), reduce_retracing=True
-        )
+        self._graphs: dict[keras.Model, Callable] = {}
 
-    def probabilities(self, photographs: images.Images) -> np.ndarray:
-        """float64 `(n, num_classes)` of opened photographs, calibrated."""
-        return self._calibrated(self._forward(photographs))
+    def probabilities(
+        self, collection: records.Collection, ids: Sequence[str]
+    ) -> np.ndarray:
+        """float64 `(n, num_classes)` of photographs with grades, calibrated."""
+        asked = networks.Networks(self.answering.networks, self._symmetries)
+        return self._calibrated(asked(collection, ids).logits)
 
-    def of(self, pictures: np.ndarray) -> np.ndarray:
-        """The same of uint8 images `(n, size, size, 3)`."""
+    def of(self, pictures: np.ndarray, by: Sequence[keras.Model]) -> np.ndarray:
+        """The same of uint8 images `(n, size, size, 3)`, each by its own network."""
         views = [tf.constant(pictures)]
         if self._symmetries:
             views = list(self._symmetries.views(views[0]))
-        logits = [self._logits(view.numpy()) for view in views]
+        logits = [self._logits(view.numpy(), by) for view in views]
         return self._calibrated(np.mean(logits, axis=0))
 
-    def predict(self, pictures: np.ndarray) -> np.ndarray:
+    def predict(self, pictures: np.ndarray, by: Sequence[keras.Model]) -> np.ndarray:
         """Uncalibrated, of one view: for curves of photographs that changed."""
-        return self.output.probabilities(self._logits(pictures))
+        return self.output.probabilities(self._logits(pictures, by))
 
     def explained(self, probabilities: np.ndarray) -> np.ndarray:
         """The class of each photograph that is explained, int `(n,)`."""
@@ -89,12 +92,22 @@ class ExplainedModel:
             f"truth: {truth}\n{text}"
         )
 
-    def _logits(self, pictures: np.ndarray) -> np.ndarray:
-        parts = [
-            self._whole(tf.constant(pictures[start : start + 32], tf.float32)).numpy()
-            for start in range(0, len(pictures), 32)
-        ]
-        return np.concatenate(parts)
+    def _logits(self, pictures: np.ndarray, by: Sequence[keras.Model]) -> np.ndarray:
+        num_outputs = self.answering.together.output_shape[-1]
+        logits = np.empty((len(pictures), num_outputs), np.float32)
+        for model, places in networks.grouped(by):
+            graph = self._graph(model)
+            for start in range(0, len(places), 32):
+                part = places[start : start + 32]
+                logits[part] = graph(tf.constant(pictures[part], tf.float32)).numpy()
+        return logits
+
+    def _graph(self, model: keras.Model) -> Callable:
+        if model not in self._graphs:
+            self._graphs[model] = tf.function(
+                lambda batch: model(batch, training=False), reduce_retracing=True
+            )
+        return self._graphs[model]
 
     def _calibrated(self, logits: np.ndarray) -> np.ndarray:
         if self._decided is None:

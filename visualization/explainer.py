@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from models import outputs
+from models import ensemble, outputs
 from visualization import layers
 
 FAINTEST = 0.01
@@ -72,12 +72,15 @@ class Explanation(abc.ABC):
 
     Attributes:
         facts: What is worth knowing of how the maps were made, JSON-ready.
+        networks: Of how many networks the model is the average: each takes memory of
+            its own.
     """
 
     def __init__(self, model: keras.Model, output: outputs.Output):
         self.model = model
         self.output = output
         self.facts: dict[str, Any] = {}
+        self.networks = ensemble.count(model)
         self._shape = layers.image_shape(model)
         self.signature = tf.TensorSpec((None, *self._shape, 3), tf.float32)
         self._forward = tf.function(

@@ -139,8 +139,9 @@ class Bound(explainer.Explanation):
         weights = np.tile(weights / 2, len(classes)).astype(np.float32)
         places = np.repeat(np.arange(len(classes), dtype=np.int32), steps)
         total = tf.zeros_like(images)
-        for start in range(0, len(places), _BATCH):
-            part = slice(start, start + _BATCH)
+        batch = max(1, _BATCH // self.networks)
+        for start in range(0, len(places), batch):
+            part = slice(start, start + batch)
             total += self._gradients(
                 images, base, classes, places[part], along[part], weights[part]
             )

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from models import outputs
+from models import ensemble, outputs
 from visualization import explainer, layers
 
 
@@ -21,6 +21,9 @@ from visualization import explainer, layers
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LayerCam(explainer.Explainer):
     """Activations weighted by their own positive gradient, fused over several layers.
+
+    In the average of several networks the layers of all count as one, whose channels
+    are side by side, as they are in its feature map.
 
     Attributes:
         layers: Names of the layers, whose maps are fused by their maximum; those before
@@ -50,45 +53,61 @@ class LayerCam(explainer.Explainer):
         if self.layers is None:
             tapped = last_of_each_resolution(model)[-self.resolutions :]
         else:
-            tapped = [layers.find(model, name) for name in self.layers]
+            tapped = [_of_each_member(model, name) for name in self.layers]
         return _Bound(model, output, tapped)
 
 
-def last_of_each_resolution(model: keras.Model) -> list[keras.Layer]:
+def last_of_each_resolution(model: keras.Model) -> list[list[keras.Layer]]:
     """The last activation of each resolution, up to the feature map.
 
     Args:
         model: A model with a layer `feature_map`.
 
     Returns:
-        Layers from the finest to the coarsest resolution; the last is the feature map.
+        A layer for each resolution, from the finest to the coarsest; the last is the
+        feature map. Of the average of several networks a layer of each.
     """
     feature_map = layers.find(model, layers.FEATURE_MAP)
-    found: dict[tuple[int, int], keras.Layer] = {}
+    found: dict[tuple[int, int], dict[str, keras.Layer]] = {}
     for call in layers.record(model)[0]:
         shape = tuple(getattr(call.result, "shape", ()))
         if call.layer is feature_map:
             least = shape[1:3]
             break
         if len(shape) == 4 and _is_activation(call.layer):
-            found[shape[1:3]] = call.layer
-    finer = {size: layer for size, layer in found.items() if min(size) > min(least)}
+            member, _ = ensemble.member_of(call.layer.name)
+            found.setdefault(shape[1:3], {})[member] = call.layer
+    finer = {size: some for size, some in found.items() if min(size) > min(least)}
     ordered = sorted(finer.items(), key=lambda item: -item[0][0])
-    return [*(layer for _, layer in ordered), feature_map]
+    return [*(list(some.values()) for _, some in ordered), [feature_map]]
+
+
+def _of_each_member(model: keras.Model, name: str) -> list[keras.Layer]:
+    """The layer of a name; of the average of several networks that of each."""
+    inner = [
+        one
+        for one in layers.leaves(model)
+        if one.name != name and ensemble.member_of(one.name)[1] == name
+    ]
+    return inner or [layers.find(model, name)]
 
 
 class _Bound(explainer.Explanation):
     def __init__(self, model, output, tapped):
         super().__init__(model, output)
-        self.facts["layers"] = [layer.name for layer in tapped]
+        every = [layer for some in tapped for layer in some]
+        self.facts["layers"] = [layer.name for layer in every]
 
         @tf.function(input_signature=[self.signature, tf.TensorSpec((None,), tf.int32)])
         def evidence(images, classes):
-            results, gradients = self.differentiate(tapped, images, classes)
-            return [
-                tf.reduce_sum(tf.nn.relu(gradient) * result, axis=-1)
-                for result, gradient in zip(results, gradients, strict=True)
-            ]
+            results, gradients = self.differentiate(every, images, classes)
+            of_each = {
+                layer: tf.reduce_sum(tf.nn.relu(gradient) * result, axis=-1)
+                for layer, result, gradient in zip(
+                    every, results, gradients, strict=True
+                )
+            }
+            return [tf.add_n([of_each[layer] for layer in some]) for some in tapped]
 
         self._differentiated = evidence
 

@@ -1,6 +1,7 @@
 """Heatmaps of photographs with lesion masks: their scores, by what was trained on."""
 
 import csv
+import dataclasses
 import io
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -47,8 +48,8 @@ def write(
 
     Args:
         photographs: Those with masks.
-        said: What the model says.
-        methods: Of that model.
+        said: What the run's networks say.
+        methods: Of these networks.
         collection: The photographs with grades, some of them the same pictures.
         folder: Where the results go.
         with_test: Whether photographs of the test set are scored too.
@@ -62,15 +63,22 @@ def write(
         `photographs`, how many there are of each part; `left_out`; and `scores`, group
         -> method -> lesion -> figures.
     """
+    trained_on = said.answering.trained_on([one.copies for one in photographs])
+    photographs = [
+        dataclasses.replace(one, seen="train") if trained else one
+        for one, trained in zip(photographs, trained_on, strict=True)
+    ]
     counts = {
         part: sum(one.seen == part for one in photographs) for part in annotated.SEEN
     }
     used = [one for one in photographs if with_test or one.seen != "test"]
     shown = np.stack([one.image for one in used])
-    probabilities = said.of(shown)
+    copies = [one.copies for one in used]
+    by = said.answering(copies)
+    probabilities = said.of(shown, by)
     classes = said.explained(probabilities)
-    maps = methods.explain(shown, classes, "explain lesions")
-    rows = _score(used, maps, tolerance)
+    maps = methods.explain(shown, classes, by, "explain lesions")
+    rows = _score(used, said.answering.names(copies), maps, tolerance)
     _write_csv(folder / FILE, rows)
     for part, words in annotated.SEEN.items():
         places = [place for place, one in enumerate(used) if one.seen == part]
@@ -103,6 +111,7 @@ def write(
 
 def _score(
     photographs: Sequence[annotated.Photograph],
+    explained_by: Sequence[str],
     maps: Mapping[str, np.ndarray],
     tolerance: float,
 ) -> list[dict[str, Any]]:
@@ -117,6 +126,7 @@ def _score(
                     "photograph": one.name,
                     "id": one.id or "",
                     "seen": one.seen,
+                    "explained_by": explained_by[place],
                     "method": method,
                     "lesion": lesion,
                     "evidence": int(heatmaps[place].max() > 0),

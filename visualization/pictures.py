@@ -1,5 +1,6 @@
 """Pictures of a split's explained photographs, with insertion and deletion curves."""
 
+import functools
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -43,8 +44,8 @@ def write(
 
     Args:
         name: The split.
-        said: What the model says.
-        methods: Of that model.
+        said: What the run's networks say.
+        methods: Of these networks.
         collection: Where the photographs are.
         ids: Those of the split.
         folder: Where the pictures go.
@@ -64,7 +65,7 @@ def write(
     """
     labels = np.array(said.task.labels([collection.photograph(one) for one in ids]))
     opened = images.open(collection, ids)
-    probabilities = said.probabilities(opened)
+    probabilities, by_id = said.probabilities(collection, ids), said.answering(ids)
     off = np.abs(probabilities.argmax(axis=1) - labels)
     counts, measured = {}, {}
     for outcome, these in zip(OUTCOMES, (off == 0, off == 1, off > 1), strict=True):
@@ -75,7 +76,8 @@ def write(
         pictures = opened.take(chosen)
         classes = said.explained(probabilities[chosen])
         named = [ids[place] for place in chosen]
-        maps = methods.explain(pictures, classes, f"explain {name}, {outcome}")
+        by = [by_id[place] for place in chosen]
+        maps = methods.explain(pictures, classes, by, f"explain {name}, {outcome}")
         titles = [
             f"{one}\n{said.said(probabilities[place], labels[place])}"
             for one, place in zip(named, chosen, strict=True)
@@ -90,7 +92,7 @@ def write(
         retinas = [baselines.retina(image) for image in pictures]
         for method, heatmaps in (maps | {"chance": chance}).items():
             found = insertion_deletion.measure(
-                said.predict, pictures, heatmaps, classes
+                functools.partial(said.predict, by=by), pictures, heatmaps, classes
             )
             outside = [
                 one[~retina].sum() / one.sum()

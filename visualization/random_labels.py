@@ -13,15 +13,16 @@ from typing import Any
 import keras
 import numpy as np
 
-from input_pipeline import tasks, whole_files
+from evaluation import members, networks
+from input_pipeline import splits, tasks, whole_files
 from models import outputs
 from visualization import baselines, sanity
 
 
 def load(
     folder: pathlib.Path, model: keras.Model, task: tasks.Task, output: outputs.Output
-) -> keras.Model:
-    """Loads the model of a run that was trained on random labels.
+) -> networks.Network:
+    """Loads the network of a run that was trained on random labels.
 
     Args:
         folder: Its run directory.
@@ -30,15 +31,16 @@ def load(
         output: How its logits become probabilities.
 
     Returns:
-        The other model.
+        The other network.
 
     Raises:
         FileNotFoundError: The folder has no trained model.
         ValueError: It was trained for other classes or on labels that mean something,
-            has another output or another size, or is the same model.
+            has another output or another size, is the same model, or an ensemble.
     """
     file, described = folder / "model.keras", folder / "task.json"
-    for one in (file, described):
+    split = folder / "split.json"
+    for one in (file, described, split):
         if not one.exists():
             raise FileNotFoundError(
                 f"--random_labels: {one} does not exist. Name the directory of a "
@@ -61,6 +63,12 @@ def load(
             f"task {name!r}. Train it with configs/training/random_labels.gin behind "
             "the run's own gin file."
         )
+    if (folder / members.ENSEMBLE).exists():
+        names = list(members.histories(folder))
+        raise ValueError(
+            f"--random_labels: {folder} must be one training. Received: an ensemble of "
+            f"{len(names)}. Name one of them: {folder / members.FOLDER / names[0]}."
+        )
     try:
         other = keras.models.load_model(file, compile=False)
     except (ValueError, OSError, zipfile.BadZipFile) as error:
@@ -76,7 +84,7 @@ def load(
             f"--random_labels: {file} must be another model. Received: the one that is "
             "explained."
         )
-    return other
+    return networks.Network(folder.name, other, splits.Split.load(split).train)
 
 
 def by_heart(folder: pathlib.Path) -> float | None:

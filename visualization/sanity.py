@@ -7,7 +7,8 @@ maps stay as they were shows the photograph's edges, not the model's reasons.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import cv2
@@ -24,7 +25,7 @@ _SIDE = 32  # Maps are compared at this size: single pixels never agree.
 
 
 def check(
-    model: keras.Model,
+    models: Sequence[keras.Model],
     explain: Callable[[np.ndarray, np.ndarray], np.ndarray],
     images: np.ndarray,
     classes: np.ndarray,
@@ -32,11 +33,12 @@ def check(
     stages: int = 3,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Compares the maps of a model with those of its randomised copies.
+    """Compares the maps of models with those of their randomised copies.
 
     Args:
-        model: A trained model; its weights are afterwards what they were.
-        explain: `(images, classes) -> heatmaps`, bound to this model.
+        models: Trained models, usually one; their weights are afterwards what they
+            were.
+        explain: `(images, classes) -> heatmaps`, each of them by one of the models.
         images: uint8 array of shape `(batch, height, width, 3)`, RGB, 0-255.
         classes: int array of shape `(batch,)`: what is explained throughout.
         stages: After how many, evenly spread, of the layers maps are compared; the last
@@ -44,9 +46,10 @@ def check(
         seed: Decides the random order.
 
     Returns:
-        `stages`: for each `layers`, how many were randomised, `correlation`, Spearman's
-        rank correlation within the retina, and `ssim`, structural similarity, means
-        over the images; and `passes`. A map without evidence resembles none.
+        `stages`: for each `layers`, how many of a model were randomised, at most,
+        `correlation`, Spearman's rank correlation within the retina, and `ssim`,
+        structural similarity, means over the images; and `passes`. A map without
+        evidence resembles none.
 
     Raises:
         ValueError: `stages` is not positive.
@@ -55,25 +58,25 @@ def check(
         raise ValueError(f"`stages` must be at least 1. Received: stages={stages}.")
     learnt = explain(images, classes)
     retinas = [baselines.retina(image) for image in images]
-    weighted = [one for one in layers.leaves(model) if one.weights][::-1]
-    ends = np.unique(np.linspace(1, len(weighted), stages + 1)[1:].round().astype(int))
+    parts = [_parts(model, stages) for model in models]
     rng = np.random.default_rng(seed)
-    found = []
-    with _restored(model):
-        done = 0
-        for end in ends:
-            for layer in weighted[done:end]:
+    found, done = [], 0
+    with contextlib.ExitStack() as stack:
+        for model in models:
+            stack.enter_context(_restored(model))
+        for of_each in itertools.zip_longest(*parts, fillvalue=()):
+            for layer in itertools.chain(*of_each):
                 shuffled = [
                     rng.permutation(one.ravel()).reshape(one.shape)
                     for one in layer.get_weights()
                 ]
                 layer.set_weights(shuffled)
-            done = end
+            done += max(map(len, of_each))
             maps = explain(images, classes)
             pairs = list(zip(learnt, maps, retinas, strict=True))
             found.append(
                 {
-                    "layers": int(end),
+                    "layers": done,
                     "correlation": float(np.mean([correlation(*one) for one in pairs])),
                     "ssim": float(np.mean([ssim(one, two) for one, two, _ in pairs])),
                 }
@@ -121,6 +124,13 @@ def ssim(first: np.ndarray, second: np.ndarray) -> float:
     top = (2 * centre_one * centre_two + c1) * (2 * shared + c2)
     bottom = (centre_one**2 + centre_two**2 + c1) * (spread_one + spread_two + c2)
     return float((top / bottom).mean())
+
+
+def _parts(model: keras.Model, stages: int) -> list[list[keras.Layer]]:
+    """The layers with weights from the logits down, in as many parts, or fewer."""
+    weighted = [one for one in layers.leaves(model) if one.weights][::-1]
+    ends = np.unique(np.linspace(1, len(weighted), stages + 1)[1:].round().astype(int))
+    return [weighted[start:end] for start, end in itertools.pairwise([0, *ends])]
 
 
 @contextlib.contextmanager

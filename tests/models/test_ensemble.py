@@ -70,6 +70,17 @@ def test_its_feature_map_has_the_channels_of_all_members(build):
     np.testing.assert_allclose(maps[-1], np.concatenate(maps[:-1], axis=-1), 1e-4)
 
 
+def test_an_average_tells_whose_layers_it_has():
+    members = three(small)
+    average = ensemble.average(members)
+    assert [ensemble.count(one) for one in (average, members[0])] == [3, 1]
+    found = [ensemble.member_of(one.name) for one in average.layers if one.weights]
+    own = {one.name for one in members[0].layers if one.weights} - {"logits"}
+    for number in range(3):
+        assert {name for of, name in found if of == f"member_{number}_"} == own
+    assert ensemble.member_of("member_0") == ("", "member_0")
+
+
 def test_our_head_stays_our_head():
     names = [one.name for one in ensemble.average(three(small)).layers]
     assert names[-3:] == ["feature_map", "pool", "logits"]

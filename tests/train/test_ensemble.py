@@ -11,7 +11,9 @@ from configs import statements
 from evaluation import decision, facts, predictions, remarks
 from input_pipeline import splits
 from models import outputs
+from tests.evaluation import trained_runs
 from train import ensemble
+from visualization import report_maps
 
 FOLDS = ("split.folds = 3", "ensemble.every_fold = True")
 NAMES = ["fold-0-seed-0", "fold-1-seed-0", "fold-2-seed-0"]
@@ -135,21 +137,6 @@ def test_what_was_used_is_what_the_ensemble_asks_for(folds_once):
     assert "ensemble.every_fold = True" in used
     assert "split.fold = 0" in used
     assert "train.seed = 0" in used
-
-
-def test_what_all_answer_is_explained_by_all_whatever_else_is_asked(folds_once):
-    folder, _ = folds_once
-    whole = splits.Split.load(folder / "split.json")
-    model = keras.models.load_model(folder / "model.keras", compile=False)
-    ids = [*whole.test[:2], *whole.valid]
-    found = list(ensemble.explaining(folder, model, whole, ids))
-    assert sorted(key for _, some in found for key in some) == sorted(ids)
-    (of_all,) = [one for one, some in found if whole.test[0] in some]
-    assert of_all is model
-    for name in NAMES:
-        valid = splits.Split.load(folder / "members" / name / "split.json").valid
-        (own,) = [one for one, some in found if valid[0] in some]
-        assert own is not model
 
 
 def test_a_member_answers_nothing_that_was_not_drawn_for_it(folds):
@@ -284,9 +271,54 @@ def test_another_members_model_is_not_evaluated(folds, start):
         start("evaluate", folds, *lines)
 
 
-def test_a_member_is_explained_and_not_the_ensemble(folds, start):
-    with pytest.raises(ValueError, match=r"Explain a member .*/members/fold-0-seed-0"):
-        start("explain", folds, *FOLDS)
+EXPLAIN = (*FOLDS, "explain.methods = [@grad_cam()]", "explain.photographs = 1")
+
+
+def test_an_ensemble_is_explained_by_members_that_have_not_seen_it(folds, start):
+    before = state(folds)
+    told = start("explain", folds, *EXPLAIN)
+    assert "explained by those of the 3 networks that have not trained on it." in told
+    assert "Photographs with lesion masks: 0 trained on, " in told
+    after = state(folds)
+    assert {path: after[path] for path in before} == before
+    rows = trained_runs.read_csv(folds / "explanations" / "lesion_scores.csv")
+    valid = {
+        name: splits.Split.load(folds / "members" / name / "split.json").valid
+        for name in NAMES
+    }
+    assert {row["explained_by"] for row in rows} == {*NAMES}
+    for row in rows:
+        assert row["id"] in valid[row["explained_by"]]
+    assert start("explain", folds, *EXPLAIN) == told
+    assert state(folds) == after
+
+
+def test_a_report_explains_each_photograph_by_who_has_not_seen_it(
+    folds, start, monkeypatch
+):
+    make, made = report_maps.make, []
+
+    def noted(model, output, found, ids):
+        made.extend((model, key) for key in ids)
+        return make(model, output, found, ids)
+
+    monkeypatch.setattr(report_maps, "make", noted)
+    (folds / "report.html").unlink()
+    start("run", folds, *FOLDS)  # Shows photographs that test; this one does not.
+    start("evaluate", folds, *FOLDS, "evaluate.splits = ('valid',)")
+    whole = splits.Split.load(folds / "split.json")
+    paths = [folds / "members" / name for name in NAMES]
+    weights = {
+        path: keras.models.load_model(path / "model.keras", compile=False).get_weights()
+        for path in (folds, *paths)
+    }
+    parts = {path: splits.Split.load(path / "split.json") for path in paths}
+    shown = {key for _, key in made}
+    assert shown & {*whole.valid} and shown & {*whole.test}
+    for model, key in made:
+        (own,) = [path for path in paths if key in parts[path].valid] or [folds]
+        for one, two in zip(model.get_weights(), weights[own], strict=True):
+            np.testing.assert_array_equal(one, two)
 
 
 def test_no_run_begins_with_an_ensemble(folds, start, tmp_path):

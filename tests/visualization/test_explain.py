@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evaluation import decision, operating_point
+from evaluation import decision, networks, operating_point
 from input_pipeline import annotated, lesion_masks, records, tasks
 from input_pipeline.datasets import idrid_masks
-from models import outputs, resnet_v2
+from models import ensemble, outputs, resnet_v2
 from visualization import (
     explain,
     explained_model,
@@ -37,17 +37,27 @@ def model():
     return resnet_v2.resnet_v2(image_size=64, num_outputs=2, widths=(4,), depths=(1,))
 
 
+def alone(model, split):
+    return networks.Answering([networks.Network("drawn", model, split.train)], model)
+
+
 @pytest.fixture(scope="module")
 def start(model, audited, split, tmp_path_factory):
     """Explains the drawn photographs: `start(folder, photographs=1, ...)`."""
 
     def run(
-        data_dir, model=model, split=split, random_run=None, decided=None, **settings
+        data_dir,
+        model=model,
+        split=split,
+        random_run=None,
+        decided=None,
+        answering=None,
+        **settings,
     ):
         folder = tmp_path_factory.mktemp("run")
         settings = {"methods": METHODS, "photographs": 2, "resamples": 100} | settings
         content = explain.Explanations(**settings).explain(
-            model,
+            answering or alone(model, split),
             tasks.referable(),
             outputs.Softmax(),
             decided,
@@ -299,7 +309,7 @@ def test_what_passes_every_check_is_offered(done):
 
 
 def test_a_prediction_of_several_views_is_the_runs_own_and_said_so(
-    start, tmp_path, model
+    start, tmp_path, model, split
 ):
     point = operating_point.OperatingPoint("a rule", 0.5, None, None, 1, 1)
     views = {"flips": True, "quarter_turns": False}
@@ -308,13 +318,13 @@ def test_a_prediction_of_several_views_is_the_runs_own_and_said_so(
     assert content["note"].startswith("The prediction averages mirrored and turned")
     assert content["note"] in explanation_table.report(content)
     said = explained_model.ExplainedModel(
-        model, tasks.referable(), outputs.Softmax(), decided
+        alone(model, split), tasks.referable(), outputs.Softmax(), decided
     )
     images = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8)
     both = [model(one.astype(np.float32)) for one in (images, images[:, :, ::-1])]
     logits = np.mean([one.numpy() for one in both], axis=0, dtype=np.float64)
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(said.of(images), expected, atol=1e-5)
+    np.testing.assert_allclose(said.of(images, [model] * 3), expected, atol=1e-5)
 
 
 def test_maps_are_laid_over_the_originals_in_their_own_size(start, idrid_like, audited):
@@ -357,19 +367,171 @@ def test_a_method_that_fails_a_check_is_not_offered(start, tmp_path):
     assert content["stability"]["bright"]["mirrored"]["correlation"] > 0.99
 
 
+class Spy(explainer.Explainer):
+    """Notes which network is asked to explain which photograph."""
+
+    name = "spy"
+
+    def __init__(self):
+        self.asked = []
+
+    def __repr__(self):
+        return "Spy()"
+
+    def bind(self, model, output):
+        asked = self.asked
+
+        class Bound(explainer.Explanation):
+            def _evidence(self, images, classes):
+                asked.extend((model, one.tobytes()) for one in images.numpy())
+                return images.numpy().mean(axis=-1)
+
+        return Bound(model, output)
+
+
+@pytest.fixture(scope="module")
+def folds(split):
+    """Three networks, of which each has trained on two thirds, and their split."""
+    every = (*split.train, *split.valid)
+    found = []
+    for fold in range(3):
+        keras.utils.set_random_seed(10 + fold)
+        own = resnet_v2.resnet_v2(
+            image_size=64, num_outputs=2, widths=(4,), depths=(1,)
+        )
+        trained = [key for place, key in enumerate(every) if place % 3 != fold]
+        found.append(networks.Network(f"fold-{fold}", own, trained))
+    together = ensemble.average([one.model for one in found])
+    whole = dataclasses.replace(split, train=(), valid=every)
+    return networks.Answering(found, together), whole
+
+
+def test_no_photograph_is_explained_by_a_network_that_has_trained_on_it(
+    start, idrid_like, audited, folds
+):
+    answering, whole = folds
+    spy = Spy()
+    content, folder = start(
+        idrid_like,
+        answering=answering,
+        split=whole,
+        methods=(spy,),
+        photographs=3,
+        splits=("valid", "test"),
+    )
+    ids = {
+        audited.collection.read_image(key).astype(np.float32).tobytes(): key
+        for key in (*whole.valid, *whole.test)
+    }
+    asked = [(model, ids[one]) for model, one in spy.asked if one in ids]
+    trained_on = {one.model: one.train for one in answering.networks}
+    for model, key in asked:
+        if key in whole.test:
+            assert model is answering.together
+        else:
+            assert key not in trained_on[model]
+    assert content["note"].startswith("Each photograph is predicted and explained by")
+    assert content["note"] in explanation_table.report(content)
+    # All that have masks, at once.
+    lesions = content["lesions"]
+    with open(idrid_like / "segmentation_to_grading.csv", newline="") as file:
+        count = len(list(csv.DictReader(file)))
+    assert lesions["photographs"] == {
+        "train": 0,
+        "valid": count,
+        "unseen": 0,
+        "test": 0,
+    }
+    assert set(lesions["scores"]) == {"validated on", "not trained on"}
+    with open(folder / "lesion_scores.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    trained_on = {one.name: one.train for one in answering.networks}
+    assert {row["explained_by"] for row in rows} == set(trained_on)
+    seen = {key for _, key in asked}
+    assert {row["id"] for row in rows} <= seen and seen & {*whole.test}
+    assert not [row for row in rows if row["id"] in trained_on[row["explained_by"]]]
+
+
+def test_predictions_of_an_ensemble_are_those_of_the_networks_that_explain(
+    audited, folds
+):
+    answering, whole = folds
+    said = explained_model.ExplainedModel(
+        answering, tasks.referable(), outputs.Softmax(), None
+    )
+    ids = [*whole.valid[:5], *whole.test[:2]]
+    images = np.stack([audited.collection.read_image(key) for key in ids])
+    expected = []
+    for key, image in zip(ids, images.astype(np.float32), strict=True):
+        logits = [
+            one.model(image[None])[0]
+            for one in answering.networks
+            if key not in one.train
+        ]
+        both = np.exp(np.mean(logits, axis=0, dtype=np.float64))
+        expected.append(both / both.sum())
+    found = said.probabilities(audited.collection, ids)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    by = said.answering(ids)
+    np.testing.assert_allclose(said.of(images, by), expected, atol=1e-5)
+    np.testing.assert_allclose(said.predict(images, by), expected, atol=1e-5)
+
+
+def test_what_every_network_has_trained_on_counts_as_trained_on(
+    start, idrid_like, folds
+):
+    answering, whole = folds
+    knowing = [
+        dataclasses.replace(one, train=[*one.train, *whole.valid])
+        for one in answering.networks
+    ]
+    content, _ = start(
+        idrid_like,
+        answering=networks.Answering(knowing, answering.together),
+        split=whole,
+        methods=METHODS[:1],
+    )
+    assert content["lesions"]["photographs"]["valid"] == 0
+    assert set(content["lesions"]["scores"]) == {"trained on"}
+    assert content["note"] == ""
+
+
+def test_random_labels_are_compared_where_neither_network_has_trained(
+    start, tmp_path, folds, random_run, audited, split
+):
+    answering, whole = folds
+    spy = Spy()
+    start(
+        tmp_path,
+        answering=answering,
+        split=whole,
+        methods=(spy,),
+        photographs=1,
+        random_run=random_run,
+    )
+    known = {one.model for one in answering.networks} | {answering.together}
+    ids = {
+        audited.collection.read_image(key).astype(np.float32).tobytes(): key
+        for key in whole.valid
+    }
+    asked = [ids[one] for model, one in spy.asked if model not in known]
+    assert len(asked) == 8 and {*asked} <= {*split.valid}
+
+
 def test_without_a_check_nothing_is_offered(start, idrid_like):
     content, _ = start(idrid_like, methods=METHODS[:1], splits=())
     assert content["sanity"] == {} and content["offered"] == []
 
 
 @pytest.fixture
-def random_run(tmp_path):
+def random_run(tmp_path, split):
     """What explain reads of a run on random labels."""
     keras.utils.set_random_seed(5)
     folder = tmp_path / "random"
     folder.mkdir()
     other = resnet_v2.resnet_v2(image_size=64, num_outputs=2, widths=(4,), depths=(1,))
     other.save(folder / "model.keras")
+    split.save(folder / "split.json")
     task = tasks.random_labels(task=tasks.referable()).description()
     (folder / "task.json").write_text(json.dumps({"task": task, "output": "softmax"}))
     return folder

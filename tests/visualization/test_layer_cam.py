@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models import outputs, resnet_v2
+from models import ensemble, outputs, resnet_v2
 from tests.visualization import explained_scores
 from visualization import explainer, layer_cam
 
@@ -55,6 +55,24 @@ def test_by_default_it_takes_the_last_activation_of_each_resolution(model, softm
     ]
     bound = layer_cam.LayerCam(resolutions=1).bind(model, softmax)
     assert bound.facts["layers"] == ["feature_map"]
+
+
+@pytest.mark.parametrize("names", [None, ["stage2_block1_1_relu", "feature_map"]])
+def test_in_an_average_the_layers_of_all_networks_count(model, softmax, names):
+    other = keras.models.clone_model(model)
+    rng = np.random.default_rng(3)
+    for one, own in zip(other.weights, model.weights, strict=True):
+        one.assign(own * rng.uniform(0.5, 1.5, own.shape))
+    whole = ensemble.average([model, other])
+    method = layer_cam.LayerCam(layers=names)
+    taken = method.bind(model, softmax).facts["layers"]
+    # The gradient of a mean of two scores is half of each.
+    parts = [(of_layer(model, one) + of_layer(other, one)) / 2 for one in taken]
+    *shallow, deep = (explainer.scale(one, (64, 64)) for one in parts)
+    expected = np.max([*(np.tanh(2 * one) for one in shallow), deep], axis=0)
+    peaks = expected.max(axis=(1, 2), keepdims=True)
+    found = method.bind(whole, softmax)(IMAGES, CLASSES)
+    np.testing.assert_allclose(found, expected / peaks, atol=1e-4)
 
 
 def test_settings_that_name_no_layer_are_refused(model):

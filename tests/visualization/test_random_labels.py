@@ -24,7 +24,7 @@ def model():
 
 
 @pytest.fixture
-def write(tmp_path):
+def write(tmp_path, split):
     """Writes what is needed of a run: `write(model, task)`."""
 
     def run(model, task=None, output="softmax"):
@@ -32,6 +32,7 @@ def write(tmp_path):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         model.save(folder / "model.keras")
+        split.save(folder / "split.json")
         task = task or tasks.random_labels(task=tasks.referable())
         content = {"task": task.description(), "output": output}
         (folder / "task.json").write_text(json.dumps(content))
@@ -40,14 +41,16 @@ def write(tmp_path):
     return run
 
 
-def test_a_run_on_random_labels_is_loaded(model, write):
+def test_a_run_on_random_labels_is_loaded(model, write, split):
     keras.utils.set_random_seed(2)
     other, task = network(), tasks.random_labels(task=tasks.referable())
     found = random_labels.load(
         write(other, task), model, tasks.referable(), outputs.Softmax()
     )
-    for one, two in zip(found.get_weights(), other.get_weights(), strict=True):
+    pairs = zip(found.model.get_weights(), other.get_weights(), strict=True)
+    for one, two in pairs:
         np.testing.assert_array_equal(one, two)
+    assert found.known == {*split.train}
 
 
 def test_a_run_that_does_not_fit_is_refused(model, write):
@@ -65,6 +68,13 @@ def test_a_run_that_does_not_fit_is_refused(model, write):
         load(write(network(size=32)))
     with pytest.raises(ValueError, match=r"must be another model\. Received: the one"):
         load(write(model))
+    folder = write(network())
+    (folder / "ensemble.json").write_text(json.dumps({"members": {"fold-0": "ab"}}))
+    member = folder / "members/fold-0"
+    member.mkdir(parents=True)
+    (member / "history.json").write_text("{}")
+    with pytest.raises(ValueError, match=rf"must be one training.*: {member}\."):
+        load(folder)
     folder = write(network())
     (folder / "model.keras").write_bytes(b"damaged")
     with pytest.raises(ValueError, match=r"model\.keras cannot be read: "):

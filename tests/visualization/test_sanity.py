@@ -22,7 +22,7 @@ def test_a_method_that_ignores_the_model_fails(model):
     def brightness(images, classes):
         return images.max(axis=-1).astype(np.float32) / 255
 
-    found = sanity.check(model, brightness, IMAGES, CLASSES)
+    found = sanity.check([model], brightness, IMAGES, CLASSES)
     assert not found["passes"]
     assert all(one["correlation"] == pytest.approx(1) for one in found["stages"])
     assert all(one["ssim"] == pytest.approx(1) for one in found["stages"])
@@ -32,7 +32,7 @@ def test_a_method_whose_maps_are_others_passes_stage_by_stage(model):
     count = sum(bool(layer.weights) for layer in model.layers)
     rng = np.random.default_rng(1)
     found = sanity.check(
-        model, lambda images, _: rng.random(images.shape[:3]), IMAGES, CLASSES
+        [model], lambda images, _: rng.random(images.shape[:3]), IMAGES, CLASSES
     )
     assert found["passes"]
     assert [one["layers"] for one in found["stages"]][-1] == count
@@ -48,7 +48,7 @@ def test_the_model_is_randomised_meanwhile_and_then_as_it_was(model):
         logits.append(model.predict(images.astype(np.float32), verbose=0))
         return np.ones(images.shape[:3])
 
-    sanity.check(model, note, IMAGES, CLASSES, stages=2)
+    sanity.check([model], note, IMAGES, CLASSES, stages=2)
     assert len(logits) == 3
     for one, two in itertools.pairwise(logits):
         assert np.abs(one - two).max() > 1e-3
@@ -56,9 +56,35 @@ def test_the_model_is_randomised_meanwhile_and_then_as_it_was(model):
         np.testing.assert_array_equal(one, two)
 
 
+def test_several_models_are_randomised_together_and_then_as_they_were(model):
+    other = resnet_v2.resnet_v2(
+        image_size=64, num_outputs=2, widths=(8, 8), depths=(1, 1)
+    )
+    models = [model, other]
+    before = [one.get_weights() for one in models]
+    noted = []
+
+    def note(images, classes):
+        noted.append([one.get_weights() for one in models])
+        return np.ones(images.shape[:3])
+
+    found = sanity.check(models, note, IMAGES, CLASSES)
+    counts = [sum(bool(one.weights) for one in some.layers) for some in models]
+    assert found["stages"][-1]["layers"] == max(counts)
+    for place, weights in enumerate(before):
+        kernels = [number for number, one in enumerate(weights) if one.ndim > 1]
+        changed = [
+            [(stage[place][k] != weights[k]).any() for k in kernels] for stage in noted
+        ]
+        assert not any(changed[0]) and any(changed[1]) and not all(changed[1])
+        assert all(changed[-1])
+        for one, two in zip(models[place].get_weights(), weights, strict=True):
+            np.testing.assert_array_equal(one, two)
+
+
 def test_grad_cam_changes_with_its_model(model):
     bound = grad_cam.GradCam().bind(model, outputs.Softmax())
-    found = sanity.check(model, bound, IMAGES, CLASSES)
+    found = sanity.check([model], bound, IMAGES, CLASSES)
     assert found["stages"][-1]["correlation"] < 0.99
 
 
@@ -74,4 +100,6 @@ def test_the_correlation_is_spearmans_within_the_retina():
 
 def test_there_is_a_stage_at_least(model):
     with pytest.raises(ValueError, match=r"`stages` must be at least 1\. Received"):
-        sanity.check(model, lambda *_: np.ones((4, 64, 64)), IMAGES, CLASSES, stages=0)
+        sanity.check(
+            [model], lambda *_: np.ones((4, 64, 64)), IMAGES, CLASSES, stages=0
+        )

@@ -2,7 +2,7 @@
 
 import pathlib
 
-from evaluation import decision, members
+from evaluation import decision, networks
 from input_pipeline import audit, prepare, whole_files
 from train import checkpoints, commands, data, ensemble, results
 from train import recipe as recipes
@@ -16,12 +16,6 @@ def explain_mode(where: commands.Where) -> str:
     auditor = commands.configured(audit.Auditor)
     recipe = commands.configured(recipes.Recipe)
     run = results.trained_run(where)
-    if names := ensemble.names(run.path):
-        raise ValueError(
-            f"{run.path} is an ensemble, whose members may have trained on different "
-            "photographs. Explain a member on those that it has not seen: "
-            f"--run_dir={run.path / members.FOLDER / names[0]}."
-        )
     folder = run.path / "explanations" / explanations.name
     if (folder / explain.FILE).exists():
         return _explained(explanations, folder, where)
@@ -40,7 +34,7 @@ def explain_mode(where: commands.Where) -> str:
         if (run.path / decision.FILE).exists():
             decided = decision.load(run.path)
         explanations.explain(
-            model,
+            networks.Answering(ensemble.open_networks(run.path, model, split), model),
             recipe.task,
             recipe.output,
             decided,
