@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEMO_DATA := data/synthetic
 RUNS := runs
 SERVING := .venv-serving
-MODEL ?= $(RUNS)/synthetic_resnet_v2/export/default
+MODEL ?= pretrained/idrid_referable
 
 .PHONY: demo test lint tensorboard serve clean
 

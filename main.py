@@ -76,7 +76,8 @@ RANDOM_LABELS = flags.DEFINE_string(
 EXPORTED = flags.DEFINE_string(
     "exported",
     None,
-    "With --mode=predict: folder of an exported model [<run_dir>/export/default].",
+    "With --mode=predict: folder of an exported model [<run_dir>/export/default, "
+    "pretrained/idrid_referable].",
 )
 PHOTOGRAPHS = flags.DEFINE_string(
     "photographs",
@@ -224,21 +225,16 @@ def _predict(
     output_dir: pathlib.Path | None,
 ) -> str:
     """Predicts a folder without TensorFlow, which is needed for gin files alone."""
-    if exported is None and run_dir is None:
-        raise ValueError(
-            "--mode=predict needs a model: --exported=<folder of an exported model>, "
-            "or --run_dir=<folder of a run that was exported>."
-        )
     syntax.parse([], GIN_BINDINGS.value)
 
     import gin
 
     from configs import loader
-    from serving import folder
+    from serving import card, folder
 
     loader.load([], GIN_BINDINGS.value, ("predict",))
     predictor = gin.get_configurable(folder.Folder)()
-    model = exported or run_dir / folder.EXPORTED
+    model = exported or (run_dir and run_dir / folder.EXPORTED) or card.PRETRAINED
     return predictor.run(model, photographs, output_dir, DRY_RUN.value)
 
 

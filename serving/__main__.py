@@ -1,5 +1,6 @@
 """Starts the API and the page on this machine, and stops both with Ctrl-C.
 
+python -m serving
 python -m serving runs/idrid_resnet_v2/export/default
 """
 
@@ -12,22 +13,24 @@ import time
 import urllib.error
 import urllib.request
 
-from serving import settings
+from serving import card, settings
 
 
 def main(arguments: list[str]) -> int:
     """Runs both until one of them ends, or the person ends them.
 
     Args:
-        arguments: The folder of the exported model.
+        arguments: The folder of the exported model; none for the one that comes with
+            the project.
 
     Returns:
         The exit status.
     """
-    if len(arguments) != 1:
-        print("usage: python -m serving <folder of an exported model>", file=sys.stderr)
+    if len(arguments) > 1:
+        print("usage: python -m serving [folder of an exported model]", file=sys.stderr)
         return 2
-    os.environ[settings.Api.PREFIX + "MODEL"] = arguments[0]
+    model = arguments[0] if arguments else os.fspath(card.PRETRAINED)
+    os.environ[settings.Api.PREFIX + "MODEL"] = model
     try:
         api = settings.Api.from_environment()
         page = settings.Page.from_environment()

@@ -19,6 +19,9 @@ from serving import gate
 
 FILE = "card.json"
 
+PRETRAINED = pathlib.Path(__file__).parents[1] / "pretrained" / "idrid_referable"
+"""The model that comes with the project, used where no other one is named."""
+
 FORMAT = 1
 """Raise it when the card changes so that older programs would misread it."""
 

@@ -107,11 +107,6 @@ def test_help_says_how_to_start_and_imports_no_tensorflow(without_tensorflow):
             1,
             "error: --photographs: there is no folder no_such_folder.",
         ),
-        (
-            ["--mode=predict", "--photographs=."],
-            1,
-            "error: --mode=predict needs a model: --exported=<folder of an exported",
-        ),
         (["train"], 2, "error: unexpected train: flags begin with --."),
         ([], 1, "error: No experiment. Name one, --gin_file=configs/"),
         (["--gin_file=no.gin"], 1, "error: --gin_file: there is no gin file 'no.gin'."),

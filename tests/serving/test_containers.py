@@ -24,6 +24,7 @@ import requests
 import tensorflow as tf
 import yaml
 
+from serving import card
 from tests import test_dashboard_in_a_browser
 from tests.serving import servers, test_main
 
@@ -62,7 +63,8 @@ def copied(stage) -> list[str]:
         if instruction == "COPY" and not rest.startswith("--from"):
             *sources, target = rest.split()
             files += sources
-            assert all(pathlib.Path(one).parent.name in target for one in sources)
+            if target != "/model":
+                assert all(pathlib.Path(one).parent.name in target for one in sources)
     return files
 
 
@@ -167,6 +169,14 @@ def test_services_are_read_only_limited_and_local():
     assert page["depends_on"]["api"]["condition"] == "service_healthy"
 
 
+def test_the_projects_model_is_served_unless_another_one_is_named():
+    shipped = card.PRETRAINED.relative_to(servers.ROOT)
+    (volume,) = COMPOSE["services"]["api"]["volumes"]
+    assert volume == f"${{RETINOGRAD_MODEL:-../{shipped}}}:/model:ro"
+    assert shipped.as_posix() in copied("api")
+    assert card.load(card.PRETRAINED).name == shipped.name
+
+
 def test_tensorboard_starts_if_asked_for_and_cannot_change_the_run():
     service = COMPOSE["services"]["tensorboard"]
     assert service["profiles"] == ["tensorboard"]
@@ -209,6 +219,8 @@ def test_the_api_of_the_image_starts_and_answers(exported, drawing, tmp_path):
     python = installed("packages", tmp_path / "venv")
     folder = tmp_path / "app"
     for one in copied("api"):
+        if not (servers.ROOT / one).is_file():
+            continue  # The model; another one is served here.
         target = folder / one
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(servers.ROOT / one, target)

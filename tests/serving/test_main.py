@@ -63,7 +63,7 @@ def test_without_a_model_it_says_what_is_missing(tmp_path):
     assert "holds no exported model" in message and "Traceback" not in message
 
 
-def test_it_needs_one_folder():
-    with start() as process:
-        assert process.stderr.read().startswith("usage: python -m serving <folder")
+def test_it_takes_one_folder():
+    with start("one", "two") as process:
+        assert process.stderr.read().startswith("usage: python -m serving [folder")
     assert process.returncode == 2
