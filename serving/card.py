@@ -94,6 +94,18 @@ class Deciding:
             return of_output(logits)
         return self._calibration.apply(logits, of_output)
 
+    def predicted(self, of_classes: np.ndarray) -> np.ndarray:
+        """Numbers of the predicted classes, `(n,)`, of probabilities `(n, num_classes)`.
+
+        Of two classes by the threshold, of more the most probable, as the evaluation
+        of the run has it.
+        """
+        if len(self.class_names) > 2:
+            return of_classes.argmax(axis=1)
+        (ill,) = self.task["disease_classes"]
+        diseased = self.disease_probability(of_classes) >= self.threshold
+        return np.where(diseased, ill, 1 - ill)
+
     def disease_probability(self, of_classes: np.ndarray) -> np.ndarray:
         """Probability of disease, `(n,)`, of probabilities `(n, num_classes)`."""
         return metrics.disease_probability(

@@ -51,7 +51,8 @@ class Prediction:
         disease_probability: Sum of the probabilities of the classes that mean disease,
             calibrated, 0-1.
         threshold: The operating point, 0-1.
-        predicted: Number of the most probable class.
+        predicted: Number of the predicted class: of two by the threshold, of more the
+            most probable.
         class_names: Names of the classes.
         probabilities: Of each class, calibrated, 0-1.
         uncertainty: Entropy of these over that of a mere guess: 0 of a sure answer, 1
@@ -274,7 +275,7 @@ class Predictor:
             diseased=disease >= card.threshold,
             disease_probability=disease,
             threshold=card.threshold,
-            predicted=int(row.argmax()),
+            predicted=int(card.predicted(of_classes)[0]),
             class_names=card.class_names,
             probabilities=tuple(row.tolist()),
             uncertainty=_uncertainty(row),

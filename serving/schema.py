@@ -55,7 +55,9 @@ class Prediction(_Answer):
     )
     disease_probability: Share = pydantic.Field(description="Calibrated")
     threshold: Share = pydantic.Field(description="The frozen operating point")
-    predicted: str = pydantic.Field(description="The most probable class")
+    predicted: str = pydantic.Field(
+        description="Of two classes by the threshold, of more the most probable"
+    )
     probabilities: dict[str, Share] = pydantic.Field(
         description="Of each class, calibrated"
     )

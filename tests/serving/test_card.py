@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from evaluation import calibration, cut_points, decision, metrics, operating_point
+from evaluation import (
+    calibration,
+    cut_points,
+    decision,
+    metrics,
+    operating_point,
+    scoring,
+)
 from models import outputs
 from serving import card as cards
 
@@ -40,5 +47,8 @@ def test_it_makes_the_probabilities_that_a_run_makes(name, num_classes, calibrat
         deciding.disease_probability(received),
         metrics.disease_probability(expected, tuple(disease)),
     )
+    labels = np.arange(200) % num_classes
+    scored = scoring.Scorer(labels, expected, disease, threshold=0.3)
+    np.testing.assert_array_equal(deciding.predicted(received), scored.predicted)
     assert deciding.threshold == 0.3
     assert deciding.views is None

@@ -47,7 +47,7 @@ def test_it_decides_as_the_evaluation_did(loaded, exported_run, originals):
             np.testing.assert_allclose(said.probabilities, expected, atol=1e-4)
             assert said.disease_probability == pytest.approx(expected[1], abs=1e-4)
             assert said.diseased == (expected[1] >= decided.threshold)
-            assert said.predicted == expected.argmax()
+            assert said.predicted == said.diseased
             assert said.threshold == decided.threshold
             count += 1
     assert count == 20
