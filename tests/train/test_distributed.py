@@ -146,7 +146,7 @@ def test_two_workers_train_what_one_process_trains(alone, together):
     for key, dtype in readers[0].get_variable_to_dtype_map().items():
         if dtype.is_floating and key.startswith("model/"):
             first, second = (reader.get_tensor(key) for reader in readers)
-            np.testing.assert_allclose(second, first, rtol=1e-3, atol=1e-3)
+            np.testing.assert_allclose(second, first, rtol=0, atol=1e-3)
             compared += 1
     assert compared > 10
 
@@ -199,3 +199,14 @@ def test_workers_with_different_experiments_are_refused(workers, tmp_path):
         assert "error: All workers must be started with the same experiment" in errors
         assert "train.seed: not set, 7" in errors
     assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_a_worker_does_not_share_stops_both(workers, tmp_path):
+    empty = tmp_path / "empty"
+    pair = workers("train", tmp_path / "run", ((), (f"--prepared_dir={empty}",)))
+    (chief, _, chief_errors), (other, _, errors) = map(end, pair)
+    assert (chief, other) == (1, 1)
+    assert f"error: {empty}/" in errors
+    assert "does not exist on this worker, but the chief has it" in errors
+    assert "has lost worker 1 (127.0.0.1:" in chief_errors
+    assert not empty.exists()
