@@ -84,3 +84,8 @@ for one in filter(inspect.isfunction, vars(keras.applications).values()):
         module="keras.applications", denylist=sorted(parameters - _BACKBONE_SETTINGS)
     )(one)
 gin.register(module="tf.distribute")(tf.distribute.MirroredStrategy)
+gin.register(
+    "MultiWorkerMirroredStrategy",  # TensorFlow's class is called something else.
+    module="tf.distribute",
+    denylist=["cluster_resolver", "communication_options"],
+)(tf.distribute.MultiWorkerMirroredStrategy)

@@ -86,20 +86,30 @@ class Augmentation:
         offset = center - np.einsum("nij,nj->ni", linear, center + shift)
         return np.concatenate([linear, offset[:, :, None]], axis=2)
 
-    def __call__(self, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def __call__(
+        self,
+        images: np.ndarray,
+        rng: np.random.Generator,
+        first: int = 0,
+        batch_size: int | None = None,
+    ) -> np.ndarray:
         """Augments photographs in place.
 
         Args:
-            images: uint8 array of shape `(batch, size, size, 3)`, RGB, 0-255.
+            images: uint8 array of shape `(count, size, size, 3)`, RGB, 0-255: a batch,
+                or photographs that follow each other in one.
             rng: Source of all randomness: the same state gives the same photographs.
+            first: The place of the first of them in the batch.
+            batch_size: Photographs in the batch; by default, those that are given.
 
         Returns:
             The same array: a batch of new memory costs a third of the time here. What
             comes from outside is black, as the surround of a retina is.
         """
         count, size = images.shape[:2]
-        matrices = self.matrices(count, size, rng)
-        factors = 1 + rng.uniform(-self.brightness, self.brightness, count)
+        drawn, chosen = batch_size or count, slice(first, first + count)
+        matrices = self.matrices(drawn, size, rng)[chosen]
+        factors = 1 + rng.uniform(-self.brightness, self.brightness, drawn)[chosen]
         warped = np.empty((size, size, 3), np.uint8)
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         for image, matrix, factor in zip(images, matrices, factors, strict=True):

@@ -188,11 +188,13 @@ class OpenStream:
         stream._beside = (*self._beside, values)
         return stream
 
-    def batch(self, step: int) -> tuple[np.ndarray, ...]:
+    def batch(self, step: int, worker: int = 0, workers: int = 1) -> tuple:
         """The batch of one step, counted from the first epoch's first.
 
         Args:
             step: Number of the step, from 0.
+            worker: Whose part of the batch is wanted, from 0.
+            workers: How many share it; all parts, one after the other, are the batch.
 
         Returns:
             Images, uint8 of shape `(batch, size, size, 3)`, RGB, 0-255; labels, int32
@@ -200,8 +202,9 @@ class OpenStream:
             beside them.
         """
         epoch, step_of_epoch = divmod(int(step), self.steps_per_epoch)
-        size = self._settings.batch_size
-        first = step_of_epoch * size
+        batch_size = self._settings.batch_size
+        size = batch_size // workers
+        first = step_of_epoch * batch_size + worker * size
         chosen = self._order(epoch)[first : first + size]
         rows = [one[chosen] for one in self._rows]
         if self._features is not None:
@@ -209,12 +212,21 @@ class OpenStream:
         images = self.images.take(chosen)
         if self._settings.augment is not None:
             rng = np.random.default_rng([self._seed, _AUGMENT, epoch, step_of_epoch])
-            images = self._settings.augment(images, rng)
+            images = self._settings.augment(images, rng, worker * size, batch_size)
         return images, *rows
 
-    def dataset(self, first_step: int, last_step: int) -> tf.data.Dataset:
-        """Batches from `first_step` up to, not including, `last_step`, read ahead."""
-        side, size = self._prepared.image_size, self._settings.batch_size
+    def dataset(
+        self, first_step: int, last_step: int, worker: int = 0, workers: int = 1
+    ) -> tf.data.Dataset:
+        """Batches from `first_step` up to, not including, `last_step`, read ahead.
+
+        Args:
+            first_step: Number of the first step, from 0.
+            last_step: Number of the step after the last.
+            worker: Whose part of each batch is wanted, from 0.
+            workers: How many share it; their number divides the batch size.
+        """
+        side, size = self._prepared.image_size, self._settings.batch_size // workers
         specs, rows = [tf.TensorSpec((size, side, side, 3), tf.uint8)], self._rows
         if self._features is not None:
             specs, rows = [], (self._features, *rows)
@@ -222,7 +234,7 @@ class OpenStream:
 
         def batch(step: np.ndarray):
             try:
-                return self.batch(step)
+                return self.batch(step, worker, workers)
             except Exception as error:
                 self.error = error
                 raise

@@ -12,9 +12,18 @@ from visualization import figures
 class Board:
     """Scalars and pictures of one run, for training and validation side by side."""
 
-    def __init__(self, folder: pathlib.Path):
-        self._train = tf.summary.create_file_writer(str(folder / "train"))
-        self._valid = tf.summary.create_file_writer(str(folder / "valid"))
+    def __init__(self, folder: pathlib.Path | None):
+        """Opens a board.
+
+        Args:
+            folder: Where it is written; None: nowhere.
+        """
+        self._train, self._valid = (
+            tf.summary.create_file_writer(str(folder / name))
+            if folder
+            else tf.summary.create_noop_writer()
+            for name in ("train", "valid")
+        )
 
     def start(self, config: str, images: np.ndarray, titles: Sequence[str]) -> None:
         """Shows the config and a batch of augmented training photographs.

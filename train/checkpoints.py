@@ -137,7 +137,11 @@ def _remembered(
 
 
 class Checkpoints:
-    """The last checkpoints of a run, and the weights of its best epoch."""
+    """The last checkpoints of a run, and the weights of its best epoch.
+
+    All workers of a training read them, and one writes: each has all variables whole,
+    so that nothing has to be gathered.
+    """
 
     def __init__(
         self,
@@ -147,8 +151,10 @@ class Checkpoints:
         totals: tf.Variable,
         progress: Progress,
         keep: int,
+        writes: bool = True,
     ):
         self._folder = folder
+        self._writes = writes
         self._best_weights = folder / "best.weights.h5"
         self._model = model
         self._checkpoint = tf.train.Checkpoint(
@@ -192,6 +198,8 @@ class Checkpoints:
         Raises:
             OSError: The disk is full; the checkpoints there were are kept.
         """
+        if not self._writes:
+            return
         # One of this step is as good, and must not be half overwritten by a kill.
         if self.latest and self.latest.endswith(f"-{self._progress.step}"):
             return
@@ -200,6 +208,8 @@ class Checkpoints:
 
     def save_best(self) -> None:
         """Writes the weights of the best epoch so far."""
+        if not self._writes:
+            return
         partial = self._best_weights.with_name("partial.weights.h5")
         self._best_weights.parent.mkdir(parents=True, exist_ok=True)
         with self._without_optimizer():

@@ -2,6 +2,8 @@
 
 import collections
 import pathlib
+from collections.abc import Mapping
+from typing import Any
 
 from input_pipeline import audit, photograph, prepare, records
 from train import commands
@@ -80,6 +82,38 @@ def audited(
     data_dirs = preparation.name_folders(where.data_dirs)
     collection = preparation.run(data_dirs, where.prepared_dir)
     return auditor.run(collection, where.prepared_dir)
+
+
+def names(audited: audit.Audit, where: commands.Where) -> dict[str, Any]:
+    """By what `opened` finds on another machine what is audited here, JSON-ready."""
+    root = where.prepared_dir
+    folders = [one.folder for one in audited.collection.folders]
+    return {
+        "prepared": [str(one.relative_to(root)) for one in folders],
+        "audit": str(audited.folder.relative_to(root)),
+    }
+
+
+def opened(names: Mapping[str, Any], where: commands.Where) -> audit.Audit:
+    """Opens what another worker prepared and audited; writes nothing.
+
+    Args:
+        names: As the function `names` tells them.
+        where: Where this worker looks.
+
+    Raises:
+        FileNotFoundError: It is not there.
+    """
+    root = where.prepared_dir
+    folders = [root / one for one in names["prepared"]]
+    for one in (*folders, root / names["audit"]):
+        if not one.exists():
+            raise FileNotFoundError(
+                f"{one} does not exist on this worker, but the chief has it. Name with "
+                "--prepared_dir a folder that all workers share."
+            )
+    collection = records.Collection([records.Prepared(one) for one in folders])
+    return audit.Audit(collection, root / names["audit"])
 
 
 def describe(

@@ -55,10 +55,11 @@ def build(
 def gather(
     optimizer: keras.optimizers.Optimizer, gradients: Sequence[tf.Tensor]
 ) -> Sequence[tf.Tensor]:
-    """Makes gradients ready to be clipped as one device would clip them.
+    """Makes gradients ready to be clipped, and found finite, as by one device.
 
     Keras clips what a replica has before it sums over replicas. So each is given its
-    share of the sum, and `build` gave it that share of the limit.
+    share of the sum, and `build` gave it that share of the limit. Where the loss is
+    scaled, all replicas thus also agree on which steps to leave out.
 
     Args:
         optimizer: What `build` made.
@@ -70,7 +71,8 @@ def gather(
     replica = tf.distribute.get_replica_context()
     count = replica.num_replicas_in_sync
     clips = any(getattr(inner(optimizer), name) for name in _CLIPPING)
-    if count == 1 or not clips:
+    scaled = optimizer is not inner(optimizer)
+    if count == 1 or not (clips or scaled):
         return gradients
     return [one / count for one in replica.all_reduce("SUM", gradients)]
 

@@ -38,7 +38,7 @@ class Switch:
 
     def __init__(self, model: keras.Model):
         self._model = model
-        self._as_built = [(one, one.trainable) for one in _layers(model)]
+        self._as_built = [(one, one.trainable) for one in layers(model)]
 
     def set(self, trains: str) -> None:
         """Freezes what a phase does not train, and nothing else.
@@ -84,9 +84,9 @@ def _up_to(model: keras.Model, name: str) -> list[keras.Layer]:
     return keras.Model(model.inputs, model.get_layer(name).output).layers
 
 
-def _layers(model: keras.Model) -> Iterator[keras.Layer]:
+def layers(model: keras.Model) -> Iterator[keras.Layer]:
     """The layers of a model and of the models in it, the outer before the inner."""
     for layer in model.layers:
         yield layer
         if isinstance(layer, keras.Model):
-            yield from _layers(layer)
+            yield from layers(layer)

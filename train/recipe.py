@@ -70,7 +70,8 @@ class Recipe:
         checkpoint_every_minutes: Minutes after which there is one anyway.
         keep_checkpoints: How many of the last checkpoints are kept.
         seed: At least 0; decides first weights, dropout, order and augmentation.
-        strategy: `() -> tf.distribute.Strategy`; by default one device.
+        strategy: `() -> tf.distribute.Strategy`; by default one device. One of several
+            workers is made on each of them, before TensorFlow does anything else.
         require_gpu: Whether to refuse to train on anything else.
     """
 

@@ -6,12 +6,16 @@ import fcntl
 import json
 import os
 import pathlib
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from evaluation import members, report
 from input_pipeline import audit, folder_lock, records, splits, whole_files
 from train import earlier_run, environment, lineage, operative
+
+SHARED_SECONDS = 30.0
+"""How long another machine's files may take to be seen through a network."""
 
 EVALUATE = "evaluate"
 """The folder of a run in which further evaluations lie."""
@@ -156,6 +160,29 @@ class RunDir:
         starts = whole_files.read_json(self._environment)
         start = environment.describe() | {"training_devices": list(devices)}
         whole_files.write_json(self._environment, [*starts, start])
+
+    @property
+    def start(self) -> str:
+        """A checksum that differs from start to start of the run, hexadecimal."""
+        return records.file_sha256(self._environment)
+
+    def check_shared(self, start: str) -> None:
+        """Refuses a directory other than the one in which the chief began.
+
+        Args:
+            start: The chief's `start`.
+
+        Raises:
+            FileNotFoundError: This is another, or it could not be seen in time.
+        """
+        give_up = time.monotonic() + SHARED_SECONDS
+        while not self._environment.exists() or self.start != start:
+            if time.monotonic() > give_up:
+                raise FileNotFoundError(
+                    f"{self.path} on this worker is not the folder in which the chief "
+                    "has begun. Name with --run_dir a folder that all workers share."
+                )
+            time.sleep(1)
 
     def note_operative_config(self, text: str) -> None:
         """Notes what was used, defaults included, by this start and those before.

@@ -50,7 +50,9 @@ def quiet_import() -> Iterator[None]:
     TensorFlow tells, from C++ and past Python, how it was compiled and which GPUs it
     misses: when it is imported, and when it first looks for devices, as happens here.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # It would also tell, a dozen times over, what a lost worker has us say once.
+    level = "3" if "TF_CONFIG" in os.environ else "2"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", level)
     os.environ["KERAS_BACKEND"] = "tensorflow"  # Whatever ~/.keras/keras.json says.
     with tempfile.TemporaryFile() as kept:
         sys.stderr.flush()

@@ -21,6 +21,7 @@ from input_pipeline import progress as bars
 from train import (
     board,
     checkpoints,
+    cluster,
     collapse,
     earlier_run,
     environment,
@@ -49,7 +50,8 @@ class Trainer:
         model: The model.
         optimizer: That of the current phase, its variables built.
         phase_optimizers: Those of all phases.
-        devices: Names of the devices that hold the model.
+        cluster: The workers that share this training.
+        devices: Names of the devices that hold the model, on all workers.
         earlier: The run that this one begins with, or None.
         teacher: The one that this one learns from, or None.
         epochs_done: How many epochs that run has done, if this one extends it.
@@ -73,13 +75,14 @@ class Trainer:
             FileNotFoundError: There is no such run.
         """
         self.recipe = recipe
+        self.strategy = recipe.strategy()  # First, as one of several workers has to be.
+        self.cluster = cluster.Cluster(self.strategy)
         self.earlier = earlier_run.named(recipe)
         keras.utils.set_random_seed(recipe.seed)
         num_outputs = recipe.output.num_outputs(len(recipe.task.class_names))
         _check_builder(recipe.model)
-        self.strategy = recipe.strategy()
         usual_policy = keras.config.dtype_policy()
-        with self.strategy.scope():
+        with self.strategy.scope(), self.cluster.noticing_losses():
             keras.config.set_dtype_policy(recipe.dtype_policy)
             try:
                 self.model = recipe.model(
@@ -91,6 +94,7 @@ class Trainer:
             self._check_together()
             self.devices = environment.devices_of(self.model.variables)
             self._check_devices()
+            self._warn_of_unsynchronized()
             self._switch = phases.Switch(self.model)
             self.phase_optimizers = [
                 self._build_optimizer(one) for one in recipe.phases
@@ -100,6 +104,13 @@ class Trainer:
             self.teacher = None  # Last, so that it changes none of the first weights.
             if recipe.distillation:
                 self.teacher = teacher.Teacher(recipe, image_size)
+        if self.cluster.count > 1:
+            every = self.cluster.gather(self.devices)
+            self.devices = [
+                f"{address} {device}"
+                for address, devices in zip(self.cluster.addresses, every, strict=True)
+                for device in devices
+            ]
         # Of the epoch so far: sum of losses, number classified rightly, number.
         self._totals = tf.Variable(tf.zeros(3, tf.float64), trainable=False)
         self._finite_step = 0  # The last one at which all was known to be finite.
@@ -113,6 +124,8 @@ class Trainer:
     ) -> None:
         """Trains to the last epoch, from the last checkpoint if there is one.
 
+        Of several workers all call this, and the chief writes.
+
         Args:
             audited: The photographs, with their leakage certificate.
             split: Which of them train and which validate.
@@ -125,8 +138,9 @@ class Trainer:
             ValueError: A split that leaks, too few photographs, a damaged record or
                 checkpoint.
             OSError: The disk is full; the last checkpoint is kept.
+            LostWorkerError: Another worker is gone; the last checkpoint is kept.
         """
-        recipe = self.recipe
+        recipe, chief = self.recipe, self.cluster.is_chief
         class_names = recipe.task.class_names
 
         # Photographs.
@@ -139,9 +153,10 @@ class Trainer:
         collection = audited.collection
         labels = recipe.task.labels([collection.photograph(one) for one in split.train])
         stream = recipe.stream.open(collection, split.train, labels, recipe.seed)
-        validation = _Validation(
-            recipe, self.model, collection, split.valid, stream.memory_left
-        )
+        if chief:
+            validation = _Validation(
+                recipe, self.model, collection, split.valid, stream.memory_left
+            )
 
         if self.teacher and recipe.stream.augment is None:  # It says the same always.
             stream = stream.beside(self.teacher.logits(stream.images))
@@ -156,6 +171,7 @@ class Trainer:
             self._totals,
             progress,
             recipe.keep_checkpoints,
+            writes=chief,
         )
         callbacks = keras.callbacks.CallbackList(
             list(recipe.callbacks), model=self.model, epochs=recipe.total_epochs
@@ -169,6 +185,7 @@ class Trainer:
                 one._set_monitor_op()
         progress.serialize()  # Fails now, if ever, and not at the first checkpoint.
         begun = saved.restore()
+        self._check_begun_alike(progress, saved)
         if begun:
             logging.info(
                 "Going on from %s, in epoch %d.", saved.latest, progress.epoch + 1
@@ -179,8 +196,8 @@ class Trainer:
 
         # What a person sees.
         logging.info("Training on %s.", ", ".join(self.devices))
-        shown = board.Board(run_dir / "tensorboard")
-        if not begun:
+        shown = board.Board(run_dir / "tensorboard" if chief else None)
+        if chief and not begun:
             shown.start(config, *_first_photographs(stream, class_names))
         batch_size, steps_per_epoch = recipe.stream.batch_size, stream.steps_per_epoch
         self._epochs = progress.phase_starts[0] + recipe.total_epochs
@@ -210,9 +227,10 @@ class Trainer:
                 source = stream
                 if self._frozen:
                     source = stream.of_features(self._frozen.features(stream.images))
-                validation.see(self._frozen)
-                dataset = source.dataset(progress.step, last_epoch * steps_per_epoch)
-                batches = iter(self.strategy.experimental_distribute_dataset(dataset))
+                if chief:
+                    validation.see(self._frozen)
+                last_step = last_epoch * steps_per_epoch
+                batches = self._batches(source, progress.step, last_step)
                 while progress.epoch < last_epoch and not progress.stopped:
                     if progress.step == progress.epoch * steps_per_epoch:
                         callbacks.on_epoch_begin(progress.epoch)  # Not on resuming.
@@ -225,7 +243,10 @@ class Trainer:
                         self._show(bar, progress)
                         bar.update(count * batch_size)
                         now = time.monotonic()
-                        steps_a_call = _pace(count, now - called_at)
+                        # Workers that take other numbers of steps at once would wait
+                        # for each other forever, and no two have the same clock.
+                        if self.cluster.count == 1:
+                            steps_a_call = _pace(count, now - called_at)
                         due = now - saved_at > 60 * recipe.checkpoint_every_minutes
                         if due and count < missing:  # An epoch's end has its own.
                             self._check_finite(self.model.variables, progress, saved)
@@ -240,9 +261,15 @@ class Trainer:
                     logs["images_per_second"] = count / seconds
                     logs["learning_rate"] = optimizers.learning_rate(self.optimizer)
                     with self._averaged():  # Whose weights validate, may be the best.
-                        val_logs, confusion = validation.run()
-                        logs |= val_logs
-                        logs["epoch_seconds"] = time.monotonic() - start
+                        confusion = None
+                        if chief:
+                            val_logs, confusion = validation.run()
+                            logs |= val_logs
+                            logs["epoch_seconds"] = time.monotonic() - start
+                            confusion = confusion.tolist()
+                        # What callbacks decide, all of them decide by the same figures.
+                        logs, confusion = self.cluster.tell([logs, confusion])
+                        confusion = np.array(confusion)
                         self._note_best(logs, progress, saved)
                         callbacks.on_epoch_end(progress.epoch, dict(logs))
                     progress.history.append(logs)
@@ -261,7 +288,8 @@ class Trainer:
                 # Before the callbacks' last word: one may bring back better weights.
                 self.optimizer.finalize_variable_values(self.model.trainable_variables)
                 callbacks.on_train_end()
-        self._finish(progress, saved, run_dir)
+        if chief:
+            self._finish(progress, saved, run_dir)
 
     @property
     def earlier_runs(self) -> list[earlier_run.EarlierRun]:
@@ -316,6 +344,19 @@ class Trainer:
         self.model.optimizer = self.optimizer  # Where Keras' callbacks look for it.
         self.train_steps = tf.function(self._train_steps)  # Of these layers alone.
 
+    def _batches(self, stream: pipeline.OpenStream, first_step: int, last_step: int):
+        """An iterator of batches; each worker makes only what it will see."""
+        replicas = self.strategy.num_replicas_in_sync
+
+        def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
+            worker, workers = context.input_pipeline_id, context.num_input_pipelines
+            dataset = stream.dataset(first_step, last_step, worker, workers)
+            if replicas == workers:
+                return dataset
+            return dataset.rebatch(self.recipe.stream.batch_size // replicas)
+
+        return iter(self.strategy.distribute_datasets_from_function(of_worker))
+
     def _averaged(self):
         return optimizers.averaged(self.optimizer, self.model.trainable_variables)
 
@@ -326,6 +367,8 @@ class Trainer:
         except tf.errors.OpError as error:
             if stream.error is not None:  # It says more than TensorFlow.
                 raise stream.error from error
+            if lost := self.cluster.lost(error):
+                raise lost from error
             raise RuntimeError(
                 f"Training failed in steps {progress.step + 1} to "
                 f"{progress.step + count}: {error.message}. The last checkpoint is "
@@ -342,6 +385,38 @@ class Trainer:
             raise ValueError(
                 "`training_stream.batch_size` must be a multiple of the strategy's "
                 f"{replicas} devices. Received: {batch_size}."
+            )
+
+    def _check_begun_alike(self, progress, saved) -> None:
+        """Raises unless all workers go on from the same checkpoint."""
+        steps = self.cluster.gather(progress.step)
+        if len(set(steps)) > 1:
+            raise ValueError(
+                "All workers must go on from the same checkpoint. They found, in "
+                f"their order, those of the steps {steps}; here {saved.latest}. "
+                "--run_dir must be a folder that all of them share."
+            )
+
+    def _warn_of_unsynchronized(self) -> None:
+        """Warns of batch statistics that each device takes of its own share."""
+        replicas = self.strategy.num_replicas_in_sync
+        found = [
+            one.name
+            for one in phases.layers(self.model)
+            if isinstance(one, keras.layers.BatchNormalization)
+            and one.trainable
+            and not one.synchronized
+        ]
+        if replicas > 1 and found:
+            logging.warning(
+                "Batch normalization is not synchronized (%d layers, such as %s): each "
+                "of %d devices takes the statistics of its own %d photographs, and the "
+                "model is another than one device would train. Bind "
+                "resnet_v2.synchronized = True, or pretrained.synchronized = True.",
+                len(found),
+                found[0],
+                replicas,
+                self.recipe.stream.batch_size // replicas,
             )
 
     def _check_devices(self) -> None:

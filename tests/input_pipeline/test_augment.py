@@ -248,3 +248,17 @@ def test_a_range_outside_its_limits_is_an_error(name, value, limit):
         ValueError, match=f"`augment.{name}` must be between 0 and {limit}. Received: "
     ):
         augment.Augmentation(**{name: value})
+
+
+def test_a_part_of_a_batch_is_augmented_as_it_is_in_the_whole():
+    images = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), np.uint8)
+    changes = augment.Augmentation(
+        rotation_degrees=90.0, shift=0.1, horizontal_flip=True, brightness=0.3
+    )
+    whole = changes(images.copy(), np.random.default_rng(1))
+    parts = [
+        changes(images[first : first + 2].copy(), np.random.default_rng(1), first, 6)
+        for first in (0, 2, 4)
+    ]
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+    assert not np.array_equal(whole, images)

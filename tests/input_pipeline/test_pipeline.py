@@ -51,6 +51,20 @@ def test_a_batch_has_the_documented_shapes_and_types(open_stream):
     assert (weights.shape, weights.dtype) == ((4,), np.float32)
 
 
+def test_the_parts_of_several_workers_are_the_batch(open_stream, cache_gigabytes):
+    stream = open_stream(augment=AUGMENT, cache_gigabytes=cache_gigabytes)
+    beside = stream.beside(np.arange(32))
+    for one in (stream, beside, open_stream().of_features(np.arange(32))):
+        for step in (0, one.steps_per_epoch + 3):
+            parts = [one.batch(step, worker, 2) for worker in range(2)]
+            for whole, *halves in zip(one.batch(step), *parts, strict=True):
+                assert [len(half) for half in halves] == [2, 2]
+                np.testing.assert_array_equal(np.concatenate(halves), whole)
+    first = [one.numpy() for one in next(iter(stream.dataset(5, 6, 1, 2)))]
+    for ours, expected in zip(first, stream.batch(5, 1, 2), strict=True):
+        np.testing.assert_array_equal(ours, expected)
+
+
 def test_images_come_with_the_labels_of_their_photographs(prepared, open_stream, id_of):
     grades = {one.id: one.grade for one in prepared.photographs}
     stream = open_stream()

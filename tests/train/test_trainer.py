@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 
 import keras
 import numpy as np
@@ -562,6 +563,36 @@ def test_a_batch_that_devices_cannot_share_is_refused(monkeypatch):
     built.strategy = Three()
     with pytest.raises(ValueError, match=r"multiple of the strategy's 3 devices.*: 4"):
         built._check_together()
+
+
+@pytest.mark.parametrize(
+    ("synchronized", "trainable", "replicas", "warned"),
+    [
+        (False, True, 2, True),
+        (True, True, 2, False),
+        (False, False, 2, False),  # What is frozen keeps its statistics.
+        (False, True, 1, False),
+    ],
+)
+def test_batch_statistics_of_a_share_are_warned_about(
+    caplog, synchronized, trainable, replicas, warned
+):
+    def model(**sizes):
+        built = resnet_v2.resnet_v2(
+            **sizes, widths=(4,), depths=(1,), synchronized=synchronized
+        )
+        for layer in built.layers[:-1]:
+            layer.trainable = trainable
+        return built
+
+    built = trainer.Trainer(tiny_recipe(model=model), 64)
+    built._switch.set(phases.ALL)
+    built.strategy = types.SimpleNamespace(num_replicas_in_sync=replicas)
+    with caplog.at_level("WARNING", logger="absl"):
+        built._warn_of_unsynchronized()
+    message = "Batch normalization is not synchronized (4 layers, such as stem_norm)"
+    assert (message in caplog.text) == warned
+    assert ("each of 2 devices" in caplog.text) == warned
 
 
 def test_two_masters_of_the_learning_rate_are_refused():

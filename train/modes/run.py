@@ -10,7 +10,16 @@ from absl import logging
 
 from evaluation import decision, evaluate
 from input_pipeline import audit, prepare, records, splits
-from train import commands, data, ensemble, plan, results, run_dir, trainer
+from train import (
+    cluster,
+    commands,
+    data,
+    ensemble,
+    plan,
+    results,
+    run_dir,
+    trainer,
+)
 from train import recipe as recipes
 
 
@@ -49,6 +58,22 @@ def _run(where: commands.Where, evaluator: evaluate.Evaluator | None) -> str:
         return results.tables(run, run.path)
     if run.model.exists() and evaluator is None:
         return f"Trained already: {run.model}"
+    addresses, index = cluster.workers()
+    if len(addresses) > 1:
+        if len(members) > 1:
+            raise ValueError(
+                "The members of an ensemble are trained each by one process, and "
+                f"TF_CONFIG names {len(addresses)}. Train each member by itself, with "
+                "split.fold, train.seed and --run_dir=<run_dir>/members/<name>, or "
+                "unset TF_CONFIG."
+            )
+        if run.model.exists() and index > 0:
+            return f"Trained already: {run.model}. The chief does the rest."
+        if not run.model.exists():
+            strategy = cluster.join(recipe.strategy, where.bindings)
+            recipe = dataclasses.replace(recipe, strategy=lambda: strategy)
+            if index > 0:
+                return _work(recipe, preparation, where)
     photographs = data.photographs(preparation, where)
     named = ("train", "valid", *(evaluator.splits if evaluator else ()))
     split_of = auditor.decide(photographs).split
@@ -108,6 +133,8 @@ def _run(where: commands.Where, evaluator: evaluate.Evaluator | None) -> str:
                     commands.configured(one)
                 ensemble.assemble(run.path, members, split)
             else:
+                told = data.names(audited, where) | {"start": run.start}
+                training.cluster.tell(told)
                 training.train(audited, split, run.path, gin.config_str())
             run.note_operative_config(gin.operative_config_str())
         if evaluator is None:
@@ -118,6 +145,22 @@ def _run(where: commands.Where, evaluator: evaluate.Evaluator | None) -> str:
             )
             run.note_operative_config(gin.operative_config_str())
         return results.write_report(run, run.path, audited)
+
+
+def _work(
+    recipe: recipes.Recipe, preparation: prepare.Preparation, where: commands.Where
+) -> str:
+    """Trains as one of several workers that is not the chief, and writes nothing."""
+    training = trainer.Trainer(recipe, preparation.image_size)
+    if where.dry_run:
+        return f"Nothing is wrong with the config.\n{plan.training(training)}"
+    logging.info("Waiting for the chief to have the photographs prepared.")
+    told = training.cluster.tell()
+    run = run_dir.RunDir(where.run_dir)
+    run.check_shared(told["start"])
+    audited = data.opened(told, where)
+    training.train(audited, run.open_split(audited), run.path)
+    return f"Trained with the others; the chief writes {run.model}."
 
 
 def _train_members(members: Sequence[ensemble.Member], where: commands.Where) -> None:

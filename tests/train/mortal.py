@@ -1,0 +1,20 @@
+"""A callback by which tests have a process die, or keep it from writing."""
+
+import os
+import resource
+import signal
+
+import gin
+import keras
+
+
+@gin.register("Mortal")
+class Mortal(keras.callbacks.Callback):
+    """Acts at the beginning of the epochs that the environment names."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if os.environ.get("DIES_IN_EPOCH") == str(epoch + 1):
+            os.kill(os.getpid(), signal.SIGKILL)
+        # Not in the first: AutoGraph writes a file for each function that it traces.
+        if os.environ.get("WRITES_NO_BYTE_FROM_EPOCH") == str(epoch + 1):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))

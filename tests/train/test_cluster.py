@@ -1,0 +1,171 @@
+import json
+
+import pytest
+import tensorflow as tf
+
+from input_pipeline import records
+from train import cluster, commands, data, run_dir
+
+TWO = {"worker": ["a:1", "b:2"]}
+
+
+def named(monkeypatch, content):
+    text = content if isinstance(content, str) else json.dumps(content)
+    monkeypatch.setenv("TF_CONFIG", text)
+
+
+def of(jobs, job="worker", index=0):
+    return {"cluster": jobs, "task": {"type": job, "index": index}}
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ({}, ([], 0)),
+        ({"task": {}}, ([], 0)),
+        (of(TWO, index=1), (["a:1", "b:2"], 1)),
+        (of({"chief": ["c:3"], **TWO}, "chief"), (["c:3", "a:1", "b:2"], 0)),
+        (of({**TWO, "chief": ["c:3"]}, index=0), (["c:3", "a:1", "b:2"], 1)),
+    ],
+)
+def test_tf_config_tells_the_workers_with_the_chief_first(
+    monkeypatch, content, expected
+):
+    named(monkeypatch, content)
+    assert cluster.workers() == expected
+
+
+def test_without_tf_config_there_is_one_process(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    assert cluster.workers() == ([], 0)
+    alone = cluster.Cluster(tf.distribute.get_strategy())
+    assert (alone.count, alone.is_chief) == (1, True)
+    content = object()
+    assert alone.gather(content) == [content]
+    assert alone.tell(content) is content
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("worker", r"`TF_CONFIG` must be like .*host-b:12345.* Received: worker\."),
+        ("[1]", "must be like"),
+        (of(TWO, index=2), "The task must be one of the cluster"),
+        (of(TWO, "chief"), "The task must be one of the cluster"),
+        ({"cluster": TWO}, "The task must be one of the cluster"),
+        (of({**TWO, "ps": ["c:3"]}), "Only workers train here"),
+        (of({"worker": ["a:1", "a:1"]}), "Each worker needs an address of its own"),
+    ],
+)
+def test_a_tf_config_that_is_wrong_is_refused(monkeypatch, content, message):
+    named(monkeypatch, content)
+    with pytest.raises(ValueError, match=message):
+        cluster.workers()
+
+
+def test_a_strategy_of_one_machine_is_refused_where_there_are_several(monkeypatch):
+    named(monkeypatch, of(TWO))
+    message = (
+        r"TF_CONFIG names 2 workers, but `train.strategy` is .*each would train alone"
+        r".*@tf.distribute.MultiWorkerMirroredStrategy, or unset"
+    )
+    with pytest.raises(ValueError, match=message):
+        cluster.join(tf.distribute.get_strategy, {})
+
+
+def test_what_keeps_workers_from_joining_is_told_with_all_addresses(monkeypatch):
+    named(monkeypatch, of(TWO, index=1))
+
+    def taken():
+        raise tf.errors.UnknownError(None, None, "Could not start gRPC server")
+
+    message = r"worker 1 \(b:2\) cannot join .*gRPC server.*port must be free.*a:1, b:2"
+    with pytest.raises(RuntimeError, match=message):
+        cluster.join(taken, {})
+
+
+class Strategy:
+    """As far as a cluster asks it."""
+
+    cluster_resolver = object()
+
+
+@pytest.mark.parametrize(
+    ("text", "gone"),
+    [
+        ("tasks are unhealthy: /job:worker/replica:0/task:1 ...", r"worker 1 \(b:2\)"),
+        ("from /job:worker/task:1 to /job:worker/task:0", r"worker 1 \(b:2\)"),
+        ("Socket closed", "another worker"),
+    ],
+)
+def test_a_lost_worker_is_named_if_it_is_known(monkeypatch, text, gone):
+    named(monkeypatch, of(TWO))
+    two = cluster.Cluster(Strategy())
+    message = rf"the chief \(a:1\) has lost {gone}, and stops.*same command on all"
+    with pytest.raises(cluster.LostWorkerError, match=message), two.noticing_losses():
+        raise tf.errors.UnavailableError(None, None, text)
+
+
+def test_other_errors_are_nobodys_loss(monkeypatch):
+    named(monkeypatch, of(TWO))
+    two = cluster.Cluster(Strategy())
+    message = "another shape"
+    with (
+        pytest.raises(tf.errors.InvalidArgumentError, match=message),
+        two.noticing_losses(),
+    ):
+        raise tf.errors.InvalidArgumentError(None, None, message)
+
+
+def test_a_worker_opens_what_the_chief_prepared_and_says_where_it_is_not(
+    audited, prepared_dir, tmp_path
+):
+    where = commands.Where({}, prepared_dir, tmp_path / "run", {})
+    names = json.loads(json.dumps(data.names(audited, where)))
+    opened = data.opened(names, where)
+    assert opened.collection.fingerprint == audited.collection.fingerprint
+    assert opened.folder == audited.folder
+    elsewhere = commands.Where({}, tmp_path, tmp_path / "run", {})
+    folder = tmp_path / names["prepared"][0]
+    message = f"{folder} does not exist on this worker, but the chief has it.*share"
+    with pytest.raises(FileNotFoundError, match=message):
+        data.opened(names, elsewhere)
+
+
+def test_a_run_directory_that_is_not_the_chiefs_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_dir, "SHARED_SECONDS", 0.0)
+    chiefs, own = run_dir.RunDir(tmp_path / "chief"), run_dir.RunDir(tmp_path / "own")
+    chiefs.path.mkdir()
+    chiefs.begin("", {}, {})
+    assert chiefs.start == records.file_sha256(chiefs.path / "environment.json")
+    chiefs.check_shared(chiefs.start)
+    with pytest.raises(FileNotFoundError, match="own on this worker is not the folder"):
+        own.check_shared(chiefs.start)
+    earlier = chiefs.start
+    chiefs.begin("", {}, {})
+    with pytest.raises(FileNotFoundError, match="folder that all workers share"):
+        chiefs.check_shared(earlier)
+
+
+@pytest.mark.parametrize(
+    ("mode", "line", "message"),
+    [
+        ("run", "ensemble.seeds = (0, 1)", "ensemble are trained each by one process"),
+        ("train", "", "TF_CONFIG names 2 workers, but `train.strategy` is"),
+    ],
+)
+def test_what_several_workers_cannot_do_is_refused(
+    start, tmp_path, monkeypatch, mode, line, message
+):
+    named(monkeypatch, of(TWO))
+    with pytest.raises(ValueError, match=message):
+        start(mode, tmp_path / "run", line)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_search_is_not_for_several_workers(monkeypatch):
+    from train.modes import tune
+
+    named(monkeypatch, of(TWO))
+    with pytest.raises(ValueError, match=r"tune trains each trial on one.*Unset it"):
+        tune.tune_mode(None)

@@ -1,0 +1,242 @@
+"""The workers that train together: who they are, and how they agree.
+
+Each is a process of its own, perhaps on another machine, started with the same command
+and with `TF_CONFIG`, which says where all of them are and which one it is. The first is
+the chief: it alone writes, and where they could differ the others do as it says.
+"""
+
+import contextlib
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+EXAMPLE = (
+    '{"cluster": {"worker": ["host-a:12345", "host-b:12345"]}, '
+    '"task": {"type": "worker", "index": 0}}'
+)
+
+_LOSSES = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+)
+
+
+class LostWorkerError(RuntimeError):
+    """Another worker has ended before its work was done."""
+
+
+class Cluster:
+    """The processes of one training; most often there is just this one.
+
+    TensorFlow's collective operations wait without a limit, and end with an error, here
+    a LostWorkerError, some ten seconds after a worker was last heard of.
+
+    Attributes:
+        addresses: `host:port` of each worker, the chief first; empty for one process.
+        index: Which of them this process is.
+        count: How many there are.
+        is_chief: Whether this one writes.
+    """
+
+    def __init__(self, strategy: tf.distribute.Strategy):
+        """Takes part.
+
+        Args:
+            strategy: One of several workers knows them from `TF_CONFIG`.
+        """
+        self.addresses: list[str] = []
+        self.index = 0
+        # Only a strategy for several workers has a resolver.
+        if strategy.cluster_resolver is not None:
+            self.addresses, self.index = workers()
+        self.count = len(self.addresses) or 1
+        self.is_chief = self.index == 0
+        self._sum = tf.function(
+            lambda values: strategy.reduce("SUM", values, axis=None),
+            input_signature=[tf.TensorSpec([None], tf.int32)],
+        )
+
+    @property
+    def name(self) -> str:
+        """This worker, for a person."""
+        return _name(self.addresses, self.index)
+
+    def gather(self, content: Any) -> list[Any]:
+        """What each worker has to say. All call this, and wait for one another.
+
+        Args:
+            content: JSON-ready.
+
+        Returns:
+            The workers' contents, in their order.
+
+        Raises:
+            LostWorkerError: One of them is gone.
+        """
+        if self.count == 1:
+            return [content]
+        text = np.frombuffer(json.dumps(content).encode(), np.uint8)
+        # Each adds its part to the others' zeros.
+        sizes = np.zeros(self.count, np.int32)
+        sizes[self.index] = len(text)
+        with self.noticing_losses():
+            sizes = self._sum(sizes).numpy()
+            texts = np.zeros((self.count, sizes.max()), np.int32)
+            texts[self.index, : len(text)] = text
+            every = self._sum(texts.ravel()).numpy().reshape(texts.shape)
+        return [
+            json.loads(row[:size].astype(np.uint8).tobytes())
+            for row, size in zip(every, sizes, strict=True)
+        ]
+
+    def tell(self, content: Any = None) -> Any:
+        """Has all workers know what the chief knows.
+
+        Args:
+            content: The chief's, JSON-ready; that of the others does not count.
+
+        Returns:
+            The chief's content.
+
+        Raises:
+            LostWorkerError: A worker is gone.
+        """
+        return self.gather(content if self.is_chief else None)[0]
+
+    @contextlib.contextmanager
+    def noticing_losses(self) -> Iterator[None]:
+        """Says within a `with` block in words that another worker is gone.
+
+        Raises:
+            LostWorkerError: It is.
+        """
+        try:
+            yield
+        except tf.errors.OpError as error:
+            if lost := self.lost(error):
+                raise lost from error
+            raise
+
+    def lost(self, error: tf.errors.OpError) -> LostWorkerError | None:
+        """What an error of TensorFlow says of other workers, or None.
+
+        Args:
+            error: What an operation ended with.
+        """
+        aborted = "Collective ops is aborted" in error.message
+        if self.count == 1 or not (aborted or isinstance(error, _LOSSES)):
+            return None
+        found = re.findall(r"/job:(chief|worker)/(?:replica:0/)?task:(\d+)", str(error))
+        jobs = json.loads(os.environ["TF_CONFIG"])["cluster"]
+        gone = {self.addresses.index(jobs[job][int(task)]) for job, task in found}
+        names = [_name(self.addresses, one) for one in sorted(gone - {self.index})]
+        which = names[0] if len(names) == 1 else "another worker"
+        return LostWorkerError(
+            f"{self.name} has lost {which}, and stops; that one's own last message may "
+            "say why it ended. Start the same command on all workers again: training "
+            "goes on from the last checkpoint."
+        )
+
+
+def workers() -> tuple[list[str], int]:
+    """The workers that `TF_CONFIG` names, and which of them this process is.
+
+    Returns:
+        `host:port` of each, the chief first, and a position among them; without
+        `TF_CONFIG`, or where it names no cluster, ([], 0).
+
+    Raises:
+        ValueError: It is not as TensorFlow wants it, or names other roles.
+    """
+    text = os.environ.get("TF_CONFIG")
+    wrong = f"`TF_CONFIG` must be like {EXAMPLE}. Received: {text}."
+    try:
+        content = json.loads(text or "{}")
+        jobs = content.get("cluster")
+        if not jobs:
+            return [], 0
+        if jobs.keys() - {"chief", "worker"}:
+            raise ValueError(
+                f"{wrong} Only workers train here, of which one may be called chief."
+            )
+        addresses = [*jobs.get("chief", ()), *jobs.get("worker", ())]
+        task = content["task"]
+        own = jobs[task["type"]][int(task["index"])]
+    except json.JSONDecodeError:
+        raise ValueError(wrong) from None
+    except (AttributeError, KeyError, IndexError, TypeError):
+        raise ValueError(f"{wrong} The task must be one of the cluster.") from None
+    if len(set(addresses)) < len(addresses):
+        raise ValueError(f"{wrong} Each worker needs an address of its own.")
+    return addresses, addresses.index(own)
+
+
+def join(
+    make_strategy: Callable[[], tf.distribute.Strategy], bindings: Mapping[str, str]
+) -> tf.distribute.Strategy:
+    """Waits for the workers of `TF_CONFIG`, and sees to it that all want the same.
+
+    To be called before TensorFlow is used for anything else.
+
+    Args:
+        make_strategy: `() -> tf.distribute.Strategy`, one of several workers.
+        bindings: Those that decide training, binding -> value.
+
+    Returns:
+        The strategy.
+
+    Raises:
+        ValueError: The strategy is not one of several workers, or they were started
+            with different configs.
+        RuntimeError: They do not come together.
+        LostWorkerError: One of them is gone.
+    """
+    addresses, index = workers()
+    name = _name(addresses, index)
+    logging.info("This is %s. Waiting for all to be there, an hour at most.", name)
+    try:
+        strategy = make_strategy()
+    except (tf.errors.OpError, RuntimeError) as error:
+        raise RuntimeError(
+            f"{name} cannot join the others: {error}. Its port must be free, and all "
+            "must be started within an hour and reach each other at the addresses of "
+            f"TF_CONFIG: {', '.join(addresses)}."
+        ) from error
+    cluster = Cluster(strategy)
+    if cluster.count == 1:
+        raise ValueError(
+            f"TF_CONFIG names {len(addresses)} workers, but `train.strategy` is "
+            f"{type(strategy).__name__}, by which each would train alone. Bind "
+            "train.strategy = @tf.distribute.MultiWorkerMirroredStrategy, or unset "
+            "TF_CONFIG."
+        )
+    every = cluster.gather(dict(bindings))
+    names = sorted({one for some in every for one in some})
+    lines = [
+        f"  {one}: {', '.join(some.get(one, 'not set') for some in every)}"
+        for one in names
+        if len({some.get(one) for some in every}) > 1
+    ]
+    if lines:
+        raise ValueError(
+            "All workers must be started with the same experiment. They differ, in "
+            "the order of the workers, in:\n" + "\n".join(lines)
+        )
+    logging.info("All %d workers are there.", cluster.count)
+    return strategy
+
+
+def _name(addresses: list[str], index: int) -> str:
+    """As in "the chief (host-a:12345)" or "worker 1 (host-b:12345)"."""
+    if not addresses:
+        return "the only worker"
+    role = "the chief" if index == 0 else f"worker {index}"
+    return f"{role} ({addresses[index]})"
