@@ -1,7 +1,7 @@
 """The picture of a search in TensorBoard's HParams dashboard, as README shows it.
 
     python docs/images/search_dashboard.py --run_dir=runs/idrid_grid_search \
-        --output=docs/images/search_dashboard.png
+        --logarithmic=learning_rate --output=docs/images/search_dashboard.png
 
 It opens the dashboard in headless Chromium (apt-get install chromium chromium-driver;
 pip install selenium) and saves one of its views.
@@ -121,12 +121,25 @@ def show(driver: webdriver.Chrome, view: str) -> None:
     time.sleep(2)  # It moves there.
 
 
+def scale_logarithmically(driver: webdriver.Chrome, column: str) -> None:
+    """Gives a column of the plots a logarithmic scale, as a person does by a click."""
+    script = f"""{_EVERY}
+    for (const one of inside('tf-hparams-scale-and-color-controls', '.column'))
+      if (one.querySelector('.column-title')?.textContent.trim() === arguments[0])
+        [...one.querySelectorAll('paper-radio-button')]
+          .find(button => button.textContent.trim() === 'Logarithmic').click();
+    """
+    driver.execute_script(script, column)
+    time.sleep(2)  # It draws anew.
+
+
 def main() -> None:
     """Saves the picture."""
     parser = argparse.ArgumentParser(description="A picture of a search's dashboard.")
     parser.add_argument("--run_dir", required=True, help="directory of the search")
     parser.add_argument("--output", required=True, help="the picture, a PNG")
     parser.add_argument("--view", choices=VIEWS, default="parallel")
+    parser.add_argument("--logarithmic", help="a column of the plots, for its scale")
     asked = parser.parse_args()
     folder = pathlib.Path(asked.run_dir) / "tensorboard"
     trials = len(list(folder.glob("trial-*")))
@@ -135,6 +148,8 @@ def main() -> None:
     with served(folder) as address, browser() as driver:
         open_board(driver, address, trials)
         show(driver, asked.view)
+        if asked.logarithmic:
+            scale_logarithmically(driver, asked.logarithmic)
         driver.save_screenshot(asked.output)
         print(f"{asked.output}: {counts(driver)}")
 
