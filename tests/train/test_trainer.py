@@ -148,7 +148,8 @@ tf.config.set_logical_device_configuration(
 sys.path.insert(0, {str(pathlib.Path(__file__).parent)!r})
 import test_trainer as t
 from input_pipeline import audit, records, splits
-from models import freezing, resnet_v2
+from models import resnet_v2
+from train import schedules
 prepared = records.Prepared(pathlib.Path({str(prepared)!r}))
 audited = audit.Audit(
     records.Collection([prepared]), pathlib.Path({str(audited.folder)!r}))
@@ -157,7 +158,8 @@ mirrored = lambda: tf.distribute.MirroredStrategy(["cpu:0", "cpu:1"])
 for name, strategy in (("one", tf.distribute.get_strategy), ("two", mirrored)):
     recipe = t.tiny_recipe(strategy=strategy, keep="last", epochs=2,
         optimizer=lambda: t.keras.optimizers.SGD(
-            0.01, momentum=0.9, global_clipnorm=0.05, use_ema=True),
+            schedules.Cosine(learning_rate=0.01), momentum=0.9,
+            global_clipnorm=0.05, use_ema=True),
         model=lambda **sizes: resnet_v2.resnet_v2(
             **sizes, widths=(4,), depths=(1,), synchronized=True))
     training, history = t.train(
