@@ -17,7 +17,15 @@ import tensorflow as tf
 
 from input_pipeline import augment, pipeline, splits, tasks
 from models import freezing, resnet_v2
-from train import environment, optimizers, phases, recipe, schedules, trainer
+from train import (
+    checkpoints,
+    environment,
+    optimizers,
+    phases,
+    recipe,
+    schedules,
+    trainer,
+)
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -177,6 +185,27 @@ for name, strategy in (("one", tf.distribute.get_strategy), ("two", mirrored)):
     np.testing.assert_allclose(
         np.array(one[3:], float), np.array(two[3:], float), rtol=1e-3
     )
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ([7, "0123"], r"those of the steps \[0, 7\]; here None.*folder that all"),
+        ([0, "0123456789"], r"same weights.*checksums [0-9a-f]{8}, 01234567\. An"),
+    ],
+)
+def test_workers_that_would_begin_with_something_else_are_refused(
+    tmp_path, other, message
+):
+    training = trainer.Trainer(tiny_recipe(), 64)
+    training.cluster.count = 2
+    training.cluster.gather = lambda own: [own, other]
+    progress = checkpoints.Progress([])
+    saved = checkpoints.Checkpoints(
+        tmp_path, training.model, [], tf.Variable(0.0), progress, keep=1
+    )
+    with pytest.raises(ValueError, match=message):
+        training._check_begun_alike(progress, saved)
 
 
 def test_divergence_stops_with_the_steps_and_keeps_the_good_checkpoint(
