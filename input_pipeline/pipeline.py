@@ -188,7 +188,9 @@ class OpenStream:
         stream._beside = (*self._beside, values)
         return stream
 
-    def batch(self, step: int, worker: int = 0, workers: int = 1) -> tuple:
+    def batch(
+        self, step: int, worker: int = 0, workers: int = 1
+    ) -> tuple[np.ndarray, ...]:
         """The batch of one step, counted from the first epoch's first.
 
         Args:

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import re
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -87,7 +88,7 @@ class Cluster:
         # Each adds its part to the others' zeros.
         sizes = np.zeros(self.count, np.int32)
         sizes[self.index] = len(text)
-        with self.noticing_losses():
+        with self.noticing_losses(), _stoppable():
             sizes = self._sum(sizes).numpy()
             texts = np.zeros((self.count, sizes.max()), np.int32)
             texts[self.index, : len(text)] = text
@@ -169,11 +170,14 @@ def workers() -> tuple[list[str], int]:
             )
         addresses = [*jobs.get("chief", ()), *jobs.get("worker", ())]
         task = content["task"]
-        own = jobs[task["type"]][int(task["index"])]
+        of_job = {str(n): one for n, one in enumerate(jobs[task["type"]])}
+        own = of_job[str(task["index"])]
     except json.JSONDecodeError:
         raise ValueError(wrong) from None
-    except (AttributeError, KeyError, IndexError, TypeError):
+    except (AttributeError, KeyError, TypeError):
         raise ValueError(f"{wrong} The task must be one of the cluster.") from None
+    if not all(re.fullmatch(r".+:\d+", str(one)) for one in addresses):
+        raise ValueError(f"{wrong} Each worker needs an address, host:port, in a list.")
     if len(set(addresses)) < len(addresses):
         raise ValueError(f"{wrong} Each worker needs an address of its own.")
     return addresses, addresses.index(own)
@@ -203,7 +207,8 @@ def join(
     name = _name(addresses, index)
     logging.info("This is %s. Waiting for all to be there, an hour at most.", name)
     try:
-        strategy = make_strategy()
+        with _stoppable():
+            strategy = make_strategy()
     except (tf.errors.OpError, RuntimeError) as error:
         raise RuntimeError(
             f"{name} cannot join the others: {error}. Its port must be free, and all "
@@ -232,6 +237,16 @@ def join(
         )
     logging.info("All %d workers are there.", cluster.count)
     return strategy
+
+
+@contextlib.contextmanager
+def _stoppable() -> Iterator[None]:
+    """Has Ctrl-C end the process, of which Python hears nothing while others wait."""
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _name(addresses: list[str], index: int) -> str:

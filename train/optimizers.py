@@ -92,19 +92,19 @@ def schedule(
 
 def steps_done(optimizer: keras.optimizers.Optimizer) -> int:
     """How many batches an optimizer has seen, those that it accumulates too."""
-    return int(inner(optimizer)._iterations)
+    return int(inner(optimizer)._iterations.numpy())
 
 
 def rate_in_words(optimizer: keras.optimizers.Optimizer) -> str:
     """Its learning rate, or the schedule that sets it."""
     follows = schedule(optimizer)
-    return f"{float(optimizer.learning_rate):g}" if follows is None else repr(follows)
+    return f"{learning_rate(optimizer):g}" if follows is None else repr(follows)
 
 
 def learning_rate(optimizer: keras.optimizers.Optimizer) -> float:
     """The learning rate of the last step."""
     if (follows := schedule(optimizer)) is None:
-        return float(tf.convert_to_tensor(optimizer.learning_rate))
+        return float(optimizer.learning_rate.numpy())
     return float(follows(tf.constant(steps_done(optimizer) - 1, tf.int64)))
 
 

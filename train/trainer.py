@@ -274,7 +274,9 @@ class Trainer:
                         callbacks.on_epoch_end(progress.epoch, dict(logs))
                     progress.history.append(logs)
                     progress.epoch += 1
-                    progress.stopped = bool(self.model.stop_training)
+                    # One that stopped by its own clock would leave the others waiting.
+                    stopped = bool(self.model.stop_training)
+                    progress.stopped = self.cluster.tell(stopped)
                     _note_collapse(confusion, progress, class_names)
                     self._show(bar, progress)
                     shown.epoch(progress.epoch, logs, confusion, class_names)
@@ -388,13 +390,26 @@ class Trainer:
             )
 
     def _check_begun_alike(self, progress, saved) -> None:
-        """Raises unless all workers go on from the same checkpoint."""
-        steps = self.cluster.gather(progress.step)
+        """Raises unless all workers go on from the same checkpoint and weights."""
+        if self.cluster.count == 1:
+            return
+        known = [*self.model.variables]
+        if self.teacher:
+            known += self.teacher.run.model.variables
+        every = self.cluster.gather([progress.step, checkpoints.digest(known)])
+        steps, digests = zip(*every, strict=True)
         if len(set(steps)) > 1:
             raise ValueError(
                 "All workers must go on from the same checkpoint. They found, in "
-                f"their order, those of the steps {steps}; here {saved.latest}. "
+                f"their order, those of the steps {list(steps)}; here {saved.latest}. "
                 "--run_dir must be a folder that all of them share."
+            )
+        if len(set(digests)) > 1:
+            raise ValueError(
+                "All workers must begin with the same weights, and have the same "
+                "teacher. They have, in their order, those of the checksums "
+                f"{', '.join(one[:8] for one in digests)}. An earlier run that the "
+                "config names must lie in a folder that all of them share."
             )
 
     def _warn_of_unsynchronized(self) -> None:

@@ -1,4 +1,5 @@
 import json
+import signal
 
 import pytest
 import tensorflow as tf
@@ -22,8 +23,10 @@ def of(jobs, job="worker", index=0):
     ("content", "expected"),
     [
         ({}, ([], 0)),
+        (of({"worker": ["[::1]:1", "[::1]:2"]}), (["[::1]:1", "[::1]:2"], 0)),
         ({"task": {}}, ([], 0)),
         (of(TWO, index=1), (["a:1", "b:2"], 1)),
+        (of(TWO, index="1"), (["a:1", "b:2"], 1)),
         (of({"chief": ["c:3"], **TWO}, "chief"), (["c:3", "a:1", "b:2"], 0)),
         (of({**TWO, "chief": ["c:3"]}, index=0), (["c:3", "a:1", "b:2"], 1)),
     ],
@@ -51,6 +54,10 @@ def test_without_tf_config_there_is_one_process(monkeypatch):
         ("worker", r"`TF_CONFIG` must be like .*host-b:12345.* Received: worker\."),
         ("[1]", "must be like"),
         (of(TWO, index=2), "The task must be one of the cluster"),
+        (of(TWO, index="one"), "The task must be one of the cluster"),
+        (of(TWO, index=-1), "The task must be one of the cluster"),
+        (of({"worker": "a:1"}), "needs an address, host:port, in a list"),
+        (of({"worker": ["a", "b"]}), "needs an address, host:port, in a list"),
         (of(TWO, "chief"), "The task must be one of the cluster"),
         ({"cluster": TWO}, "The task must be one of the cluster"),
         (of({**TWO, "ps": ["c:3"]}), "Only workers train here"),
@@ -82,6 +89,25 @@ def test_what_keeps_workers_from_joining_is_told_with_all_addresses(monkeypatch)
     message = r"worker 1 \(b:2\) cannot join .*gRPC server.*port must be free.*a:1, b:2"
     with pytest.raises(RuntimeError, match=message):
         cluster.join(taken, {})
+
+
+def test_a_worker_that_waits_for_others_can_be_stopped(monkeypatch):
+    """Python's own handler would have its turn only when all are there."""
+    named(monkeypatch, of(TWO))
+    usual, handlers = signal.getsignal(signal.SIGINT), []
+
+    def wait(*_):
+        handlers.append(signal.getsignal(signal.SIGINT))
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError, match="cannot join"):
+        cluster.join(wait, {})
+    two = cluster.Cluster(Strategy())
+    two._sum = wait
+    with pytest.raises(RuntimeError):
+        two.gather(None)
+    assert handlers == [signal.SIG_DFL] * 2
+    assert signal.getsignal(signal.SIGINT) is usual
 
 
 class Strategy:

@@ -126,9 +126,13 @@ def alone(start, experiment, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def together(workers, tmp_path_factory):
-    """The run of two workers, and what they said; one could write nothing."""
+    """The run of two workers, and what they said.
+
+    One could write nothing, and would have stopped early by itself.
+    """
     folder = tmp_path_factory.mktemp("runs") / "together"
-    environments = {}, {"WRITES_NO_BYTE_FROM_EPOCH": "2"}
+    other = {"WRITES_NO_BYTE_FROM_EPOCH": "2", "WANTS_TO_STOP_IN_EPOCH": "2"}
+    environments = {}, other
     pair = workers("train", folder, environments=environments)
     return folder, pair, finish(pair)
 

@@ -17,7 +17,15 @@ import tensorflow as tf
 
 from input_pipeline import augment, pipeline, splits, tasks
 from models import freezing, resnet_v2
-from train import environment, optimizers, phases, recipe, schedules, trainer
+from train import (
+    checkpoints,
+    environment,
+    optimizers,
+    phases,
+    recipe,
+    schedules,
+    trainer,
+)
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -148,7 +156,8 @@ tf.config.set_logical_device_configuration(
 sys.path.insert(0, {str(pathlib.Path(__file__).parent)!r})
 import test_trainer as t
 from input_pipeline import audit, records, splits
-from models import freezing, resnet_v2
+from models import resnet_v2
+from train import schedules
 prepared = records.Prepared(pathlib.Path({str(prepared)!r}))
 audited = audit.Audit(
     records.Collection([prepared]), pathlib.Path({str(audited.folder)!r}))
@@ -157,7 +166,8 @@ mirrored = lambda: tf.distribute.MirroredStrategy(["cpu:0", "cpu:1"])
 for name, strategy in (("one", tf.distribute.get_strategy), ("two", mirrored)):
     recipe = t.tiny_recipe(strategy=strategy, keep="last", epochs=2,
         optimizer=lambda: t.keras.optimizers.SGD(
-            0.01, momentum=0.9, global_clipnorm=0.05, use_ema=True),
+            schedules.Cosine(learning_rate=0.01), momentum=0.9,
+            global_clipnorm=0.05, use_ema=True),
         model=lambda **sizes: resnet_v2.resnet_v2(
             **sizes, widths=(4,), depths=(1,), synchronized=True))
     training, history = t.train(
@@ -175,6 +185,27 @@ for name, strategy in (("one", tf.distribute.get_strategy), ("two", mirrored)):
     np.testing.assert_allclose(
         np.array(one[3:], float), np.array(two[3:], float), rtol=1e-3
     )
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ([7, "0123"], r"those of the steps \[0, 7\]; here None.*folder that all"),
+        ([0, "0123456789"], r"same weights.*checksums [0-9a-f]{8}, 01234567\. An"),
+    ],
+)
+def test_workers_that_would_begin_with_something_else_are_refused(
+    tmp_path, other, message
+):
+    training = trainer.Trainer(tiny_recipe(), 64)
+    training.cluster.count = 2
+    training.cluster.gather = lambda own: [own, other]
+    progress = checkpoints.Progress([])
+    saved = checkpoints.Checkpoints(
+        tmp_path, training.model, [], tf.Variable(0.0), progress, keep=1
+    )
+    with pytest.raises(ValueError, match=message):
+        training._check_begun_alike(progress, saved)
 
 
 def test_divergence_stops_with_the_steps_and_keeps_the_good_checkpoint(
