@@ -21,6 +21,9 @@ from serving import export, formats
 from visualization import grad_cam
 
 
+PAPERS = ("leakage.json", "ledger.jsonl", "model_card.md", "operative_config.gin")
+
+
 def state(folder):
     return {
         path: (path.stat().st_mtime_ns, hashlib.sha256(path.read_bytes()).hexdigest())
@@ -130,7 +133,7 @@ def test_the_card_says_what_the_run_says(exported_run, exported, audited):
 
 def test_the_runs_papers_go_with_the_model(exported_run, exported):
     run = exported_run[0]
-    for name in ("model_card.md", "leakage.json", "ledger.jsonl"):
+    for name in PAPERS:
         copied = (exported / name).read_bytes()
         assert copied == (run / name).read_bytes()
         assert str(run.parent).encode() not in copied
@@ -163,7 +166,7 @@ def test_other_settings_are_refused_or_go_elsewhere(exported_run, exported, star
     assert said.endswith(f"to OpenVINO: {run / 'export' / 'small'}.")
     start("export", run, line, "export.name = 'small'")
     names = {path.name for path in (run / "export" / "small").iterdir()}
-    assert names == {"card.json", "float32.bin", "float32.xml"}
+    assert names == {"card.json", "float32.bin", "float32.xml", *PAPERS}
     assert state(exported) == before
     shutil.rmtree(run / "export" / "small")
 
