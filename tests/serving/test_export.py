@@ -20,7 +20,6 @@ from serving import card as cards
 from serving import export, formats
 from visualization import grad_cam
 
-
 PAPERS = ("leakage.json", "ledger.jsonl", "model_card.md", "operative_config.gin")
 
 
