@@ -17,7 +17,7 @@ from visualization import baselines
 CELLS = 16
 """Rows and columns of a heat map."""
 
-_BATCH = 8  # More would need more memory than a prediction's own views.
+_PIXELS = 4 * 256**2  # At once. Memory grows with them, and is not given back.
 _FAINTEST = 0.01  # Of the evidence against the class, as for all other methods.
 
 
@@ -48,11 +48,11 @@ def heatmap(
     blurred = np.round(blurred).astype(np.uint8)
     edges = np.round(np.linspace(0, len(image), CELLS + 1)).astype(int)
     places = list(itertools.product(range(CELLS + 1), repeat=2))
-    scores = []
-    for start in range(0, len(places), _BATCH):
+    scores, batch = [], max(_PIXELS // len(image) ** 2, 1)
+    for start in range(0, len(places), batch):
         if not wanted():
             raise Unwanted
-        some = places[start : start + _BATCH]
+        some = places[start : start + batch]
         occluded = np.repeat(image[np.newaxis], len(some), axis=0)
         for one, (row, column) in zip(occluded, some, strict=True):
             patch = tuple(
