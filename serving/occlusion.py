@@ -47,22 +47,26 @@ def heatmap(
     (blurred,) = baselines.make(image[np.newaxis].astype(np.float32), "blurred")
     blurred = np.round(blurred).astype(np.uint8)
     edges = np.round(np.linspace(0, len(image), CELLS + 1)).astype(int)
-    places = list(itertools.product(range(CELLS + 1), repeat=2))
-    scores, batch = [], max(_PIXELS // len(image) ** 2, 1)
+    patches = {}
+    for place in itertools.product(range(CELLS + 1), repeat=2):
+        patch = tuple(
+            slice(edges[max(one - 1, 0)], edges[min(one + 1, CELLS)]) for one in place
+        )
+        # In the dark about the retina there is nothing to take away.
+        if np.any(image[patch] != blurred[patch]):
+            patches[place] = patch
+    scores = np.zeros((CELLS + 1, CELLS + 1))
+    places, batch = list(patches), max(_PIXELS // len(image) ** 2, 1)
     for start in range(0, len(places), batch):
         if not wanted():
             raise Unwanted
         some = places[start : start + batch]
         occluded = np.repeat(image[np.newaxis], len(some), axis=0)
-        for one, (row, column) in zip(occluded, some, strict=True):
-            patch = tuple(
-                slice(edges[max(place - 1, 0)], edges[min(place + 1, CELLS)])
-                for place in (row, column)
-            )
-            one[patch] = blurred[patch]
-        scores.append(score(occluded))
-    falls = score(image[np.newaxis]) - np.concatenate(scores)
-    falls = falls.reshape(CELLS + 1, CELLS + 1)
+        for one, place in zip(occluded, some, strict=True):
+            one[patches[place]] = blurred[patches[place]]
+        scores[tuple(np.transpose(some))] = score(occluded)
+    falls = score(image[np.newaxis]) - scores
+    falls[[place for place in np.ndindex(falls.shape) if place not in patches]] = 0
     # A cell lies within the four patches about its corners.
     evidence = (falls[1:, 1:] + falls[1:, :-1] + falls[:-1, 1:] + falls[:-1, :-1]) / 4
     against = max(-evidence.min(), 0)
