@@ -95,7 +95,7 @@ class Deciding:
         return self._calibration.apply(logits, of_output)
 
     def predicted(self, of_classes: np.ndarray) -> np.ndarray:
-        """Numbers of the predicted classes, `(n,)`, of probabilities `(n, num_classes)`.
+        """Numbers of the predicted classes, `(n,)`; takes `(n, num_classes)`, 0-1.
 
         Of two classes by the threshold, of more the most probable, as the evaluation
         of the run has it.
