@@ -281,9 +281,6 @@ def main() -> None:
             allow_drawings=limits.allow_drawings,
         )
         logs.start()
-        # The first run takes longer than any other.
-        size = predicting.card.image_size
-        predicting.infer(np.zeros((size, size, 3), np.uint8))
         app = build(predicting, limits)
         server.run(app, limits.host, limits.port, limits.shutdown_seconds)
     except (ValueError, OSError) as error:

@@ -294,12 +294,9 @@ def _show_quality(quality: dict) -> None:
 def _show_model(card: dict) -> None:
     streamlit.divider()
     streamlit.header("The model")
-    photographs = card["photographs"]
     streamlit.markdown(
-        f"**{card['name']}** decides on {card['task']['rule']}. It learnt from "
-        f"{photographs['train']} photographs of {', '.join(card['datasets'])}; "
-        f"{photographs['valid']} others chose its threshold and calibration. "
-        f"{wording.running(card['running'])}"
+        f"**{card['name']}** decides on {card['task']['rule']}. "
+        f"{wording.learnt(card)} {wording.running(card['running'])}"
     )
     streamlit.table(wording.figures(card), border="horizontal")
     streamlit.markdown(

@@ -104,7 +104,9 @@ class Api:
                     f"The API at {self._page.api} does not answer "
                     f"({type(error).__name__}). Is it running?"
                 ) from error
-            if answer.status_code != 503 or number == _TRIES - 1:
+            # What took too long would take as long again; what is busy may not be.
+            busy = isinstance(said, dict) and str(said.get("type")).endswith("/busy")
+            if answer.status_code != 503 or not busy or number == _TRIES - 1:
                 break
             time.sleep(min(10, int(answer.headers.get("Retry-After", "1"))))
         if answer.status_code != 200:

@@ -55,7 +55,9 @@ def heatmap(
         # In the dark about the retina there is nothing to take away.
         if np.any(image[patch] != blurred[patch]):
             patches[place] = patch
-    scores = np.zeros((CELLS + 1, CELLS + 1))
+    if not patches:
+        return np.zeros((CELLS, CELLS), np.float32)
+    falls = np.zeros((CELLS + 1, CELLS + 1))
     places, batch = list(patches), max(_PIXELS // len(image) ** 2, 1)
     for start in range(0, len(places), batch):
         if not wanted():
@@ -64,9 +66,8 @@ def heatmap(
         occluded = np.repeat(image[np.newaxis], len(some), axis=0)
         for one, place in zip(occluded, some, strict=True):
             one[patches[place]] = blurred[patches[place]]
-        scores[tuple(np.transpose(some))] = score(occluded)
-    falls = score(image[np.newaxis]) - scores
-    falls[[place for place in np.ndindex(falls.shape) if place not in patches]] = 0
+        falls[tuple(np.transpose(some))] = -score(occluded)
+    falls[tuple(np.transpose(places))] += score(image[np.newaxis])
     # A cell lies within the four patches about its corners.
     evidence = (falls[1:, 1:] + falls[1:, :-1] + falls[:-1, 1:] + falls[:-1, :-1]) / 4
     against = max(-evidence.min(), 0)

@@ -150,6 +150,10 @@ class Predictor:
         self._requests: queue.LifoQueue = queue.LifoQueue()
         for _ in range(self.parallel):
             self._requests.put(compiled.create_infer_request())
+        # The first run takes longer than any other, and OpenVINO's binding may lock up
+        # for ever where two threads have it at once.
+        size = self.card.image_size
+        self.infer(np.zeros((size, size, 3), np.uint8))
 
     def predict(self, data: bytes) -> Prediction | Abstention:
         """Decides on one photograph; may be called by several threads at once.

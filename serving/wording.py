@@ -149,6 +149,22 @@ def figures(card: Mapping[str, Any]) -> dict[str, list[str]]:
     return {"figure": ["sensitivity", "specificity", "AUC"]} | rows
 
 
+def learnt(card: Mapping[str, Any]) -> str:
+    """From how many photographs a model learnt, and what others were for."""
+    photographs, origin = card["photographs"], ", ".join(card["datasets"])
+    if photographs["train"]:
+        return (
+            f"It learnt from {photographs['train']} photographs of {origin}; "
+            f"{photographs['valid']} others chose its threshold and calibration."
+        )
+    # An ensemble of folds: what one network trains on another one validates on.
+    return (
+        f"Its networks learnt from {photographs['valid']} photographs of {origin}, "
+        "each from a part of them. What each said of the others chose threshold and "
+        "calibration."
+    )
+
+
 def running(how: Mapping[str, str]) -> str:
     """In which form a model runs."""
     computed = {"f32": "float32", "bf16": "bfloat16"}.get(

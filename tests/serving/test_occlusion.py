@@ -69,8 +69,23 @@ def test_it_ends_when_nobody_waits_any_longer():
         asked.append(len(batch))
         return np.zeros(len(batch))
 
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     with pytest.raises(occlusion.Unwanted):
-        occlusion.heatmap(
-            score, np.zeros((64, 64, 3), np.uint8), lambda: len(asked) < 3
-        )
+        occlusion.heatmap(score, image, lambda: len(asked) < 3)
     assert len(asked) == 3
+
+
+def test_where_there_is_nothing_to_take_away_the_model_is_not_asked():
+    asked = []
+
+    def score(batch):
+        asked.extend(batch)
+        return np.zeros(len(batch))
+
+    image = np.zeros((512, 512, 3), np.uint8)
+    assert not occlusion.heatmap(score, image).any()
+    assert not asked
+    image[256:] = np.random.default_rng(0).integers(0, 256, (256, 512, 3), np.uint8)
+    occlusion.heatmap(score, image)
+    # Itself, and of 17 rows the lower half and what blurs into the upper one.
+    assert 9 * 17 < len(asked) < 13 * 17

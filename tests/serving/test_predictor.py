@@ -117,6 +117,17 @@ def test_the_file_format_makes_no_difference(loaded, drawing):
         assert said.crop == expected.crop
 
 
+def test_the_first_run_is_over_before_threads_begin(exported, monkeypatch):
+    runs, infer = [], predictor.Predictor.infer
+    monkeypatch.setattr(
+        predictor.Predictor,
+        "infer",
+        lambda self, image: runs.append(image.shape) or infer(self, image),
+    )
+    size = predictor.Predictor(exported, throughput=True).card.image_size
+    assert runs == [(size, size, 3)]
+
+
 def test_threads_share_a_predictor(exported, originals):
     shared = predictor.Predictor(exported, throughput=True, allow_drawings=True)
     some = [path.read_bytes() for path in list(originals.values())[:6]] * 4

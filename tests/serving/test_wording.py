@@ -135,3 +135,12 @@ def test_a_csv_has_every_answer_and_no_formula():
     assert [row["diseased"] for row in rows] == ["1", "0", ""]
     assert float(rows[0]["probability referable"]) == 0.95
     assert rows[2]["reason"] == "too_dark" and rows[2]["model"] == "a run"
+
+
+def test_an_ensemble_of_folds_learnt_from_what_also_validates():
+    of_one = {"train": 332, "valid": 81, "test": 103}
+    words = wording.learnt(CARD | {"photographs": of_one})
+    assert words.startswith("It learnt from 332 photographs of idrid; 81 others chose")
+    of_folds = {"train": 0, "valid": 405, "test": 103}
+    words = wording.learnt(CARD | {"photographs": of_folds})
+    assert words.startswith("Its networks learnt from 405 photographs of idrid, each")
