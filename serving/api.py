@@ -198,8 +198,9 @@ def _photographs(shared: service.Service) -> fastapi.APIRouter:
             )
             return said, fastapi.Response(_png(picture), media_type="image/png")
 
+        seconds = shared.limits.occlusion_seconds if method == "occlusion" else None
         try:
-            ((said, drawn),) = await shared.answer(request, draw)
+            ((said, drawn),) = await shared.answer(request, draw, seconds=seconds)
         finally:
             unwanted.set()
         shared.monitor.answer(said)

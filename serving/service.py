@@ -59,6 +59,7 @@ class Service:
         work: Callable[[bytes], Any],
         name: str = "photograph",
         most: int = 1,
+        seconds: float | None = None,
     ) -> list[Any]:
         """Reads a request's photographs and has each worked on in a thread.
 
@@ -67,6 +68,7 @@ class Service:
             work: What to do with a photograph's file.
             name: Of the form's parts that are photographs.
             most: How many there may be.
+            seconds: In which all must be done; by default `answer_seconds`.
 
         Returns:
             What `work` returned of each.
@@ -80,7 +82,7 @@ class Service:
         with uploads.Upload(request, self.limits, self._held, most) as upload:
             files = await upload.photographs(name)
             tasks = [functools.partial(work, one) for one in files]
-            return await self._work(request, tasks)
+            return await self._work(request, tasks, seconds)
 
     def check_room(self) -> None:
         """Raises `problems.Problem` unless there is room for a photograph."""
@@ -129,9 +131,12 @@ class Service:
             self._occluding.release()
 
     async def _work(
-        self, request: fastapi.Request, tasks: list[Callable[[], Any]]
+        self,
+        request: fastapi.Request,
+        tasks: list[Callable[[], Any]],
+        seconds: float | None,
     ) -> list[Any]:
-        seconds = self.limits.answer_seconds
+        seconds = seconds or self.limits.answer_seconds
         gone = asyncio.ensure_future(_disconnected(request))
         try:
             done = await self.line.work(tasks, seconds, gone)

@@ -78,6 +78,8 @@ class Api(_Settings):
             model's own limit holds too.
         upload_seconds: In which a request must have arrived.
         answer_seconds: In which it must be answered from then on.
+        occlusion_seconds: The same of a heat map by occlusion, which asks the model
+            some 300 times; less than the page waits.
         shutdown_seconds: How long the server finishes what it accepted once it is told
             to stop.
     """
@@ -98,12 +100,14 @@ class Api(_Settings):
     most_megapixels: float = 50.0
     upload_seconds: float = 30.0
     answer_seconds: float = 30.0
+    occlusion_seconds: float = 50.0
     shutdown_seconds: int = 60
 
     def __post_init__(self):
         self._at_least(0, "port", "most_waiting", "shutdown_seconds")
         self._at_least(1, "threads", "most_photographs", "most_bytes")
         self._at_least(0.01, "most_megapixels", "upload_seconds", "answer_seconds")
+        self._at_least(0.01, "occlusion_seconds")
         self._at_least(self.most_bytes, "most_held_bytes")
         if self.most_photographs > self.workers + self.most_waiting:
             raise ValueError(

@@ -344,6 +344,14 @@ def test_a_full_queue_sends_clients_away_until_there_is_room(exported, slow):
         assert server.metrics()["retinograd_photographs_pending"] == 0
 
 
+def test_occlusion_has_a_limit_of_its_own(exported, drawing):
+    with servers.serve(exported, {"threads": 1, "occlusion_seconds": 0.05}) as server:
+        late = server.post("/explain?method=occlusion", drawing)
+        is_problem(late, 503, "timeout")
+        assert "more than 0.05 seconds" in late.json()["detail"]
+        assert server.post("/explain", drawing).status_code == 200
+
+
 def test_a_photograph_that_is_not_answered_in_time_is_given_up(exported, slow, drawing):
     hasty = {"threads": 1, "answer_seconds": 0.15, "most_waiting": 30}
     with servers.serve(exported, hasty) as server:

@@ -218,7 +218,10 @@ def test_the_proxies_let_through_what_api_and_page_accept():
     assert sizes[0] > streamlit["server"]["maxUploadSize"] * 2**20
     assert sizes[1] > defaults.most_photographs * defaults.most_bytes + 10_000
     (seconds,) = re.findall(r"proxy_read_timeout (\d+)s;", text("nginx.conf"))
-    assert int(seconds) > defaults.upload_seconds + defaults.answer_seconds
+    assert int(seconds) > defaults.upload_seconds + defaults.occlusion_seconds
+    assert (
+        settings.Page().seconds > defaults.occlusion_seconds > defaults.answer_seconds
+    )
 
 
 def test_caddy_understands_its_file(tmp_path):

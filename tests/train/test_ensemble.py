@@ -334,7 +334,10 @@ def test_the_report_shows_each_member(folds_once):
     for name in NAMES:
         assert f"{name}: Curves of 2 epochs" in page
     assert [*facts.read(folder, folder).members] == NAMES
-    assert "3 networks that answer" in (folder / "model_card.md").read_text()
+    card = (folder / "model_card.md").read_text()
+    assert "3 networks that answer" in card
+    assert "| train and valid, each for one fold; it trains the" in card
+    assert "| train, by" not in card
 
 
 def test_the_report_says_what_out_of_fold_figures_do_not_show(folds_once):
