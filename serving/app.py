@@ -258,7 +258,12 @@ def _show_heatmap(
     if method == "grad_cam":
         cells = answer["heatmaps"][explained]
     else:
-        cells = _occlude(source, data, explained)
+        try:
+            cells = _occlude(source, data, explained)
+        except asking.NoAnswer as error:  # All else that is known stays on the page.
+            streamlit.error(str(error))
+            streamlit.image(picture, width="stretch", alt=name)
+            return {"photograph": picture}
     opacity = streamlit.slider("Heat map", 0, 100, 60, format="%d %%") / 100
     heatmap = heatmaps.on_picture(
         np.array(cells), fundus.Crop(**answer["crop"]), picture.shape[:2]
@@ -280,7 +285,7 @@ def _occlude(source: asking.Source, data: bytes, explained: str) -> list[list[fl
     key = hashlib.sha256(data).hexdigest(), explained
     kept_key, cells = streamlit.session_state.get("occluded", (None, None))
     if kept_key != key:
-        with streamlit.spinner("Asking the model without each part …"):
+        with streamlit.spinner("Asking the model without each part, up to a minute …"):
             cells = source.occlude(data, explained)
         streamlit.session_state["occluded"] = key, cells
     return cells

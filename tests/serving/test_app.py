@@ -21,7 +21,7 @@ from selenium.common import exceptions
 from selenium.webdriver.common import keys
 from streamlit.testing import v1
 
-from serving import app, draw_examples, settings
+from serving import app, asking, draw_examples, settings
 from tests import test_pages_in_a_browser as pages
 from tests.serving import servers
 
@@ -85,6 +85,22 @@ def test_a_model_without_heat_maps_can_be_asked_for_one(script, damaged_card):
     assert not page.exception
     page.button_group(key="method").select("occlusion").run()
     assert not page.exception
+
+
+def test_a_heat_map_that_takes_too_long_leaves_the_rest_of_the_page(
+    script, monkeypatch
+):
+    def late(self, photograph, class_name):
+        raise asking.NoAnswer("It took more than 50 seconds.")
+
+    monkeypatch.setattr(asking.Embedded, "occlude", late)
+    page = script()
+    page.button_group(key="example").select("Severe").run()
+    page.button_group(key="method").select("occlusion").run()
+    assert not page.exception
+    assert "It took more than 50 seconds." in words(page)
+    assert "the threshold of" in words(page)
+    assert "The model" in [one.value for one in page.header]
 
 
 def test_a_page_without_its_model_says_what_is_missing(script, tmp_path):
