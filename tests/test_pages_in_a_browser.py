@@ -111,18 +111,23 @@ def write_comparison(folder):
     return page
 
 
+def begin(browser, width) -> None:
+    """Makes the browser as if new, and so many pixels wide."""
+    browser.get("about:blank")
+    for kind in ("browser", "performance"):
+        browser.get_log(kind)
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False},
+    )
+
+
 @pytest.fixture
 def opened(browser, addresses):
     """Opens a page: `opened("audit", 375)`."""
 
     def open_page(name, width, medium="", scheme="light"):
-        browser.get("about:blank")
-        for kind in ("browser", "performance"):
-            browser.get_log(kind)
-        browser.execute_cdp_cmd(
-            "Emulation.setDeviceMetricsOverride",
-            {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False},
-        )
+        begin(browser, width)
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         browser.execute_cdp_cmd(
             "Emulation.setEmulatedMedia", {"media": medium, "features": features}

@@ -220,13 +220,7 @@ def visit(browser, address):
     """Opens the page: `visit(375)`."""
 
     def open_page(width):
-        browser.get("about:blank")
-        for kind in ("browser", "performance"):
-            browser.get_log(kind)
-        browser.execute_cdp_cmd(
-            "Emulation.setDeviceMetricsOverride",
-            {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False},
-        )
+        pages.begin(browser, width)
         browser.get(address)
         page = Page(browser)
         page.see("The model", "For research, not for diagnosis.")
