@@ -10,7 +10,8 @@ A whole search by the command line, one trial at a time. Of each trial:
 - end: from the last epoch on: the figures, their intervals, the report.
 - between: from the end of the trial before to its start.
 
-Overhead is start, end and between. Processor seconds count what a busy machine delays.
+Overhead is start, end and between. Beside it, that of the first trial's experiment by
+itself, `--mode=run`. Processor seconds count what a busy machine delays.
 """
 
 import csv
@@ -48,6 +49,7 @@ def main(argv: list[str]) -> None:
         search(pathlib.Path(folder) / "search.gin", run_dir)
         took, used = time.monotonic() - before[0], _processor_seconds() - before[1]
         rows = measure(run_dir)
+        by_itself = alone(run_dir, pathlib.Path(folder) / "run")
     print(
         f"Load of the machine: {os.getloadavg()[1]:.1f} on {os.cpu_count()} processors"
     )
@@ -60,6 +62,10 @@ def main(argv: list[str]) -> None:
         f"The search: {took:.1f} s, {used:.1f} processor seconds, "
         f"{used / len(rows):.1f} a trial with its training."
     )
+    print(
+        f"A trial by itself, --mode=run: {by_itself:.1f} s of overhead; in the search "
+        f"{medians[-1] / by_itself:.2f} of that."
+    )
 
 
 def search(gin_file: pathlib.Path, run_dir: pathlib.Path) -> None:
@@ -70,19 +76,29 @@ def search(gin_file: pathlib.Path, run_dir: pathlib.Path) -> None:
         f"tune.space = {{'train.seed': {list(range(TRIALS.value))}}}\n"
     )
     command = [sys.executable, str(ROOT / "main.py"), "--mode=tune"]
-    command += [f"--gin_file={gin_file}", f"--run_dir={run_dir}"]
-    command += [f"--prepared_dir={PREPARED_DIR.value}"]
-    if DATA_DIR.value:
-        command.append(f"--data_dir={DATA_DIR.value}")
+    command += [f"--gin_file={gin_file}", f"--run_dir={run_dir}", *_folders()]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def alone(search_dir: pathlib.Path, run_dir: pathlib.Path) -> float:
+    """Seconds beyond its epochs of the first trial's experiment by itself."""
+    command = [sys.executable, str(ROOT / "main.py"), f"--run_dir={run_dir}"]
+    command += [f"--gin_file={search_dir / 'experiment.gin'}"]
+    command += ["--gin_bindings=train.seed = 0"]
+    command += ["--gin_bindings=evaluate.splits = ('valid',)"]
+    command += _folders()
+    before = time.monotonic()
+    subprocess.run(
+        command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    return time.monotonic() - before - _epochs(run_dir)
 
 
 def measure(run_dir: pathlib.Path) -> list[dict[str, float]]:
     """Seconds of each part of each trial."""
     rows, ended = [], None
     for start, end, folder in times(run_dir):
-        history = json.loads((folder / "history.json").read_text())
-        epochs = sum(one["epoch_seconds"] for one in history["epochs"])
+        epochs = _epochs(folder)
         trained = (folder / "history.json").stat().st_mtime
         row = {
             "trial": end - start,
@@ -105,6 +121,17 @@ def times(run_dir: pathlib.Path) -> list[tuple[float, float, pathlib.Path]]:
         (float(row["start"]), float(row["end"]), run_dir / "trials" / row["trial"])
         for row in rows
     ]
+
+
+def _folders() -> list[str]:
+    data = [f"--data_dir={DATA_DIR.value}"] if DATA_DIR.value else []
+    return [*data, f"--prepared_dir={PREPARED_DIR.value}"]
+
+
+def _epochs(run_dir: pathlib.Path) -> float:
+    """Seconds of a run's epochs."""
+    history = json.loads((run_dir / "history.json").read_text())
+    return sum(one["epoch_seconds"] for one in history["epochs"])
 
 
 def _processor_seconds() -> float:

@@ -23,6 +23,7 @@ from train import (
     study_table,
     trial,
     workers,
+    zygote,
 )
 
 LOOK_SECONDS = 5.0
@@ -141,8 +142,18 @@ class Search:
         crew = workers.Crew(
             self._study, self._attempt, self._tuner.workers, on_change=self._show
         )
-        self._prepare(crew.check_stop)
-        crew.work()
+        logs = self._run_dir / "logs"
+        with contextlib.ExitStack() as ended:
+            self._zygotes = [
+                ended.enter_context(
+                    contextlib.closing(
+                        zygote.Zygote(logs / f"worker-{number}.log", one.environment)
+                    )
+                )
+                for number, one in enumerate(self._shares)
+            ]
+            self._prepare(crew.check_stop)
+            crew.work()
 
     def _attempt(
         self, attempt: study.Attempt, watch: Callable[[], None], worker: int
@@ -164,7 +175,7 @@ class Search:
                     {**attempt.point, **repeat},
                     self._run_dir / "logs" / f"{name}.log",
                     watch_run,
-                    self._shares[worker].environment,
+                    self._zygotes[worker],
                 )
             )
         runs = [trial.value(one, objective) for one in figures]
@@ -176,7 +187,9 @@ class Search:
         log = self._run_dir / "logs" / "prepare.log"
         logging.info("Preparing what is missing.")
         try:
-            self._command.call("prepare", self._run_dir, {}, log, watch)
+            self._command.call(
+                "prepare", self._run_dir, {}, log, watch, self._zygotes[0]
+            )
         except trial.TrialError as error:
             raise ValueError(f"No trial was begun. {error}") from error
 

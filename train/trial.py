@@ -2,11 +2,8 @@
 
 import dataclasses
 import math
-import os
 import pathlib
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,12 +12,11 @@ import numpy as np
 from scipy import stats
 
 from input_pipeline import folder_lock, whole_files
-from train import search_space
+from train import search_space, zygote
 
 MAIN = pathlib.Path(__file__).parents[1] / "main.py"
 
 POLL_SECONDS = 0.5
-TERMINATE_SECONDS = 10
 
 
 class TrialError(RuntimeError):
@@ -59,7 +55,7 @@ class Command:
         point: Mapping[str, str],
         log: pathlib.Path,
         watch: Callable[[], None],
-        environment: Mapping[str, str] | None = None,
+        processes: zygote.Zygote,
     ) -> None:
         """Runs `main.py` to its end.
 
@@ -68,8 +64,8 @@ class Command:
             run_dir: The run's directory.
             point: Binding -> value as gin text.
             log: Receives what the process says.
-            watch: Called while it runs, every `POLL_SECONDS`; what it raises ends it.
-            environment: Variables for it.
+            watch: Called while it runs, about each second; what it raises ends it.
+            processes: Begins the process.
 
         Raises:
             TrialError: The process failed; says why.
@@ -77,9 +73,7 @@ class Command:
         bindings = []
         if mode == "run":
             bindings = [*self.bindings, *search_space.lines(point)]
-        command = [
-            sys.executable,
-            str(MAIN),
+        arguments = [
             f"--mode={mode}",
             f"--gin_file={self.config}",
             *(f"--gin_bindings={one}" for one in bindings),
@@ -87,25 +81,13 @@ class Command:
             f"--run_dir={run_dir}",
         ]
         log.parent.mkdir(parents=True, exist_ok=True)
-        with open(log, "ab") as file:
-            start = file.tell()
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, **(environment or {})},
-                # Ctrl-C is for the search, which then ends its trials: not failures.
-                process_group=0,
-            )
-            try:
-                while process.poll() is None:
-                    watch()
-                    time.sleep(POLL_SECONDS)
-            finally:
-                _end(process)
-        if process.returncode:
-            raise TrialError(_reason(process.returncode, log, start))
+        start = log.stat().st_size if log.exists() else 0
+        try:
+            status = processes.run(MAIN, arguments, log, watch)
+        except zygote.ZygoteError as error:
+            raise TrialError(str(error)) from error
+        if status:
+            raise TrialError(_reason(status, log, start))
 
 
 def run(
@@ -114,7 +96,7 @@ def run(
     point: Mapping[str, str],
     log: pathlib.Path,
     watch: Callable[[], None],
-    environment: Mapping[str, str] | None = None,
+    processes: zygote.Zygote,
 ) -> dict[str, Any]:
     """Trains and validates one point, or goes on with what is begun.
 
@@ -127,7 +109,7 @@ def run(
         point: Binding -> value as gin text.
         log: Receives what the process says.
         watch: Called while waiting; what it raises ends the run.
-        environment: Variables for the process.
+        processes: Begins the process.
 
     Returns:
         Metric -> its entry of `metrics.json`, of the validation photographs.
@@ -139,19 +121,8 @@ def run(
         watch()
         time.sleep(POLL_SECONDS)
     metrics = run_dir / "metrics.json"
-    command.call("run", run_dir, point, log, watch, environment)
+    command.call("run", run_dir, point, log, watch, processes)
     return whole_files.read_json(metrics)["results"]["valid"]["metrics"]
-
-
-def _end(process: subprocess.Popen) -> None:
-    """Ends a process that has not ended by itself; its checkpoints are whole."""
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(TERMINATE_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def _free(run_dir: pathlib.Path) -> bool:

@@ -41,9 +41,9 @@ def fake_runs(monkeypatch):
     """
     made = []
 
-    def run(command, run_dir, point, log, watch, environment=None):
+    def run(command, run_dir, point, log, watch, processes):
         watch()
-        made.append((run_dir.name, dict(point), dict(environment or {})))
+        made.append((run_dir.name, dict(point)))
         if tuple(point.values())[:2] == ("0.01", "2"):
             raise trial.TrialError("The loss is not finite.")
         seed = int(point.get("train.seed", 0))

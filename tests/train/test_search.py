@@ -82,7 +82,7 @@ def test_the_winners_file_overrides_the_experiment(tmp_path, runs):
 def test_a_trial_is_the_mean_of_its_runs_and_seeds_tell_the_noise(tmp_path, runs):
     said = drawn_search.make(tmp_path / "s", seeds=(0, 1, 2)).run()
     assert [name for name, *_ in runs[:3]] == ["seed-0", "seed-1", "seed-2"]
-    assert [point["train.seed"] for _, point, _ in runs[:3]] == ["0", "1", "2"]
+    assert [point["train.seed"] for _, point in runs[:3]] == ["0", "1", "2"]
     with open(tmp_path / "s" / "trials.csv", encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["state"] == "done"]
     values = [
@@ -105,7 +105,7 @@ def test_a_sampler_chooses_as_many_points_as_asked(tmp_path, runs):
     space = {**drawn_search.SPACE, "Adam.learning_rate": ("log_float", 1e-3, 1e-1)}
     drawn_search.make(tmp_path / "s", space, trials=3).run()
     assert [name for name, *_ in runs] == ["0", "1", "2"]
-    rates = [float(point["Adam.learning_rate"]) for _, point, _ in runs]
+    rates = [float(point["Adam.learning_rate"]) for _, point in runs]
     assert len(set(rates)) == 3
     assert all(1e-3 <= rate <= 1e-1 for rate in rates)
     runs.clear()
@@ -169,10 +169,10 @@ def test_a_curve_that_is_far_below_the_others_is_given_up(tmp_path, runs, monkey
         def new(self):
             return [(epoch, 0.1 if self._low else 0.9) for epoch in (1, 2)]
 
-    def run(command, run_dir, point, log, watch, environment=None):
+    def run(command, run_dir, point, log, watch, processes):
         for _ in range(3):
             watch()
-        return scored(command, run_dir, point, log, watch, environment)
+        return scored(command, run_dir, point, log, watch, processes)
 
     monkeypatch.setattr(searches.curve, "Curve", Curve)
     monkeypatch.setattr(trial, "run", run)

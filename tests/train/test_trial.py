@@ -1,12 +1,21 @@
+import contextlib
 import math
-import signal
+import subprocess
 import sys
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from train import trial
+from train import trial, zygote
+
+
+@pytest.fixture
+def processes(tmp_path, monkeypatch):
+    """Begins processes that have imported nothing."""
+    monkeypatch.setattr(zygote, "PRELOADED", ())
+    with contextlib.closing(zygote.Zygote(tmp_path / "worker.log")) as made:
+        yield made
 
 
 def command(tmp_path, script, monkeypatch):
@@ -14,7 +23,6 @@ def command(tmp_path, script, monkeypatch):
     main = tmp_path / "main.py"
     main.write_text(script)
     monkeypatch.setattr(trial, "MAIN", main)
-    monkeypatch.setattr(trial, "POLL_SECONDS", 0.02)
     return trial.Command(tmp_path / "e.gin", {"idrid": tmp_path}, tmp_path / "prepared")
 
 
@@ -34,77 +42,41 @@ def command(tmp_path, script, monkeypatch):
         ("exit(3)", "Exit status 3. It said: "),
     ],
 )
-def test_a_process_that_fails_says_why(tmp_path, monkeypatch, script, reason):
+def test_a_process_that_fails_says_why(
+    tmp_path, monkeypatch, processes, script, reason
+):
     made = command(tmp_path, script, monkeypatch)
     log = tmp_path / "logs" / "0.log"
     with pytest.raises(trial.TrialError) as caught:
-        made.call("run", tmp_path / "0", {}, log, lambda: None)
+        made.call("run", tmp_path / "0", {}, log, lambda: None, processes)
     assert str(caught.value).startswith(reason)
 
 
-def test_what_a_process_is_told(tmp_path, monkeypatch):
-    script = "import os, sys; print(*sys.argv[1:], os.environ['SHARE'], sep='\\n')"
-    made = command(tmp_path, script, monkeypatch)
+def test_what_a_process_is_told(tmp_path, monkeypatch, processes):
+    made = command(tmp_path, "import sys; print(*sys.argv[1:], sep='\\n')", monkeypatch)
     log = tmp_path / "0.log"
-    made.call("run", tmp_path / "0", {"a.b": "1"}, log, lambda: None, {"SHARE": "half"})
+    made.call("run", tmp_path / "0", {"a.b": "1"}, log, lambda: None, processes)
     said = log.read_text().splitlines()
     assert said[:3] == (
         ["--mode=run", f"--gin_file={tmp_path / 'e.gin'}", "--gin_bindings=a.b = 1"]
     )
     assert "--gin_bindings=evaluate.splits = ('valid',)" in said
-    assert said[-4:] == [
+    assert said[-3:] == [
         f"--data_dir=idrid={tmp_path}",
         f"--prepared_dir={tmp_path / 'prepared'}",
         f"--run_dir={tmp_path / '0'}",
-        "half",
     ]
 
 
-def test_what_the_watch_raises_ends_the_process(tmp_path, monkeypatch):
-    script = "import time\nwhile True: time.sleep(1)"
-    made = command(tmp_path, script, monkeypatch)
-    started = []
-    popen = trial.subprocess.Popen
-
-    def keep(*arguments, **settings):
-        started.append(popen(*arguments, **settings))
-        return started[0]
-
-    monkeypatch.setattr(trial.subprocess, "Popen", keep)
-
-    def watch():
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        made.call("run", tmp_path / "0", {}, tmp_path / "0.log", watch)
-    assert started[0].poll() == -signal.SIGTERM
-
-
-def test_a_process_that_does_not_end_is_killed(tmp_path, monkeypatch):
-    script = (
-        "import signal, pathlib, sys, time\n"
-        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-        "print('ready', flush=True)\n"
-        "while True: time.sleep(1)"
-    )
-    made = command(tmp_path, script, monkeypatch)
-    monkeypatch.setattr(trial, "TERMINATE_SECONDS", 0.1)
-    log = tmp_path / "0.log"
-
-    def watch():
-        if log.exists() and "ready" in log.read_text():
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        made.call("run", tmp_path / "0", {}, log, watch)
-
-
-def test_a_directory_that_another_process_holds_is_waited_for(tmp_path, monkeypatch):
+def test_a_directory_that_another_process_holds_is_waited_for(
+    tmp_path, monkeypatch, processes
+):
     script = "import sys; sys.exit()"
     made = command(tmp_path, script, monkeypatch)
+    monkeypatch.setattr(trial, "POLL_SECONDS", 0.02)
     folder = tmp_path / "0"
     folder.mkdir()
-    holder = trial.subprocess.Popen(
+    holder = subprocess.Popen(
         [
             sys.executable,
             "-c",
@@ -117,8 +89,8 @@ def test_a_directory_that_another_process_holds_is_waited_for(tmp_path, monkeypa
             '\'{"results": {"valid": {"metrics": {"auc": {"value": 0.5}}}}}\')',
             str(folder),
         ],
-        stdin=trial.subprocess.PIPE,
-        stdout=trial.subprocess.PIPE,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
     with holder:
         assert holder.stdout.readline() == b"held\n"
@@ -130,7 +102,7 @@ def test_a_directory_that_another_process_holds_is_waited_for(tmp_path, monkeypa
                 holder.stdin.write(b"\n")
                 holder.stdin.close()
 
-        found = trial.run(made, folder, {}, tmp_path / "0.log", watch)
+        found = trial.run(made, folder, {}, tmp_path / "0.log", watch, processes)
     assert found == {"auc": {"value": 0.5}}
     assert len(looks) >= 3
 
