@@ -15,7 +15,7 @@ demo: $(VENV)/.installed
 	$(BIN)/python main.py --gin_file=configs/synthetic_resnet_v2.gin --data_dir=$(DEMO_DATA)
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
