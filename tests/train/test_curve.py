@@ -19,6 +19,7 @@ def write(folder, name, values, first=1):
     [
         ({"train.monitor": "'val_auc'"}, "auc", "maximize", 1),
         ({"train.monitor": "'val_auc'"}, "auc", "minimize", -1),
+        ({"train.monitor": "%a", "a": "%b", "b": "'val_auc'"}, "auc", "maximize", 1),
         ({}, "loss", "maximize", -1),
         ({}, "loss", "minimize", 1),
     ],

@@ -1,3 +1,4 @@
+import errno
 import math
 import signal
 import sys
@@ -80,6 +81,37 @@ def test_what_the_watch_raises_ends_the_process(tmp_path, monkeypatch):
     assert started[0].poll() == -signal.SIGTERM
 
 
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_no_fault_of_the_trial(tmp_path, monkeypatch, number):
+    script = f"import os; print('error: ' + os.strerror({number}) + ': x.'); exit(1)"
+    made = command(tmp_path, script, monkeypatch)
+    with pytest.raises(
+        OSError, match=r"The disk is full\. .*: x\. Make room; then the"
+    ):
+        made.call("run", tmp_path / "0", {}, tmp_path / "0.log", lambda: None)
+
+
+def test_a_process_that_is_told_to_end_with_its_search_has_not_failed(
+    tmp_path, monkeypatch
+):
+    script = "import os, signal; os.kill(os.getpid(), signal.SIGTERM)"
+    made = command(tmp_path, script, monkeypatch)
+    popen, started = trial.subprocess.Popen, []
+
+    def keep(*arguments, **settings):
+        started.append(popen(*arguments, **settings))
+        return started[0]
+
+    monkeypatch.setattr(trial.subprocess, "Popen", keep)
+
+    def watch():
+        if started and started[0].poll() is not None:  # The search hears of it after.
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        made.call("run", tmp_path / "0", {}, tmp_path / "0.log", watch)
+
+
 def test_a_process_that_does_not_end_is_killed(tmp_path, monkeypatch):
     script = (
         "import signal, pathlib, sys, time\n"
@@ -146,10 +178,21 @@ def test_several_runs_have_their_mean_with_students_interval():
     runs[1]["ppv"] = {"value": None, "reason": "none called diseased"}
     found = trial.average(runs)
     assert list(found) == ["auc"]
+    assert found["auc"]["method"] == "Student's t over 3 seeds"
     low, high = stats.t.interval(0.95, 2, np.mean(values), stats.sem(values))
     entry = found["auc"]
     assert entry["value"] == pytest.approx(np.mean(values))
     assert (entry["low"], entry["high"]) == pytest.approx((low, high))
+
+
+def test_seeds_of_one_fold_count_once():
+    values = [0.8, 0.9, 0.85, 0.87]  # Two folds of two seeds.
+    entry = trial.average([{"auc": {"value": one}} for one in values], 2)["auc"]
+    means = [0.85, 0.86]
+    low, high = stats.t.interval(0.95, 1, np.mean(means), stats.sem(means))
+    assert entry["value"] == pytest.approx(np.mean(values))
+    assert (entry["low"], entry["high"]) == pytest.approx((low, high))
+    assert entry["method"] == "Student's t over 2 folds"
 
 
 @pytest.mark.parametrize(

@@ -139,6 +139,17 @@ def test_sampler_and_pruner_are_no_part_of_a_trial(tmp_path):
     assert "The search: 5 trials" in said
 
 
+def test_a_sampler_whose_package_is_missing_is_refused(monkeypatch):
+    class GPSampler:
+        """Optuna's imports its package when it draws, perhaps in the tenth trial."""
+
+    monkeypatch.setitem(tuning._NEEDS, "GPSampler", "no_such_package")
+    with pytest.raises(
+        ValueError, match=r"GPSampler, which needs no_such_package\. In"
+    ):
+        tuning.Tuner(space=SPACE, sampler=GPSampler(), trials=2)
+
+
 @pytest.mark.parametrize(
     ("config", "space", "is_open"),
     [
