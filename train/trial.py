@@ -145,12 +145,18 @@ def run(
     Raises:
         TrialError: The process failed; says why.
     """
-    while not _free(run_dir):
-        watch()
-        time.sleep(POLL_SECONDS)
     metrics = run_dir / "metrics.json"
-    command.call("run", run_dir, point, log, watch, environment)
-    return whole_files.read_json(metrics)["results"]["valid"]["metrics"]
+    while True:
+        while not _free(run_dir):
+            watch()
+            time.sleep(POLL_SECONDS)
+        try:
+            command.call("run", run_dir, point, log, watch, environment)
+            return whole_files.read_json(metrics)["results"]["valid"]["metrics"]
+        except TrialError:
+            if _free(run_dir):
+                raise
+            # It was still starting when the directory seemed free, and is first now.
 
 
 def _end(process: subprocess.Popen) -> None:

@@ -167,6 +167,25 @@ def test_a_directory_that_another_process_holds_is_waited_for(tmp_path, monkeypa
     assert len(looks) >= 3
 
 
+def test_a_process_that_was_still_starting_is_waited_for_too(tmp_path, monkeypatch):
+    script = (
+        "import pathlib, sys\n"
+        "begun = pathlib.Path(sys.argv[0]).with_name('begun')\n"
+        "if not begun.exists():\n"
+        "    begun.touch()\n"
+        "    sys.exit('error: Another process is at work.')\n"
+        "folder = pathlib.Path(sys.argv[-1].partition('=')[2])\n"
+        "folder.mkdir()\n"
+        "(folder / 'metrics.json').write_text("
+        '\'{"results": {"valid": {"metrics": {"auc": {"value": 0.5}}}}}\')'
+    )
+    made = command(tmp_path, script, monkeypatch)
+    looks = iter([True, False, False, True])
+    monkeypatch.setattr(trial, "_free", lambda folder: next(looks))
+    found = trial.run(made, tmp_path / "0", {}, tmp_path / "0.log", lambda: None)
+    assert found == {"auc": {"value": 0.5}}
+
+
 def test_a_single_run_keeps_its_intervals():
     run = {"auc": {"value": 0.9, "low": 0.8, "high": 0.95, "method": "DeLong"}}
     assert trial.average([run]) == run
