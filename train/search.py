@@ -205,8 +205,10 @@ class Search:
         """Says how far the search is, and shows an ended trial in TensorBoard."""
         every, tuner = self._study.trials(), self._tuner
         now = next(one for one in every if one.number == attempt.number)
-        with folder_lock.hold(self._run_dir, wait=True):  # Another search may be here.
-            hparams_board.write_trial(self._run_dir, now)
+        if now.ended:
+            # Another process of this search may write it, too, at the end.
+            with folder_lock.hold(self._run_dir, wait=True):
+                hparams_board.write_trial(self._run_dir, now)
         said = study_table.progress(
             every, tuner.objective, tuner.direction, tuner.workers
         )
