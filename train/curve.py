@@ -47,4 +47,7 @@ class Curve:
 
     def _monitor(self) -> str:
         bindings = whole_files.read_json(self._run_dir / "bindings.json")
-        return bindings.get("train.monitor", repr(recipe.Recipe.monitor)).strip("'\"")
+        text = bindings.get("train.monitor", repr(recipe.Recipe.monitor))
+        while text.startswith("%"):  # A macro, perhaps of another.
+            text = bindings[text[1:]]
+        return text.strip("'\"")

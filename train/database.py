@@ -2,15 +2,25 @@
 
 import contextlib
 import fcntl
+import functools
 import pathlib
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 import optuna
 import sqlalchemy
+from absl import logging
 
 _LOCK = 7238651
 """Number of our lock in a PostgreSQL database."""
+
+_FAILURES = (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError)
+
+PATIENCE_SECONDS = 60
+"""For so long a database may be silent; a worker may, too, before it is given up."""
+
+RETRY_SECONDS = 2.0
 
 
 class Database:
@@ -31,7 +41,7 @@ class Database:
         Raises:
             ValueError: The URL is wrong, or psycopg is missing.
         """
-        self._folder, self._threads = folder, threading.RLock()
+        self._folder, self._threads = folder, threading.Lock()
         address = _address(url, folder)
         self.url = address.render_as_string(hide_password=False)
         waits = {"timeout": 60} if url is None else {}
@@ -64,6 +74,31 @@ class Database:
                     yield
 
 
+def patient(function: Callable) -> Callable:
+    """Calls a method again while its database fails, for `PATIENCE_SECONDS`.
+
+    A server that is restarted, or a network that is gone for a moment, ends no search.
+    """
+
+    @functools.wraps(function)
+    def call(*arguments, **settings):
+        end, told = time.monotonic() + PATIENCE_SECONDS, False
+        while True:
+            try:
+                return function(*arguments, **settings)
+            except _FAILURES as error:
+                if time.monotonic() > end:
+                    raise
+                if not told:
+                    logging.warning(
+                        "The database fails, and is tried again. %s", _said(error)
+                    )
+                told = True
+                time.sleep(RETRY_SECONDS)
+
+    return call
+
+
 @contextlib.contextmanager
 def errors(url: str | None) -> Iterator[None]:
     """Tells what is wrong with a database in words a person can use.
@@ -74,18 +109,26 @@ def errors(url: str | None) -> Iterator[None]:
     Raises:
         OSError: The database does not answer, or refuses.
     """
-    failures = (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError)
     try:
         yield
-    except failures as error:
-        ours = isinstance(error, optuna.exceptions.StorageInternalError)
-        cause = error.__cause__ if ours else error
-        said = str(getattr(cause, "orig", None) or cause).strip()
-        name = "study.db" if url is None else sqlalchemy.make_url(url)
+    except _FAILURES as error:
+        name = "study.db" if url is None else _shown(sqlalchemy.make_url(url))
         raise OSError(
-            f"The database of the search, {name}, fails: {said}\nOnce it answers, the "
-            "same command goes on."
+            f"The database of the search, {name}, fails: {_said(error)}\nOnce it "
+            "answers, the same command goes on."
         ) from error
+
+
+def _said(error: Exception) -> str:
+    """What the database itself said."""
+    ours = isinstance(error, optuna.exceptions.StorageInternalError)
+    cause = error.__cause__ if ours else error
+    return str(getattr(cause, "orig", None) or cause).strip()
+
+
+def _shown(address: sqlalchemy.URL) -> str:
+    """An address without what may be secret: the password, and whatever follows "?"."""
+    return address.set(query={}).render_as_string(hide_password=True)
 
 
 def _address(url: str | None, folder: pathlib.Path) -> sqlalchemy.URL:
@@ -97,7 +140,7 @@ def _address(url: str | None, folder: pathlib.Path) -> sqlalchemy.URL:
     except sqlalchemy.exc.ArgumentError:
         address = None
     if address is None or address.get_backend_name() != "postgresql":
-        shown = repr(url) if address is None else address
+        shown = "what is no URL" if address is None else _shown(address)
         raise ValueError(
             "`tune.storage` must be the URL of a PostgreSQL database, as in "
             "'postgresql://user:password@host:5432/database', or None for an SQLite "

@@ -15,6 +15,7 @@ _PRUNERS = (
     pruners.PatientPruner,
     pruners.PercentilePruner,
     pruners.SuccessiveHalvingPruner,
+    pruners.ThresholdPruner,
 )
 NAMES = frozenset(one.__name__ for one in (*_SAMPLERS, *_PRUNERS))
 

@@ -10,11 +10,15 @@ from typing import Any
 import tensorflow as tf
 from absl import logging
 
+from configs import loader
 from evaluation import table
-from input_pipeline import folder_lock, whole_files
+from input_pipeline import folder_lock, prepare, records, whole_files
 from train import (
+    commands,
     curve,
+    data,
     database,
+    experiment,
     hparams_board,
     search_results,
     search_space,
@@ -28,6 +32,9 @@ from train import (
 
 LOOK_SECONDS = 5.0
 """Between two looks at a validation curve."""
+
+NOTE = ".study"
+"""Of which study the trials in a run directory are."""
 
 
 class Search:
@@ -95,6 +102,7 @@ class Search:
             contextlib.closing(self._open()) as self._study,
         ):
             with folder_lock.hold(self._run_dir, wait=True):
+                self._check_folder()
                 whole_files.write_text(self._command.config, self._config)
                 hparams_board.write_experiment(
                     self._run_dir,
@@ -115,6 +123,17 @@ class Search:
                     self._run_dir,
                     self._command.folders,
                 )
+
+    def _check_folder(self) -> None:
+        """Notes whose trials lie in the run directory; raises if another study's do."""
+        note = self._run_dir / NOTE
+        if note.exists() and note.read_text(encoding="utf-8") != self._study.key:
+            raise ValueError(
+                f"{self._run_dir} holds the trials of another search than the study "
+                f"{self._study.name!r}. Name another --run_dir, or take back what has "
+                "changed: `tune.name`, `tune.storage`, or the database itself."
+            )
+        whole_files.write_text(note, self._study.key)
 
     def _open(self) -> study.Study:
         tuner = self._tuner
@@ -179,25 +198,30 @@ class Search:
                 )
             )
         runs = [trial.value(one, objective) for one in figures]
-        averaged = trial.average(figures)
+        averaged = trial.average(figures, len(self._tuner.folds))
         return averaged[objective]["value"], averaged, runs
 
     def _prepare(self, watch: Callable[[], None]) -> None:
         """Prepares the photographs once, before workers would wait for each other."""
         log = self._run_dir / "logs" / "prepare.log"
+        point = search_space.first(self._parameters)
         logging.info("Preparing what is missing.")
         try:
             self._command.call(
-                "prepare", self._run_dir, {}, log, watch, self._zygotes[0]
+                "prepare", self._run_dir, point, log, watch, self._zygotes[0]
             )
         except trial.TrialError as error:
             raise ValueError(f"No trial was begun. {error}") from error
+        self._study.check_photographs(fingerprint(self._command, point))
 
     def _show(self, attempt: study.Attempt) -> None:
         """Says how far the search is, and shows an ended trial in TensorBoard."""
         every, tuner = self._study.trials(), self._tuner
         now = next(one for one in every if one.number == attempt.number)
-        hparams_board.write_trial(self._run_dir, now)
+        if now.ended:
+            # Another process of this search may write it, too, at the end.
+            with folder_lock.hold(self._run_dir, wait=True):
+                hparams_board.write_trial(self._run_dir, now)
         said = study_table.progress(
             every, tuner.objective, tuner.direction, tuner.workers
         )
@@ -206,6 +230,22 @@ class Search:
             logging.info("Trial %d begins: %s. %s", now.number, point, said)
         elif all(one.state != "waiting" for one in every):  # Else the next one says it.
             logging.info("%s", said)
+
+
+def fingerprint(command: trial.Command, point: Mapping[str, str]) -> str:
+    """That of the photographs and labels which are prepared for a point of the space.
+
+    Args:
+        command: Of which config, and where photographs are.
+        point: Binding -> value as gin text.
+    """
+    _, entry_points = experiment.MODES["prepare"]
+    bindings, every = search_space.lines(point), experiment.ENTRY_POINTS
+    loader.load([str(command.config)], bindings, entry_points, every)
+    preparation = commands.configured(prepare.Preparation)
+    where = commands.Where(command.data_dirs, command.prepared_dir, command.config, {})
+    folders = data.folders(preparation, where)
+    return records.Collection([records.Prepared(one) for one in folders]).fingerprint
 
 
 class _Pruning:

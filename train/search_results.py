@@ -70,7 +70,7 @@ def write(
         one.number: trial.folder(run_dir, one.number, tuner.repeats[0])
         for one in ranked
     }
-    rivals = winner.rivals(ranked, objective, run_dirs)
+    rivals = winner.rivals(ranked, objective, run_dirs, len(tuner.folds))
     doubtful, verdict = winner.verdict(ranked, rivals, objective)
     floor = winner.noise(ranked, tuner.repeats)
     noise = winner.say_noise(floor, objective, tuner.repeats)
@@ -97,6 +97,7 @@ def write(
         parameters=parameters,
         doubtful=doubtful,
         verdict=verdict,
+        optimism=winner.OPTIMISM,
         noise=noise,
         importance=shares,
         failures=failures,
@@ -108,7 +109,8 @@ def write(
         duration=study_table.duration,
     )
     whole_files.write_text(run_dir / PAGE, page)
-    said = [tables, *failures, f"{'Warning: ' if doubtful else ''}{verdict}", noise]
+    verdict = f"{'Warning: ' if doubtful else ''}{verdict}"
+    said = [tables, *failures, verdict, winner.OPTIMISM, noise]
     if shares:
         listed = ", ".join(f"{key} {100 * one:.0f} %" for key, one in shares.items())
         said.append(f"Importance (fANOVA): {listed}.")

@@ -109,6 +109,11 @@ def grid(parameters: Sequence[Parameter]) -> list[dict[str, str]]:
     return [dict(zip(keys, point, strict=True)) for point in every]
 
 
+def first(parameters: Sequence[Parameter]) -> dict[str, str]:
+    """A point of a space: of each binding the first choice, or a range's low end."""
+    return {one.key: one.texts[0] for one in parameters}
+
+
 def check(
     parameters: Sequence[Parameter],
     gin_file: str,
@@ -131,11 +136,11 @@ def check(
         ConfigError: A binding is misspelt, has no effect, or a value does not fit; or
             trials would not be judged alike.
     """
-    first = {one.key: one.texts[0] for one in parameters}
-    judge = _built({}, first, gin_file, entry_points, build)
+    start = first(parameters)
+    judge = _built({}, start, gin_file, entry_points, build)
     for one in parameters:
         for text in one.texts:
-            if _built({one.key: text}, first, gin_file, entry_points, build) != judge:
+            if _built({one.key: text}, start, gin_file, entry_points, build) != judge:
                 raise statements.ConfigError(
                     f"`tune.space` cannot vary {one.key}: all trials are judged by the "
                     "same labels of the same validation photographs. Take it out; "
@@ -151,19 +156,19 @@ def lines(point: Mapping[str, str]) -> list[str]:
 
 def _built(
     varied: Mapping[str, str],
-    first: Mapping[str, str],
+    start: Mapping[str, str],
     gin_file: str,
     entry_points: Sequence[str],
     build: Callable[[], Any],
 ) -> Any:
     """What is built at a point of the space; errors say what was varied."""
     try:
-        loader.load([gin_file], lines({**first, **varied}), entry_points)
+        loader.load([gin_file], lines({**start, **varied}), entry_points)
         return build()
     except ValueError as error:
         said = str(error).removeprefix("--gin_bindings=").partition(_IN_CALL)[0]
         if not isinstance(error, statements.ConfigError):
-            shown = (varied or first).items()
+            shown = (varied or start).items()
             said = f"{', '.join(f'{key} = {text}' for key, text in shown)}: {said}"
         raise statements.ConfigError(f"`tune.space`: {said}") from error
 
@@ -174,7 +179,13 @@ def _canonical(key: Any) -> str:
         raise statements.ConfigError(
             f"`tune.space`: a binding is named by a text. Received: {key!r}."
         )
-    (binding,) = syntax.parse([], [f"{key} = None"])
+    parsed = syntax.parse([], [f"{key} = None"])
+    if len(parsed) != 1 or not isinstance(parsed[0], statements.Binding):
+        raise statements.ConfigError(
+            f"`tune.space` must name bindings, as in 'Adam.learning_rate'. Received: "
+            f"{key!r}."
+        )
+    (binding,) = parsed
     if binding.is_macro:
         return key
     name = configurables.find(binding.name, "`tune.space`").name
@@ -203,6 +214,8 @@ def _parameter(key: Any, value: Any) -> Parameter:
         _check_choices(key, values)
     else:
         _check_range(key, kind, values)
+        if kind != "int":
+            values = tuple(map(float, values))
     return Parameter(key, kind, tuple(values))
 
 

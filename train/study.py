@@ -8,6 +8,7 @@ import contextlib
 import math
 import pathlib
 import time
+import uuid
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -39,6 +40,7 @@ class Study:
 
     Attributes:
         name: Its name in the database.
+        key: Tells it from all other studies, whatever their names and databases.
         direction: "maximize" or "minimize".
     """
 
@@ -95,6 +97,10 @@ class Study:
             )
             self._id = self._storage.get_study_id_from_name(name)
             self._check_same(about)
+            if "key" not in self._study.user_attrs:
+                self._study.set_user_attr("key", uuid.uuid4().hex)
+            self.key: str = self._study.user_attrs["key"]
+            self._mine: set[int] = set()
             self._fill()
 
     def close(self) -> None:
@@ -104,6 +110,7 @@ class Study:
         self._database.close()
 
     @property
+    @database.patient
     def is_open(self) -> bool:
         """Whether a trial is left, to be begun or to be finished."""
         return any(
@@ -111,6 +118,27 @@ class Study:
             for one in self._latest().values()
         )
 
+    def check_photographs(self, fingerprint: str) -> None:
+        """Notes which photographs all trials are of.
+
+        Args:
+            fingerprint: Of the photographs and their labels as they are here and now.
+
+        Raises:
+            ValueError: The study was begun with others.
+        """
+        with self._database.alone():
+            known = self._study.user_attrs.get("photographs", fingerprint)
+            if known != fingerprint:
+                raise ValueError(
+                    f"The study {self.name!r} was begun with other photographs or "
+                    "labels than --data_dir holds, and its trials would not be judged "
+                    "alike. Take the difference back, or name another --run_dir, and "
+                    "another `tune.name` where that is bound."
+                )
+            self._study.set_user_attr("photographs", fingerprint)
+
+    @database.patient
     def claim(self) -> "Attempt | None":
         """Takes a waiting trial, which nobody else has then; None: none is waiting."""
         with self._database.alone():
@@ -124,11 +152,13 @@ class Study:
                     # First: a worker that dies in between leaves a stale heartbeat.
                     self._storage.record_heartbeat(trial_id)
                     self._storage.set_trial_state_values(trial_id, TrialState.RUNNING)
+                    self._vary(one.number)
                     return Attempt(
                         self._study, self._storage, trial_id, number, self._parameters
                     )
         return None
 
+    @database.patient
     def trials(self) -> list[outcomes.Outcome]:
         """What became of all trials so far, in their order."""
         return [self._outcome(*pair) for pair in self._latest().items()]
@@ -167,7 +197,8 @@ class Study:
                 raise ValueError(
                     f"The study {self.name!r} was begun with something else, its "
                     f"{name}:\n  {old} there\n  {new} here\n"
-                    "Name another --run_dir or tune.name, or take the difference back."
+                    "Take the difference back, or name another --run_dir, and another "
+                    "`tune.name` where that is bound."
                 )
             if name not in begun:
                 self._study.set_user_attr(name, value)
@@ -186,7 +217,19 @@ class Study:
                 self._add(number, point)
         for number, one in latest.items():
             if _is_lost(one):
-                self._add(number, one.params or one.system_attrs["fixed_params"])
+                # A worker may die when it has drawn some of the values.
+                self._add(number, one.system_attrs["fixed_params"] | one.params)
+
+    def _vary(self, taken: int) -> None:
+        """Sees to it that a sampler with a seed draws nothing for the second time.
+
+        Its generator begins anew with each process, here and on each machine.
+        """
+        self._mine.add(taken)
+        every = self._study.get_trials(deepcopy=False)
+        begun = {one.number for one in every if one.state != TrialState.WAITING}
+        if not begun <= self._mine:
+            self._study.sampler.reseed_rng()
 
     def _add(self, number: int, point: Mapping[str, Any]) -> None:
         self._study.enqueue_trial(dict(point), user_attrs={"number": number})
@@ -230,6 +273,7 @@ class Attempt:
         self.number = number
         self.point = {one.key: one.suggest(self._trial) for one in parameters}
 
+    @database.patient
     def beat(self) -> None:
         """Says that the worker lives, once in `HEARTBEAT_SECONDS`; call it often.
 
@@ -238,11 +282,12 @@ class Attempt:
         """
         if time.monotonic() - self._beaten < HEARTBEAT_SECONDS:
             return
-        self._beaten = time.monotonic()
         if self._storage.get_trial(self._id).state.is_finished():
             raise LostError
         self._storage.record_heartbeat(self._id)
+        self._beaten = time.monotonic()
 
+    @database.patient
     def hopeless(self, epoch: int, value: float) -> bool:
         """Whether the pruner gives the trial up after this epoch.
 
@@ -275,6 +320,7 @@ class Attempt:
         with contextlib.suppress(LostError):
             self._tell(TrialState.FAIL)
 
+    @database.patient
     def _tell(self, state: TrialState, value: float | None = None, **known) -> None:
         try:
             for name, content in known.items():

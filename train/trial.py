@@ -1,8 +1,11 @@
 """One run of a trial: `main.py --mode=run` as a process with a run directory."""
 
 import dataclasses
+import errno
 import math
+import os
 import pathlib
+import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -69,10 +72,9 @@ class Command:
 
         Raises:
             TrialError: The process failed; says why.
+            OSError: The disk is full, which is no fault of the trial's.
         """
-        bindings = []
-        if mode == "run":
-            bindings = [*self.bindings, *search_space.lines(point)]
+        bindings = [*self.bindings, *search_space.lines(point)]
         arguments = [
             f"--mode={mode}",
             f"--gin_file={self.config}",
@@ -85,9 +87,18 @@ class Command:
         try:
             status = processes.run(MAIN, arguments, log, watch)
         except zygote.ZygoteError as error:
-            raise TrialError(str(error)) from error
+            status, reason = -1, str(error)
+        else:
+            reason = _reason(status, log, start) if status else ""
+        if status < 0:  # Perhaps the search is told to end, too.
+            time.sleep(POLL_SECONDS)
+            watch()
+        if status and _is_disk_full(reason, log.parent):
+            raise OSError(
+                f"The disk is full. {reason} Make room; then the same command goes on."
+            )
         if status:
-            raise TrialError(_reason(status, log, start))
+            raise TrialError(reason)
 
 
 def run(
@@ -117,12 +128,18 @@ def run(
     Raises:
         TrialError: The process failed; says why.
     """
-    while not _free(run_dir):
-        watch()
-        time.sleep(POLL_SECONDS)
     metrics = run_dir / "metrics.json"
-    command.call("run", run_dir, point, log, watch, processes)
-    return whole_files.read_json(metrics)["results"]["valid"]["metrics"]
+    while True:
+        while not _free(run_dir):
+            watch()
+            time.sleep(POLL_SECONDS)
+        try:
+            command.call("run", run_dir, point, log, watch, processes)
+            return whole_files.read_json(metrics)["results"]["valid"]["metrics"]
+        except TrialError:
+            if _free(run_dir):
+                raise
+            # It was still starting when the directory seemed free, and is first now.
 
 
 def _free(run_dir: pathlib.Path) -> bool:
@@ -131,6 +148,13 @@ def _free(run_dir: pathlib.Path) -> bool:
             return True
     except BlockingIOError:
         return False
+
+
+def _is_disk_full(reason: str, folder: pathlib.Path) -> bool:
+    codes = (errno.ENOSPC, errno.EDQUOT)
+    return any(os.strerror(code) in reason for code in codes) or (
+        shutil.disk_usage(folder).free < 2**20  # Nor could the process say so, then.
+    )
 
 
 def _reason(status: int, log: pathlib.Path, start: int) -> str:
@@ -180,30 +204,47 @@ def value(figures: Mapping[str, Mapping[str, Any]], objective: str) -> float:
 
 
 def average(
-    runs: Sequence[Mapping[str, Mapping[str, Any]]],
+    runs: Sequence[Mapping[str, Mapping[str, Any]]], folds: int = 0
 ) -> dict[str, dict[str, Any]]:
     """The figures of a trial from those of its runs.
 
     Args:
-        runs: What `run` returned of each.
+        runs: What `run` returned of each, fold by fold.
+        folds: How many folds they are of, if they are of several.
 
     Returns:
         Those of a single run as they are. Of several, the mean of each metric that all
-        of them have, with Student's interval of a mean over runs.
+        of them have, with Student's interval of a mean over `independent` runs.
     """
     if len(runs) == 1:
         return {name: dict(entry) for name, entry in runs[0].items()}
-    figures = {}
+    figures, unit = {}, "folds" if folds > 1 else "seeds"
     for name in runs[0]:
         values = [one.get(name, {}).get("value") for one in runs]
         if None in values:
             continue
-        mean, error = float(np.mean(values)), float(stats.sem(values))
-        half = error * float(stats.t.ppf(0.975, len(values) - 1))
+        alone = independent(values, folds)
+        mean, error = float(np.mean(alone)), float(stats.sem(alone))
+        half = error * float(stats.t.ppf(0.975, len(alone) - 1))
         figures[name] = {
             "value": mean,
             "low": mean - half,
             "high": mean + half,
-            "method": f"Student's t over {len(values)} runs",
+            "method": f"Student's t over {len(alone)} {unit}",
         }
     return figures
+
+
+def independent(values: Sequence[float], folds: int) -> np.ndarray:
+    """A figure of a trial's runs as those numbers that vary independently.
+
+    Seeds of one fold share its photographs, so that of several folds each counts once,
+    with the mean of its seeds.
+
+    Args:
+        values: Of each run, fold by fold.
+        folds: How many folds they are of, if they are of several.
+    """
+    if folds < 2:
+        return np.asarray(values)
+    return np.reshape(values, (folds, -1)).mean(axis=1)

@@ -1,6 +1,7 @@
 """The entry `tune`: what a hyperparameter search varies, measures and stores."""
 
 import dataclasses
+import importlib.util
 import pathlib
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,9 @@ _TRIAL = ("prepare", "audit", "split", "ensemble", "train", "evaluate")
 _CACHE = "training_stream.cache_gigabytes"
 
 _SAMPLERS = "train.samplers"
+
+_NEEDS = {"GPSampler": "torch"}
+"""What Optuna imports only when a sampler draws, by the sampler."""
 
 
 @gin.register("tune")
@@ -73,6 +77,14 @@ class Tuner:
                 raise ValueError(
                     f"`tune.{name}` must list each number once. Received: {given}."
                 )
+
+        sampler = type(self.sampler).__name__
+        package = _NEEDS.get(sampler)
+        if package and importlib.util.find_spec(package) is None:
+            raise ValueError(
+                f"`tune.sampler` is a {sampler}, which needs {package}. Install it: "
+                f"pip install {package}."
+            )
 
     @property
     def direction(self) -> str:

@@ -10,9 +10,16 @@ from scipy import stats
 
 from evaluation import alignment, compared_runs, comparison, paired_tests, table
 from input_pipeline import whole_files
-from train import outcomes
+from train import outcomes, trial
 
 CONFIDENCE = 0.95
+
+OPTIMISM = (
+    "The winner was chosen by the very photographs that its figure is of, so on others "
+    "it is likely to be lower."
+)
+
+_FOLDS = "folds"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,17 +56,19 @@ def rivals(
     ranked: Sequence[outcomes.Outcome],
     objective: str,
     run_dirs: Mapping[int, pathlib.Path],
+    folds: int = 0,
 ) -> list[Rival]:
     """Compares the winner with each other trial.
 
-    Trials of several runs by Student's paired t-test over the runs, trials of one by
-    what both said of the same validation photographs (`comparison.compare`).
+    Trials of several folds or seeds by Student's paired t-test over them, trials of one
+    run by what both said of the same validation photographs (`comparison.compare`).
 
     Args:
         ranked: The trials that are done, the best first.
         objective: Name of the metric.
         run_dirs: Number of a trial -> the directory of its first run, which is there
             if it ran on this machine.
+        folds: How many folds the runs of a trial are of, if of several.
 
     Returns:
         The others, in the same order.
@@ -68,7 +77,7 @@ def rivals(
     found = []
     for other in others:
         if len(winner.runs) > 1:
-            found.append(_by_runs(winner, other))
+            found.append(_by_runs(winner, other, folds))
         else:
             found.append(_by_photographs(winner, other, objective, run_dirs))
     corrected = paired_tests.holm([one.p for one in found])
@@ -78,10 +87,11 @@ def rivals(
     ]
 
 
-def _by_runs(winner: outcomes.Outcome, other: outcomes.Outcome) -> Rival:
-    differences = np.subtract(other.runs, winner.runs)
+def _by_runs(winner: outcomes.Outcome, other: outcomes.Outcome, folds: int) -> Rival:
+    differences = trial.independent(np.subtract(other.runs, winner.runs), folds)
     mean = float(differences.mean())
-    method = f"Student's paired t, {len(differences)} runs"
+    unit = _FOLDS if folds > 1 else "seeds"
+    method = f"Student's paired t, {len(differences)} {unit}"
     if np.ptp(differences) <= 1e-12:
         if abs(mean) <= 1e-12:
             return Rival(other.number, 0.0, 0.0, 0.0, 1.0, method)
@@ -211,8 +221,13 @@ def verdict(
             f"{told}: the two are not distinguishable.{also} "
             "More folds or seeds (tune.folds, tune.seeds) would tell them apart."
         )
-    if len(best.runs) > 1:
+    if following.method.endswith(_FOLDS):
         return bool(alike), f"{told}: more than chance.{also}"
+    if len(best.runs) > 1:
+        return bool(alike), (
+            f"{told}: more than chance between seeds; whether more than between other "
+            f"photographs is not known (tune.folds).{also}"
+        )
     return bool(alike), (
         f"{told}: more than chance on these photographs; whether more than between two "
         f"seeds is not known (tune.seeds).{also}"

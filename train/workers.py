@@ -95,8 +95,8 @@ class Crew:
             self.check_stop()
             attempt.beat()
 
-        self._on_change(attempt)
         try:
+            self._on_change(attempt)
             attempt.complete(*self._run(attempt, watch, worker))
         except trial.TrialError as error:
             attempt.fail(str(error))

@@ -56,5 +56,11 @@ def fake_runs(monkeypatch):
         )["metrics"]
 
     monkeypatch.setattr(trial, "run", run)
-    monkeypatch.setattr(trial.Command, "call", lambda *arguments: None)
+    prepare_nothing(monkeypatch)
     return made
+
+
+def prepare_nothing(monkeypatch):
+    """Has a search find its photographs prepared."""
+    monkeypatch.setattr(trial.Command, "call", lambda *arguments: None)
+    monkeypatch.setattr(search, "fingerprint", lambda *arguments: "0123")

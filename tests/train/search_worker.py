@@ -11,10 +11,10 @@ import sys
 import time
 
 from tests.train import drawn_study
-from train import study, workers
+from train import database, study, workers
 
 study.HEARTBEAT_SECONDS, study.GRACE_SECONDS = 1, 8
-workers.WAIT_SECONDS = 0.1
+workers.WAIT_SECONDS = database.RETRY_SECONDS = 0.1
 
 
 def main(url: str, folder: pathlib.Path, trials: int, endless: bool) -> None:

@@ -7,11 +7,13 @@ from train import curve
 
 
 def write(folder, name, values, first=1):
-    with tf.summary.create_file_writer(
-        str(folder / "tensorboard" / "valid")
-    ).as_default():
+    folder = folder / "tensorboard" / "valid"
+    with tf.summary.create_file_writer(str(folder)).as_default():
         for epoch, value in enumerate(values, start=first):
             tf.summary.scalar(name, value, step=epoch)
+    # Files of one process and one second are numbered, and read in the order of texts.
+    (made,) = folder.glob("*.v2")
+    made.rename(folder / f"events.out.tfevents.{first}")
 
 
 @pytest.mark.parametrize(
@@ -19,6 +21,7 @@ def write(folder, name, values, first=1):
     [
         ({"train.monitor": "'val_auc'"}, "auc", "maximize", 1),
         ({"train.monitor": "'val_auc'"}, "auc", "minimize", -1),
+        ({"train.monitor": "%a", "a": "%b", "b": "'val_auc'"}, "auc", "maximize", 1),
         ({}, "loss", "maximize", -1),
         ({}, "loss", "minimize", 1),
     ],

@@ -136,6 +136,33 @@ def test_four_workers_of_which_one_is_killed_do_each_trial_once(server, tmp_path
         assert not found.is_open
 
 
+def test_workers_outlive_that_the_server_closes_all_connections(server, tmp_path):
+    import psycopg
+
+    with psycopg.connect(server, autocommit=True) as own:
+        own.execute("CREATE DATABASE unstable")
+        url = server.replace("/postgres", "/unstable")
+        both = [start(url, tmp_path / str(number)) for number in range(2)]
+        closed = 0
+        try:
+            wait_for(lambda: any(tmp_path.glob("*.log")), 120)
+            for _ in range(5):
+                rows = own.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = 'unstable'"
+                ).fetchall()
+                closed += len(rows)
+                time.sleep(0.3)
+            assert [one.wait(120) for one in both] == [0, 0]
+        finally:
+            for one in both:
+                one.kill()
+                one.wait()
+    assert closed >= 2
+    with contextlib.closing(drawn_study.make(tmp_path / "seen", TRIALS, url)) as found:
+        assert [one.state for one in found.trials()] == ["done"] * TRIALS
+
+
 def test_a_server_that_does_not_answer_is_said_without_the_password(server, tmp_path):
     wrong = server.replace("/postgres", "/nowhere").replace("secret", "hidden")
     with (

@@ -60,8 +60,52 @@ def test_several_workers_of_two_searches_run_each_trial_once(tmp_path, runs):
 def test_another_config_is_refused(tmp_path, runs):
     drawn_search.make(tmp_path / "s").run()
     other = drawn_search.make(tmp_path / "s", config="train.epochs = 2\n")
-    with pytest.raises(ValueError, match=r"train\.epochs = 1 there\n.*= 2 here\nName"):
+    with pytest.raises(ValueError, match=r"train\.epochs = 1 there\n.*= 2 here\nTake"):
         other.run()
+
+
+def test_a_folder_that_holds_another_studys_trials_is_refused(tmp_path, runs):
+    drawn_search.make(tmp_path / "s").run()
+    before = (tmp_path / "s" / "best.gin").read_text()
+    runs.clear()
+    other = drawn_search.make(tmp_path / "s", config="train.epochs = 2\n", name="new")
+    with pytest.raises(
+        ValueError, match=r"holds the trials of another search than .*'n"
+    ):
+        other.run()
+    assert runs == []
+    assert (tmp_path / "s" / "best.gin").read_text() == before
+    assert (tmp_path / "s" / "experiment.gin").read_text() == "train.epochs = 1\n"
+
+
+def test_photographs_or_labels_that_have_changed_are_refused(
+    tmp_path, runs, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        patch.setattr(trial, "run", lambda *arguments: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            drawn_search.make(tmp_path / "s").run()
+    monkeypatch.setattr(searches, "fingerprint", lambda *arguments: "4567")
+    with pytest.raises(ValueError, match="begun with other photographs or labels than"):
+        drawn_search.make(tmp_path / "s").run()
+    assert runs == []
+
+
+def test_a_seeded_sampler_draws_no_point_again_after_a_resume(tmp_path, runs):
+    from optuna import samplers
+
+    space = {"Adam.learning_rate": ("log_float", 1e-3, 1e-1)} | (
+        {"training_stream.batch_size": ("int", 1, 1000)}
+    )
+    for count in (2, 4):
+        sampler = samplers.RandomSampler(seed=0)
+        drawn_search.make(tmp_path / "s", space, trials=count, sampler=sampler).run()
+    points = [tuple(point.values()) for _, point, _ in runs]
+    assert len(set(points)) == 4
+    # In one go the seed decides.
+    sampler = samplers.RandomSampler(seed=0)
+    drawn_search.make(tmp_path / "t", space, trials=2, sampler=sampler).run()
+    assert [tuple(point.values()) for _, point, _ in runs[4:]] == points[:2]
 
 
 def test_the_winners_file_overrides_the_experiment(tmp_path, runs):
@@ -92,7 +136,7 @@ def test_a_trial_is_the_mean_of_its_runs_and_seeds_tell_the_noise(tmp_path, runs
         assert float(row["auc"]) == pytest.approx(sum(each) / 3)
     floor = paired_tests.noise_floor(values)
     assert f"seed differ by {floor.deviation:.4f} AUC" in said
-    assert "Student's paired t, 3 runs" in said
+    assert "Student's paired t, 3 seeds" in said
 
 
 def test_a_single_seed_is_a_single_run(tmp_path, runs):
@@ -131,13 +175,13 @@ def test_an_objective_that_a_trial_leaves_undefined_fails_it(
 
 def test_without_a_result_the_reasons_are_the_error(tmp_path, monkeypatch):
     def run(*arguments):
-        raise trial.TrialError("No space left on device.")
+        raise trial.TrialError("The memory was full.")
 
     monkeypatch.setattr(trial, "run", run)
-    monkeypatch.setattr(trial.Command, "call", lambda *arguments: None)
+    drawn_search.prepare_nothing(monkeypatch)
     with pytest.raises(ValueError, match=r"^No trial is done\.\n\ntrial .*") as caught:
         drawn_search.make(tmp_path / "s").run()
-    assert str(caught.value).endswith("Trial 3 failed: No space left on device.")
+    assert str(caught.value).endswith("Trial 3 failed: The memory was full.")
 
 
 def test_an_interrupted_trial_is_begun_again(tmp_path, runs, monkeypatch):
@@ -184,6 +228,7 @@ def test_a_curve_that_is_far_below_the_others_is_given_up(tmp_path, runs, monkey
 
 def test_what_a_trial_is_asked_to_run(tmp_path, monkeypatch):
     calls = []
+    drawn_search.prepare_nothing(monkeypatch)
     monkeypatch.setattr(
         trial.Command, "call", lambda self, *arguments: calls.append((self, arguments))
     )
@@ -196,6 +241,10 @@ def test_what_a_trial_is_asked_to_run(tmp_path, monkeypatch):
     drawn_search.make(tmp_path / "s", bindings=["a.b = 1"]).run()
     command, arguments = calls[0]
     assert arguments[0] == "prepare"
+    # What only the space gives a value may be needed to prepare.
+    assert arguments[2] == (
+        {"Adam.learning_rate": "0.1", "training_stream.batch_size": "2"}
+    )
     mode, folder, point, log, *_ = calls[1][1]
     assert (mode, folder) == ("run", tmp_path / "s" / "trials" / "0")
     assert point == {"Adam.learning_rate": "0.1", "training_stream.batch_size": "2"}

@@ -36,6 +36,19 @@ def test_a_choice_may_be_an_object_and_a_binding_a_macro():
     assert rate.key == "RATE"
 
 
+def test_the_ends_of_a_float_range_are_floats():
+    (one,) = space_of("{'training_stream.batch_size': ('float', 2, 4)}")
+    assert one.texts == ("2.0", "4.0")
+    with pytest.raises(statements.ConfigError, match="batch_size must be of type int"):
+        check("{'training_stream.batch_size': ('float', 2, 4)}")
+
+
+@pytest.mark.parametrize("key", ["", "import os", "a.b = 1\\nc.d"])
+def test_what_is_no_binding_is_refused(key):
+    with pytest.raises(statements.ConfigError, match=r"`tune\.space`|Expected: name\."):
+        space_of(f"{{'{key}': [1]}}")
+
+
 def test_a_binding_has_one_spelling():
     (one,) = space_of("{'other/keras.optimizers.Adam.learning_rate': [0.1]}")
     assert one.key == "other/Adam.learning_rate"

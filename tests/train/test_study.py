@@ -1,3 +1,4 @@
+import math
 import threading
 import time
 
@@ -5,8 +6,11 @@ import pytest
 
 pytest.importorskip("optuna", reason="Optuna is not installed")
 
+import sqlalchemy
+from optuna.trial import TrialState
+
 from tests.train import drawn_study
-from train import search_space, study
+from train import database, search_space, study
 
 
 def done(attempt, value):
@@ -80,6 +84,55 @@ def test_workers_that_open_and_take_at_once_have_each_trial_once(tmp_path):
     assert sorted(taken) == list(range(8))
 
 
+def test_a_worker_that_dies_while_it_draws_values_leaves_the_point_whole(
+    tmp_path, monkeypatch
+):
+    parameters = [
+        search_space.Parameter("a.x", "choice", (0, 1)),
+        search_space.Parameter("a.y", "choice", tuple(range(20))),
+    ]
+    point = {"a.x": "1", "a.y": "17"}
+    given = {"parameters": parameters, "points": [point]}
+    shared = drawn_study.make(tmp_path, **given)
+    suggest = search_space.Parameter.suggest
+
+    def die_at_the_second(one, trial):
+        if one.key == "a.y":
+            raise KeyboardInterrupt
+        return suggest(one, trial)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(search_space.Parameter, "suggest", die_at_the_second)
+        with pytest.raises(KeyboardInterrupt):
+            shared.claim()
+    (left,) = shared._study.get_trials()
+    assert left.params == {"a.x": "1"}
+    shared._storage.set_trial_state_values(left._trial_id, TrialState.FAIL)
+    assert drawn_study.make(tmp_path, **given).claim().point == point
+
+
+def test_a_database_that_fails_for_a_moment_is_asked_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(database, "RETRY_SECONDS", 0.01)
+    shared = drawn_study.make(tmp_path, trials=1)
+    attempt = shared.claim()
+    beat, failures = shared._storage.record_heartbeat, []
+
+    def gone(trial_id):
+        if len(failures) < 3:
+            failures.append(trial_id)
+            raise sqlalchemy.exc.OperationalError("", {}, Exception("gone"))
+        beat(trial_id)
+
+    monkeypatch.setattr(shared._storage, "record_heartbeat", gone)
+    attempt.beat()
+    assert len(failures) == 3
+    monkeypatch.setattr(database, "PATIENCE_SECONDS", 0)
+    failures.clear()
+    attempt._beaten = -math.inf
+    with pytest.raises(sqlalchemy.exc.OperationalError):
+        attempt.beat()
+
+
 def test_another_experiment_of_the_same_name_is_refused(tmp_path):
     drawn_study.make(tmp_path)
     with pytest.raises(ValueError, match=r"its experiment:\n  a = 1 there\n  a = 2 h"):
@@ -124,7 +177,13 @@ def test_all_importance_belongs_to_the_parameter_that_decides(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "url", ["mysql://me:hidden@there/db", "no url", "sqlite:///a.db"]
+    "url",
+    [
+        "mysql://me:hidden@there/db",
+        "mysql://there/db?password=hidden",
+        "postgresql:/me:hidden@there/db",
+        "sqlite:///a.db",
+    ],
 )
 def test_only_postgresql_is_shared(tmp_path, url):
     with pytest.raises(ValueError, match=r"`tune\.storage` must be .* Rec") as caught:

@@ -1,4 +1,5 @@
 import contextlib
+import errno
 import math
 import subprocess
 import sys
@@ -68,6 +69,36 @@ def test_what_a_process_is_told(tmp_path, monkeypatch, processes):
     ]
 
 
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_no_fault_of_the_trial(tmp_path, monkeypatch, processes, number):
+    script = f"import os; print('error: ' + os.strerror({number}) + ': x.'); exit(1)"
+    made = command(tmp_path, script, monkeypatch)
+    with pytest.raises(
+        OSError, match=r"The disk is full\. .*: x\. Make room; then the"
+    ):
+        made.call(
+            "run", tmp_path / "0", {}, tmp_path / "0.log", lambda: None, processes
+        )
+
+
+def test_a_process_that_is_told_to_end_with_its_search_has_not_failed(
+    tmp_path, monkeypatch, processes
+):
+    script = (
+        "import os, signal\n"
+        "print('ends', flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGTERM)"
+    )
+    made, log = command(tmp_path, script, monkeypatch), tmp_path / "0.log"
+
+    def watch():
+        if log.exists() and log.read_text():  # The search hears of it after.
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        made.call("run", tmp_path / "0", {}, log, watch, processes)
+
+
 def test_a_directory_that_another_process_holds_is_waited_for(
     tmp_path, monkeypatch, processes
 ):
@@ -107,6 +138,29 @@ def test_a_directory_that_another_process_holds_is_waited_for(
     assert len(looks) >= 3
 
 
+def test_a_process_that_was_still_starting_is_waited_for_too(
+    tmp_path, monkeypatch, processes
+):
+    script = (
+        "import pathlib, sys\n"
+        "begun = pathlib.Path(sys.argv[0]).with_name('begun')\n"
+        "if not begun.exists():\n"
+        "    begun.touch()\n"
+        "    sys.exit('error: Another process is at work.')\n"
+        "folder = pathlib.Path(sys.argv[-1].partition('=')[2])\n"
+        "folder.mkdir()\n"
+        "(folder / 'metrics.json').write_text("
+        '\'{"results": {"valid": {"metrics": {"auc": {"value": 0.5}}}}}\')'
+    )
+    made = command(tmp_path, script, monkeypatch)
+    looks = iter([True, False, False, True])
+    monkeypatch.setattr(trial, "_free", lambda folder: next(looks))
+    found = trial.run(
+        made, tmp_path / "0", {}, tmp_path / "0.log", lambda: None, processes
+    )
+    assert found == {"auc": {"value": 0.5}}
+
+
 def test_a_single_run_keeps_its_intervals():
     run = {"auc": {"value": 0.9, "low": 0.8, "high": 0.95, "method": "DeLong"}}
     assert trial.average([run]) == run
@@ -118,10 +172,21 @@ def test_several_runs_have_their_mean_with_students_interval():
     runs[1]["ppv"] = {"value": None, "reason": "none called diseased"}
     found = trial.average(runs)
     assert list(found) == ["auc"]
+    assert found["auc"]["method"] == "Student's t over 3 seeds"
     low, high = stats.t.interval(0.95, 2, np.mean(values), stats.sem(values))
     entry = found["auc"]
     assert entry["value"] == pytest.approx(np.mean(values))
     assert (entry["low"], entry["high"]) == pytest.approx((low, high))
+
+
+def test_seeds_of_one_fold_count_once():
+    values = [0.8, 0.9, 0.85, 0.87]  # Two folds of two seeds.
+    entry = trial.average([{"auc": {"value": one}} for one in values], 2)["auc"]
+    means = [0.85, 0.86]
+    low, high = stats.t.interval(0.95, 1, np.mean(means), stats.sem(means))
+    assert entry["value"] == pytest.approx(np.mean(values))
+    assert (entry["low"], entry["high"]) == pytest.approx((low, high))
+    assert entry["method"] == "Student's t over 2 folds"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 import pathlib
 import re
+import signal
 
 import pytest
 
@@ -137,6 +138,40 @@ def test_sampler_and_pruner_are_no_part_of_a_trial(tmp_path):
     lines = config.splitlines()[:-1]
     said = tune(tmp_path, *lines, RATE, "tune.trials = 5")
     assert "The search: 5 trials" in said
+
+
+def test_a_sampler_whose_package_is_missing_is_refused(monkeypatch):
+    class GPSampler:
+        """Optuna's imports its package when it draws, perhaps in the tenth trial."""
+
+    monkeypatch.setitem(tuning._NEEDS, "GPSampler", "no_such_package")
+    with pytest.raises(
+        ValueError, match=r"GPSampler, which needs no_such_package\. In"
+    ):
+        tuning.Tuner(space=SPACE, sampler=GPSampler(), trials=2)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    ("before", "during"),
+    [
+        (signal.SIG_DFL, signal.default_int_handler),
+        (signal.SIG_IGN, signal.SIG_IGN),  # By nohup.
+    ],
+)
+def test_a_search_that_is_told_to_end_is_interrupted_as_by_a_key(
+    tmp_path, monkeypatch, number, before, during
+):
+    found = []
+    monkeypatch.setattr(
+        tuning.Tuner, "run", lambda *arguments: found.append(signal.getsignal(number))
+    )
+    outside = signal.signal(number, before)
+    try:
+        tune(tmp_path, RATE)
+    finally:
+        signal.signal(number, outside)
+    assert found == [during]
 
 
 @pytest.mark.parametrize(

@@ -22,17 +22,46 @@ def trial(number, *runs):
     return outcomes.Outcome(number, "done", value=float(np.mean(runs)), runs=runs)
 
 
-def test_trials_of_several_runs_are_compared_by_a_paired_t_test(tmp_path):
+@pytest.mark.parametrize(("folds", "unit"), [(0, "seeds"), (1, "seeds"), (4, "folds")])
+def test_trials_of_several_runs_are_compared_by_a_paired_t_test(tmp_path, folds, unit):
     best, other = [0.90, 0.92, 0.91, 0.95], [0.85, 0.90, 0.90, 0.88]
     (rival,) = winner.rivals(
-        [trial(3, *best), trial(1, *other)], "auc", run_dirs(tmp_path)
+        [trial(3, *best), trial(1, *other)], "auc", run_dirs(tmp_path), folds
     )
     test = stats.ttest_rel(other, best)
-    assert (rival.number, rival.method) == (1, "Student's paired t, 4 runs")
+    assert (rival.number, rival.method) == (1, f"Student's paired t, 4 {unit}")
     assert rival.difference == pytest.approx(np.mean(other) - np.mean(best))
     assert rival.p == pytest.approx(test.pvalue)
     ends = test.confidence_interval(0.95)
     assert (rival.low, rival.high) == pytest.approx(ends)
+
+
+def test_seeds_of_one_fold_are_no_folds_of_their_own(tmp_path):
+    # Three folds of two seeds: what tells is three means, not six runs.
+    best = [0.90, 0.92, 0.91, 0.95, 0.88, 0.90]
+    other = [0.85, 0.90, 0.90, 0.88, 0.80, 0.86]
+    (rival,) = winner.rivals(
+        [trial(0, *best), trial(1, *other)], "auc", run_dirs(tmp_path), folds=3
+    )
+    test = stats.ttest_rel([0.875, 0.89, 0.83], [0.91, 0.93, 0.89])
+    assert rival.method == "Student's paired t, 3 folds"
+    assert rival.p == pytest.approx(test.pvalue)
+    assert (rival.low, rival.high) == pytest.approx(test.confidence_interval(0.95))
+
+
+@pytest.mark.parametrize(
+    ("folds", "text"),
+    [
+        (0, "more than chance between seeds; whether more than between other photo"),
+        (3, "more than chance."),
+    ],
+)
+def test_how_far_a_difference_over_runs_reaches(tmp_path, folds, text):
+    ranked = [trial(0, 0.90, 0.92, 0.91), trial(1, 0.7, 0.71, 0.72)]
+    found = winner.rivals(ranked, "auc", run_dirs(tmp_path), folds)
+    doubtful, said = winner.verdict(ranked, found, "auc")
+    assert not doubtful
+    assert text in said
 
 
 def test_p_values_are_corrected_for_all_rivals(tmp_path):
