@@ -100,12 +100,12 @@ def test_a_seeded_sampler_draws_no_point_again_after_a_resume(tmp_path, runs):
     for count in (2, 4):
         sampler = samplers.RandomSampler(seed=0)
         drawn_search.make(tmp_path / "s", space, trials=count, sampler=sampler).run()
-    points = [tuple(point.values()) for _, point, _ in runs]
+    points = [tuple(point.values()) for _, point in runs]
     assert len(set(points)) == 4
     # In one go the seed decides.
     sampler = samplers.RandomSampler(seed=0)
     drawn_search.make(tmp_path / "t", space, trials=2, sampler=sampler).run()
-    assert [tuple(point.values()) for _, point, _ in runs[4:]] == points[:2]
+    assert [tuple(point.values()) for _, point in runs[4:]] == points[:2]
 
 
 def test_the_winners_file_overrides_the_experiment(tmp_path, runs):
