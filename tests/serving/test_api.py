@@ -21,7 +21,15 @@ import PIL.Image
 import pytest
 import requests
 
-from serving import heatmaps, predictor, problems, schema, service, settings
+from serving import (
+    asking,
+    heatmaps,
+    predictor,
+    problems,
+    schema,
+    service,
+    settings,
+)
 from tests.serving import servers
 
 PART = b"--abc\r\nContent-Disposition: form-data; name=photograph; filename=x\r\n\r\n"
@@ -412,6 +420,9 @@ def test_a_key_is_needed_where_one_is_set(exported, drawing):
         assert server.get("/healthz").status_code == 200
         content = server.get("/openapi.json").json()
         assert content["components"]["securitySchemes"]
+        page = settings.Page(api=server.address, key="the old key")
+        with pytest.raises(asking.NoAnswer, match="with the same RETINOGRAD_API_KEY"):
+            asking.connect(page)
         assert "the key" not in json.dumps(server.log)
 
 
