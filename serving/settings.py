@@ -79,8 +79,8 @@ class Api(_Settings):
         most_photographs: Of one batch.
         most_bytes: Of one photograph's file.
         most_held_bytes: Of all uploads in memory together, with more the answer is 503.
-        most_megapixels: Of one photograph; decoding may take 3 MB of memory each. The
-            model's own limit holds too.
+        most_megapixels: Of one photograph, where that is less than the model's own
+            limit; decoding may take 6 MB of memory each.
         upload_seconds: In which a request must have arrived.
         answer_seconds: In which it must be answered from then on.
         occlusion_seconds: The same of a heat map by occlusion, which asks the model
@@ -102,7 +102,7 @@ class Api(_Settings):
     most_photographs: int = 16
     most_bytes: int = 25_000_000
     most_held_bytes: int = 400_000_000
-    most_megapixels: float = 50.0
+    most_megapixels: float | None = None
     upload_seconds: float = 30.0
     answer_seconds: float = 30.0
     occlusion_seconds: float = 50.0

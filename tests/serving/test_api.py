@@ -197,6 +197,7 @@ def test_the_card_says_what_runs_and_what_is_accepted(server, loaded):
     assert content["task"]["rule"] == loaded.card.task["rule"]
     assert content["running"] == {"variant": "float32", "precision": "f32"}
     assert content["accepts"]["most_bytes"] == 3_000_000
+    assert content["accepts"]["most_megapixels"] == loaded.card.limits.most_megapixels
 
 
 def test_health(server):
@@ -260,9 +261,13 @@ def test_an_upload_is_refused_by_what_it_announces(server):
 
 def test_a_client_that_sends_too_much_hears_that_it_did(server):
     answer = server.post("/predict", bytes(20_000_000))
-    assert "3000000 bytes" in is_problem(answer, 413, "too-large")["detail"]
+    assert is_problem(answer, 413, "too-large")["detail"] == (
+        "A photograph's file may have at most 3 MB. Save larger ones as JPEG."
+    )
     # Within what a batch may have, but one is too large.
-    is_problem(server.post("/predict/batch", bytes(4_000_000), b""), 413, "too-large")
+    answer = server.post("/predict/batch", bytes(4_000_000), b"")
+    said = is_problem(answer, 413, "too-large")["detail"]
+    assert re.search(r"at most 3 MB, and a request \d+ such files\.", said)
 
 
 def form_in_pieces(count, size=100_000):
