@@ -121,7 +121,8 @@ class Upload:
             yield piece
 
     def _too_large(self) -> problems.Problem:
-        limit = f"A photograph's file may have at most {self._limits.most_bytes / 1e6:g} MB"
+        megabytes = self._limits.most_bytes / 1e6
+        limit = f"A photograph's file may have at most {megabytes:g} MB"
         if self._most > 1:
             limit += f", and a request {self._most} such files"
         return problems.Problem("too-large", f"{limit}. Save larger ones as JPEG.")

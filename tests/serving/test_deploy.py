@@ -244,7 +244,7 @@ def test_systemd_understands_the_unit(tmp_path):
         pytest.skip("systemd-analyze is not installed")
     content = text("retinograd.service")
     interpreter = "/opt/retinograd/venv/bin/python"
-    # Without braces: where it is not set there is no argument, rather than an empty one.
+    # Without braces: not set, it is no argument rather than an empty one.
     assert f"ExecStart={interpreter} -m serving $RETINOGRAD_MODEL\n" in content
     here = content.replace(interpreter, sys.executable)
     here = here.replace("/opt/retinograd/source", str(servers.ROOT))
