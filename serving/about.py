@@ -21,7 +21,6 @@ _LESIONS = {
     "hard_exudates": "a hard exudate",
     "haemorrhages": "a haemorrhage",
     "microaneurysms": "a microaneurysm",
-    "soft_exudates": "a soft exudate",
 }
 
 
