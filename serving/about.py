@@ -45,7 +45,7 @@ def meaning(answer: wording.Answer, card: Card) -> str:
         return ""
     kind = "positive" if answer["diseased"] else "negative"
     return (
-        f"{_of_100(_prevalence(card, 'test'))} of these photographs show it. Where "
+        f"{_of_100(_prevalence(card, 'test'))} test photographs show it. Where "
         f"{_of_100(PREVALENCE)} do, a {kind} answer would be right in "
         f"{_of_100(values[kind])} cases (calculated from the two figures by Bayes' "
         "rule)."
