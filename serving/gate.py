@@ -31,7 +31,7 @@ REASONS: dict[Reason, str] = {
     "not_a_fundus_photograph": "No retina is seen in the image.",
     "no_colour": (
         "The photograph has no colour, as a red-free one: the model learnt from colour "
-        "photographs, and would mistake it."
+        "photographs, and would misjudge it."
     ),
     "too_small": "The retina has too few pixels for what the model looks for.",
     "too_dark": "The photograph is underexposed.",

@@ -47,9 +47,7 @@ def test_what_an_answer_means_where_fewer_are_ill():
     found = about.predictive_values(CARD)
     assert found == pytest.approx({"positive": 90 / 270, "negative": 720 / 730})
     positive = about.meaning({"diseased": True}, CARD)
-    assert positive.startswith(
-        "60 of 100 of these photographs show it. Where 10 of 100"
-    )
+    assert positive.startswith("60 of 100 test photographs show it. Where 10 of 100 ")
     assert "a positive answer would be right in 33 of 100 cases" in positive
     negative = about.meaning({"diseased": False}, CARD)
     assert "a negative answer would be right in 99 of 100 cases" in negative

@@ -69,7 +69,9 @@ def test_every_example_is_answered(script, example):
         assert "out of focus, or behind a haze. The sharpness must" in words(page)
     else:
         assert "eferable diabetic retinopathy" in heading
-        assert "the threshold of" in words(page) and "By the model's own account" in words(page)
+        assert "the threshold of" in words(
+            page
+        ) and "By the model's own account" in words(page)
 
 
 def test_a_model_of_drawings_gives_no_grade(script):
@@ -233,7 +235,11 @@ def visit(browser, address):
 def test_a_reader_picks_an_example_and_moves_the_slider(visit, width):
     page = visit(width)
     page.click("Severe")
-    page.see("referable diabetic retinopathy", "By the model's own account", "What speaks for")
+    page.see(
+        "referable diabetic retinopathy",
+        "By the model's own account",
+        "What speaks for",
+    )
     before = page.picture()
     slider = page.find("input[type=range]")
     slider.send_keys("\ue012" * 5)  # Left, on the keyboard.
