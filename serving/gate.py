@@ -1,10 +1,10 @@
 """Which photographs are good enough for a decision, measured before the model is asked.
 
 The default limits come from IDRiD's 413 training photographs, which were all fit to be
-graded by a person, and from what a small model trained on them says of its 81 validation
-photographs when these are made worse (docs/serving.md has the table). Each lets all of
-IDRiD's photographs pass; beyond it that model's decisions are no longer its own. Another
-model has limits of its own: `benchmarks/quality_limits.py` measures them.
+graded by a person, and from what a small model trained on them says of its 81
+validation photographs when these are made worse (docs/serving.md has the table). Each
+lets all of IDRiD's photographs pass; beyond it that model's decisions are no longer its
+own. Another model has limits of its own, which `benchmarks/quality_limits.py` measures.
 """
 
 import dataclasses
