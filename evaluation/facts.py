@@ -18,7 +18,14 @@ from evaluation import (
     predictions,
     table,
 )
-from input_pipeline import audit, photograph, records, splits, whole_files
+from input_pipeline import (
+    audit,
+    dataset_titles,
+    photograph,
+    records,
+    splits,
+    whole_files,
+)
 
 # Between them stand other sets of photographs.
 _FIRST, _LAST = ("test",), ("valid", "train")
@@ -141,8 +148,13 @@ class Facts:
 
     @property
     def where(self) -> str:
-        """The datasets for a reader, as in "aptos, eyepacs and idrid"."""
+        """The datasets for a reader, as in "APTOS 2019, EyePACS and IDRiD"."""
         return _listed(self.datasets)
+
+    @property
+    def trained_where(self) -> str:
+        """The datasets that the model was trained for, for a reader."""
+        return _listed(self.trained["datasets"])
 
     def where_of(self, part: str) -> str:
         """The datasets of one part, for a reader."""
@@ -307,7 +319,8 @@ def in_words(rule: str) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    *others, last = [one or "an unnamed dataset" for one in names]
+    titles = map(dataset_titles.title, names)
+    *others, last = [one or "an unnamed dataset" for one in titles]
     return f"{', '.join(others)} and {last}" if others else last
 
 

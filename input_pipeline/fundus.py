@@ -71,6 +71,10 @@ class NotAFundusPhotographError(ValueError):
     """The image shows no retina."""
 
 
+class NoColourError(NotAFundusPhotographError):
+    """What is seen may be a retina, but without colour, as in red-free photographs."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Crop:
     """The box around the retina, in pixels of the upright full-size photograph.
@@ -108,7 +112,8 @@ def prepare(data: bytes, size: int) -> tuple[np.ndarray, Crop]:
 
     Raises:
         UnreadableImageError: If the bytes cannot be decoded.
-        NotAFundusPhotographError: If no retina is seen.
+        NotAFundusPhotographError: If no retina is seen; `NoColourError` if what is seen
+            has no colour.
     """
     header = _read_header(data)
     # 2: area averaging hides the decoder's own filter once two pixels make one.
@@ -207,8 +212,8 @@ def _read_header(data: bytes) -> image_header.ImageHeader:
         )
     if header.width * header.height > MAX_PIXELS:
         raise UnreadableImageError(
-            f"the image must have at most {MAX_PIXELS} pixels. Received: "
-            f"{header.width}x{header.height} pixels. Reduce it first."
+            f"the image must have at most {MAX_PIXELS / 1e6:g} megapixels. Received: "
+            f"{header.width}x{header.height}. Reduce it first."
         )
     return header
 
@@ -474,8 +479,13 @@ def _check_colour(bgr: tuple[float, ...], strict: bool) -> None:
     """Raises unless red leads, as blood leaves it; `strict` asks for a margin."""
     blue, green, red = bgr[:3]
     seen = f"red {red:.0f}, green {green:.0f}, blue {blue:.0f}"
+    kind = NotAFundusPhotographError
     if max(bgr[:3]) - min(bgr[:3]) < 0.08 * max(bgr[:3]):
         complaint = "no colour: grey picture"
+        # A page of text is grey too, but not round.
+        kind = NotAFundusPhotographError if strict else NoColourError
+    elif max(red, blue) < 0.2 * green:
+        complaint, kind = "no colour: green light alone", NoColourError
     elif blue >= red:
         complaint = "blue dominates over red"
     elif green * (1.2 if strict else 0.8) >= red:
@@ -484,7 +494,7 @@ def _check_colour(bgr: tuple[float, ...], strict: bool) -> None:
         complaint = "blue dominates over green"
     else:
         return
-    raise NotAFundusPhotographError(
+    raise kind(
         f"{complaint} ({seen}). Expected a retina in colour, red before green and blue."
     )
 

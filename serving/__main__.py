@@ -41,10 +41,7 @@ def main(arguments: list[str]) -> int:
     script = pathlib.Path(__file__).with_name("app.py")
     command = [sys.executable, "-m", "streamlit", "run", str(script)]
     command += [f"--server.address={api.host}", f"--server.port={page.port}"]
-    of_page = {
-        settings.Page.PREFIX + "API": address,
-        settings.Page.PREFIX + "KEY": api.key or "",
-    }
+    of_page = {settings.Page.PREFIX + "API": address}
     # Both leave together, also where the signal reaches this process alone.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     started = [subprocess.Popen([sys.executable, "-m", "serving.api"])]

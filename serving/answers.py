@@ -1,10 +1,21 @@
 """What is said of a photograph, as JSON has it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from serving import predictor
+
+QUALITY = ("brightness", "sharpness", "overexposed", "underexposed", "retina_share")
+"""What is measured of a photograph, as `input_pipeline.quality` names it."""
+
+
+def columns(class_names: Sequence[str]) -> list[str]:
+    """The columns that every CSV of answers has; docs/serving.md describes them."""
+    named = ["file", "diseased", "disease_probability", "threshold", "predicted"]
+    named += ["uncertainty", *(f"probability {one}" for one in class_names)]
+    return [*named, "reason", "message", *QUALITY, "model", "variant", "model_sha256"]
 
 
 def describe(

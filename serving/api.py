@@ -98,7 +98,7 @@ def _photographs(shared: service.Service) -> fastapi.APIRouter:
         "accepts": {
             "most_photographs": limits.most_photographs,
             "most_bytes": limits.most_bytes,
-            "most_megapixels": limits.most_megapixels,
+            "most_megapixels": shared.of_files.most_megapixels,
         },
     }
 

@@ -17,7 +17,7 @@ import numpy as np
 import streamlit
 
 from input_pipeline import fundus
-from serving import asking, heatmaps, printing, settings, wording
+from serving import about, asking, heatmaps, printing, settings, wording
 from visualization import overlay as overlays
 
 # What is drawn -> file.
@@ -191,11 +191,11 @@ def _show_table(names: list[str], answers: list[dict], card: dict) -> None:
 
 def _show_decision(answer: dict, card: dict) -> None:
     streamlit.write(wording.referral(answer, card["task"]))
-    chosen_on = card["decision"]["chosen_on"]
-    streamlit.write(wording.reason(answer, card["task"], chosen_on))
-    streamlit.write(wording.certainty(answer))
+    streamlit.write(wording.reason(answer, card["task"]))
+    streamlit.write(wording.certainty(answer, card))
     _show_probabilities(answer["probabilities"], card["task"])
-    streamlit.caption(wording.track_record(card))
+    texts = about.track_record(card), about.meaning(answer, card), about.threshold(card)
+    streamlit.caption("\n\n".join(filter(None, texts)))
 
 
 def _show_probabilities(probabilities: dict[str, float], task: dict) -> None:
@@ -269,6 +269,7 @@ def _show_heatmap(
         np.array(cells), fundus.Crop(**answer["crop"]), picture.shape[:2]
     )
     caption = wording.shown(explained, method)
+    believed = about.believed(source.card, method)
     overlaid = overlays.overlay(picture, heatmap, opacity)
     streamlit.image(
         overlaid,
@@ -277,7 +278,13 @@ def _show_heatmap(
         output_format="JPEG",
         alt=f"{name} with the heat map for {explained}",
     )
-    return {"photograph": picture, "overlaid": overlaid, "shown": caption}
+    streamlit.caption(believed)
+    return {
+        "photograph": picture,
+        "overlaid": overlaid,
+        "shown": caption,
+        "believed": believed,
+    }
 
 
 def _occlude(source: asking.Source, data: bytes, explained: str) -> list[list[float]]:
@@ -301,9 +308,9 @@ def _show_model(card: dict) -> None:
     streamlit.header("The model")
     streamlit.markdown(
         f"**{card['name']}** decides on {card['task']['rule']}. "
-        f"{wording.learnt(card)} {wording.running(card['running'])}"
+        f"{about.learnt(card)} {about.running(card['running'])}"
     )
-    streamlit.table(wording.figures(card), border="horizontal")
+    streamlit.table(about.figures(card), border="horizontal")
     streamlit.markdown(
         "Another camera, another clinic, other people: expect it to be worse. "
         "Photographs that are too dark, too bright, out of focus or of something else "

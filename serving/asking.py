@@ -111,6 +111,8 @@ class Api:
             time.sleep(min(10, int(answer.headers.get("Retry-After", "1"))))
         if answer.status_code != 200:
             detail = said.get("detail", "") if isinstance(said, dict) else ""
+            if answer.status_code == 401:
+                detail = f"Start API and page with the same {settings.KEY}."
             raise NoAnswer(
                 f"The API refused: {said.get('title', answer.status_code)}. {detail}"
             )

@@ -138,6 +138,10 @@ class Card(Deciding):
         files: File, relative to the card's folder -> its SHA-256.
         environment: Versions and processor that exported it.
         settings: Those of the export.
+        lesion_agreement: How often a heat map's maximum was on lesions that experts
+            outlined, in photographs that the model was not trained on: `method`,
+            `photographs`, and `pointing`, lesion -> `photographs`, `value`, `low`,
+            `high`, `chance`. None where nobody measured it.
         intended_use: What it is for, and what not.
     """
 
@@ -158,6 +162,7 @@ class Card(Deciding):
     files: Mapping[str, str]
     environment: Mapping[str, Any]
     settings: Mapping[str, Any]
+    lesion_agreement: Mapping[str, Any] | None = None
     intended_use: str = INTENDED_USE
 
     @property

@@ -14,8 +14,8 @@ import cv2
 import gin
 
 from input_pipeline import progress, whole_files
+from serving import answers, gate, heatmaps
 from serving import card as cards
-from serving import gate, heatmaps
 from serving import predictor as predictors
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp")
@@ -25,8 +25,6 @@ FILE = "predictions.csv"
 
 EXPORTED = pathlib.Path("export", "default")
 """Where a run has its exported model, unless it was given another name."""
-
-_QUALITY = ("brightness", "sharpness", "overexposed", "underexposed", "retina_share")
 
 
 @gin.register("predict")
@@ -108,7 +106,8 @@ class Folder:
             progress.bar(_in_threads(row, paths), "predict", len(paths), unit="photo")
         )
         text = io.StringIO()
-        writer = csv.DictWriter(text, _columns(predictor.card.class_names))
+        columns = [*answers.columns(predictor.card.class_names), "overlay"]
+        writer = csv.DictWriter(text, columns)
         writer.writeheader()
         writer.writerows(rows)
         whole_files.write_text(output / FILE, text.getvalue())
@@ -122,14 +121,21 @@ class Folder:
         output: pathlib.Path,
     ) -> dict[str, Any]:
         """Predicts one file; draws its heat map."""
-        row: dict[str, Any] = {"file": name.as_posix()}
+        card = predictor.card
+        row: dict[str, Any] = {
+            "file": name.as_posix(),
+            "model": card.name,
+            "variant": predictor.variant,
+            "model_sha256": card.fingerprints["model_sha256"],
+        }
         try:
             data = path.read_bytes()
         except OSError as error:
             return row | {"reason": "unreadable", "message": str(error)}
         said = predictor.predict(data)
         if said.quality is not None:
-            row |= {one: f"{getattr(said.quality, one):.4f}" for one in _QUALITY}
+            measured = ((one, getattr(said.quality, one)) for one in answers.QUALITY)
+            row |= {one: f"{value:.4f}" for one, value in measured}
         if isinstance(said, predictors.Abstention):
             return row | {"reason": said.reason, "message": said.message}
         row |= {
@@ -201,13 +207,6 @@ def _in_threads(function, paths: Sequence[pathlib.Path]) -> Iterator[dict[str, A
                 yield ahead.popleft().result()
         while ahead:
             yield ahead.popleft().result()
-
-
-def _columns(class_names: Sequence[str]) -> list[str]:
-    columns = ["file", "diseased", "disease_probability", "threshold", "predicted"]
-    columns += ["uncertainty", *(f"probability {one}" for one in class_names)]
-    columns += ["reason", "message", *_QUALITY, "overlay"]
-    return columns
 
 
 def _summary(

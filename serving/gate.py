@@ -1,9 +1,10 @@
 """Which photographs are good enough for a decision, measured before the model is asked.
 
-The limits come from IDRiD's 413 training photographs, which were all fit to be graded
-by a person, and from what a model trained on them says of its 81 validation photographs
-when these are made worse (docs/serving.md has the table). Each limit lets all of
-IDRiD's photographs pass; beyond it the model's decisions are no longer its own.
+The default limits come from IDRiD's 413 training photographs, which were all fit to be
+graded by a person, and from what a small model trained on them says of its 81
+validation photographs when these are made worse (docs/serving.md has the table). Each
+lets all of IDRiD's photographs pass; beyond it that model's decisions are no longer its
+own. Another model has limits of its own, which `benchmarks/quality_limits.py` measures.
 """
 
 import dataclasses
@@ -15,6 +16,7 @@ Reason = Literal[
     "unreadable",
     "too_many_pixels",
     "not_a_fundus_photograph",
+    "no_colour",
     "too_small",
     "too_dark",
     "too_bright",
@@ -25,8 +27,12 @@ Reason = Literal[
 
 REASONS: dict[Reason, str] = {
     "unreadable": "The file is no JPEG, PNG, TIFF or WebP image, or it is damaged.",
-    "too_many_pixels": "The image has more pixels than any fundus camera gives.",
+    "too_many_pixels": "The image has more pixels than can be read here.",
     "not_a_fundus_photograph": "No retina is seen in the image.",
+    "no_colour": (
+        "The photograph has no colour, as a red-free one: the model learnt from colour "
+        "photographs, and would misjudge it."
+    ),
     "too_small": "The retina has too few pixels for what the model looks for.",
     "too_dark": "The photograph is underexposed.",
     "too_bright": "The photograph is overexposed.",
@@ -58,7 +64,8 @@ class Limits:
     """What a photograph must have.
 
     Attributes:
-        most_megapixels: Decoding takes three bytes of memory a pixel.
+        most_megapixels: Decoding takes three bytes of memory a pixel, and as much again
+            for the crop: two of 50 are 0.6 GB at once. IDRiD's have 12.
         least_scale: Pixels across the retina per pixel of the model's input. A retina
             of 3/4 costs the model 6 % of its decisions, of 1/2 11 %.
         least_brightness: Mean grey level. IDRiD's darkest has 36.
@@ -72,7 +79,7 @@ class Limits:
             anything else has more.
     """
 
-    most_megapixels: float = 100.0
+    most_megapixels: float = 50.0
     least_scale: float = 0.75
     least_brightness: float = 25.0
     most_underexposed: float = 0.25
@@ -94,10 +101,11 @@ class Limits:
         except ValueError as error:
             raise Unfit("unreadable", str(error)) from None
         pixels = header.width * header.height
-        if pixels > min(self.most_megapixels * 1e6, fundus.MAX_PIXELS):
+        most = min(self.most_megapixels, fundus.MAX_PIXELS / 1e6)
+        if pixels > most * 1e6:
             raise Unfit(
                 "too_many_pixels",
-                f"the image must have at most {self.most_megapixels:g} megapixels. "
+                f"the image must have at most {most:g} megapixels. "
                 f"Received: {header.width}x{header.height}. Reduce it first.",
             )
 

@@ -329,6 +329,8 @@ def _prepare(data: bytes, size: int) -> tuple[np.ndarray, fundus.Crop]:
         return fundus.prepare(data, size)
     except fundus.UnreadableImageError as error:
         raise gate.Unfit("unreadable", str(error)) from None
+    except fundus.NoColourError as error:
+        raise gate.Unfit("no_colour", str(error)) from None
     except fundus.NotAFundusPhotographError as error:
         raise gate.Unfit("not_a_fundus_photograph", str(error)) from None
 

@@ -9,7 +9,7 @@ import cv2
 import fpdf
 import numpy as np
 
-from serving import wording
+from serving import about, wording
 
 WARNING = "RESEARCH, NOT DIAGNOSIS"
 
@@ -31,7 +31,7 @@ def check(reference: str, card: Mapping[str, Any]) -> None:
     """
     task = card["task"]
     of_model = (card["name"], task["rule"], *task["class_names"], *card["datasets"])
-    for text in (reference, *of_model, card["decision"]["chosen_on"]):
+    for text in (reference, *of_model):
         for one in text:
             if ord(one) > 255 or not one.isprintable():
                 raise ValueError(
@@ -47,6 +47,7 @@ def as_pdf(
     photograph: np.ndarray | None = None,
     overlaid: np.ndarray | None = None,
     shown: str = "",
+    believed: str = "",
     reference: str = "",
 ) -> bytes:
     """Prints what a model says of a photograph on one page of A4.
@@ -60,6 +61,7 @@ def as_pdf(
             picture that can be seen.
         overlaid: The same with its heat map.
         shown: What the colours of the heat map mean.
+        believed: How far it can be believed.
         reference: What the reader calls the photograph.
 
     Returns:
@@ -80,10 +82,11 @@ def as_pdf(
         sheet.line(wording.abstention(answer))
     else:
         sheet.line(wording.referral(answer, task))
-        sheet.line(wording.reason(answer, task, card["decision"]["chosen_on"]))
-        sheet.line(wording.certainty(answer))
+        sheet.line(wording.reason(answer, task))
+        sheet.line(wording.certainty(answer, card))
     pictures = {"The photograph": photograph, shown: overlaid}
     sheet.pictures({text: one for text, one in pictures.items() if one is not None})
+    sheet.line(believed, size=8)
     if answer["answer"] == "prediction":
         shares = answer["probabilities"].items()
         sheet.table(
@@ -94,7 +97,10 @@ def as_pdf(
             "Quality of the photograph", wording.quality(answer["quality"]).items()
         )
     sheet.table("This result", _origin(answer, card))
-    sheet.line(wording.track_record(card), size=8)
+    texts = [about.track_record(card)]
+    if answer["answer"] == "prediction":
+        texts += [about.meaning(answer, card), about.threshold(card)]
+    sheet.line(" ".join(filter(None, texts)), size=8)
     sheet.line(card["intended_use"], size=8)
     return bytes(sheet.output())
 

@@ -30,6 +30,7 @@ class Service:
     Attributes:
         predicting: The model.
         limits: The settings.
+        of_files: What a file must have: the model's limits, and the server's own.
         line: Photographs that wait, and those that are worked on.
         monitor: What is counted.
     """
@@ -48,9 +49,9 @@ class Service:
         self._held = uploads.Held(limits.most_held_bytes)
         self._occluding = threading.Semaphore(max(1, limits.workers // 2))
         of_model = predicting.card.limits
-        self._of_files = dataclasses.replace(
-            of_model,
-            most_megapixels=min(of_model.most_megapixels, limits.most_megapixels),
+        most = limits.most_megapixels or of_model.most_megapixels
+        self.of_files = dataclasses.replace(
+            of_model, most_megapixels=min(of_model.most_megapixels, most)
         )
 
     async def answer(
@@ -94,7 +95,7 @@ class Service:
     def predict(self, data: bytes) -> Said:
         """What the model says, within the server's own limit of pixels."""
         try:
-            self._of_files.check_file(data)
+            self.of_files.check_file(data)
         except gate.Unfit as unfit:
             return predictor.Abstention(unfit.reason, unfit.message)
         return self.predicting.predict(data)

@@ -1,7 +1,8 @@
 """Settings of the API and of the page, from environment variables.
 
 An attribute `most_bytes` of `Api` is the variable `RETINOGRAD_API_MOST_BYTES`, one of
-`Page` begins with `RETINOGRAD_PAGE_`. Misspelt variables are errors.
+`Page` begins with `RETINOGRAD_PAGE_`; the key has one name for both. Misspelt variables
+are errors.
 """
 
 import dataclasses
@@ -10,6 +11,9 @@ import os
 import pathlib
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self, get_type_hints
+
+KEY = "RETINOGRAD_API_KEY"
+"""The variable that has the API's key, for the API as for the page."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,11 +34,12 @@ class _Settings:
             ValueError: A variable is misspelt, missing, or has a value out of range.
         """
         fields = {
-            cls.PREFIX + field.name.upper(): field for field in dataclasses.fields(cls)
+            KEY if field.name == "key" else cls.PREFIX + field.name.upper(): field
+            for field in dataclasses.fields(cls)
         }
         types, values = get_type_hints(cls), {}
         for name, text in environment.items():
-            if not name.startswith(cls.PREFIX) or not text:
+            if not text or not (name in fields or name.startswith(cls.PREFIX)):
                 continue
             if name not in fields:
                 near = difflib.get_close_matches(name, fields, 1)
@@ -52,8 +57,8 @@ class _Settings:
             value = getattr(self, name)
             if value is not None and not value >= least:
                 raise ValueError(
-                    f"{self.PREFIX}{name.upper()} must be at least {least:g}. "
-                    f"Received: {value}."
+                    f"{self.PREFIX}{name.upper()} must be at least {least:,}. "
+                    f"Received: {value:,}."
                 )
 
 
@@ -74,8 +79,8 @@ class Api(_Settings):
         most_photographs: Of one batch.
         most_bytes: Of one photograph's file.
         most_held_bytes: Of all uploads in memory together, with more the answer is 503.
-        most_megapixels: Of one photograph; decoding may take 3 MB of memory each. The
-            model's own limit holds too.
+        most_megapixels: Of one photograph, where that is less than the model's own
+            limit; decoding may take 6 MB of memory each.
         upload_seconds: In which a request must have arrived.
         answer_seconds: In which it must be answered from then on.
         occlusion_seconds: The same of a heat map by occlusion, which asks the model
@@ -97,7 +102,7 @@ class Api(_Settings):
     most_photographs: int = 16
     most_bytes: int = 25_000_000
     most_held_bytes: int = 400_000_000
-    most_megapixels: float = 50.0
+    most_megapixels: float | None = None
     upload_seconds: float = 30.0
     answer_seconds: float = 30.0
     occlusion_seconds: float = 50.0
@@ -128,7 +133,7 @@ class Page(_Settings):
 
     Attributes:
         api: Where the API is.
-        key: The API's key, if it has one.
+        key: The API's key, if it has one; from the API's own variable.
         model: Folder of an exported model, which the page then loads itself: it needs
             no API.
         variant: Of that model, as `Api` has it.

@@ -121,11 +121,11 @@ class Upload:
             yield piece
 
     def _too_large(self) -> problems.Problem:
-        return problems.Problem(
-            "too-large",
-            f"A photograph's file may have {self._limits.most_bytes} bytes, and a "
-            f"request {self._most} of them.",
-        )
+        megabytes = self._limits.most_bytes / 1e6
+        limit = f"A photograph's file may have at most {megabytes:g} MB"
+        if self._most > 1:
+            limit += f", and a request {self._most} such files"
+        return problems.Problem("too-large", f"{limit}. Save larger ones as JPEG.")
 
 
 class _Parser(formparsers.MultiPartParser):

@@ -5,7 +5,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from serving import gate
+from serving import answers, gate
 
 Answer = Mapping[str, Any]
 """As `serving.answers.describe` gives it."""
@@ -26,9 +26,12 @@ WHICH_METHOD = (
     "last layer weighs. Occlusion asks the model again, some 300 times, without one "
     "part of the photograph each: what it shows did change the answer, but of what is "
     "seen in two places at once it misses both. Believe what both show rather than "
-    "what one does. Neither outlines lesions: how often their maximum was on one, the "
-    "report of the model's own evaluation says."
+    "what one does. Neither outlines lesions: where it was measured how often "
+    "their maximum was on one, it is said below the picture."
 )
+
+# Of the probability of what was answered.
+_SURE, _UNSURE = 0.95, 0.75
 
 _REFERRED = ("referable", "sight_threatening", "icdr_grades")
 
@@ -61,51 +64,50 @@ def referral(answer: Answer, task: Mapping[str, Any]) -> str:
     return "Such a photograph alone would be no reason for a referral."
 
 
-def reason(answer: Answer, task: Mapping[str, Any], chosen_on: str) -> str:
+def reason(answer: Answer, task: Mapping[str, Any]) -> str:
     """Why a photograph was decided so."""
     side = "at or above" if answer["diseased"] else "below"
     probability = percent(answer["disease_probability"])
     return (
         f"The probability of {disease(task)} is {probability}, {side} the threshold of "
-        f"{percent(answer['threshold'])} that was chosen on {chosen_on}."
+        f"{percent(answer['threshold'])} from which on the model says so."
     )
 
 
-def certainty(answer: Answer) -> str:
-    """How sure the model is of its probabilities."""
-    share = 1 - answer["uncertainty"]
-    words = "It is sure, which does not mean that it is right."
+def certainty(answer: Answer, card: Mapping[str, Any]) -> str:
+    """How sure the model is of its answer, and what that number is worth."""
+    share, worth = _share(answer), "not calibrated: a score rather than a frequency"
+    if card["decision"]["calibration"] is not None:
+        worth = "calibrated on the photographs that chose the threshold"
+    words = "It is sure of it, which does not make it right."
     if _unsure(answer):
         words = "It is unsure: a person should look at this photograph."
-    elif share < 0.6:  # 92 %
-        words = "It is fairly sure, which does not mean that it is right."
-    return f"Certainty {percent(share)}. {words}"
+    elif share < _SURE:
+        words = "It is fairly sure of it, which does not make it right."
+    text = (
+        f"By the model's own account this answer is right with a probability of "
+        f"{percent(share)} ({worth}). {words}"
+    )
+    if len(card["task"]["class_names"]) > 2:
+        of_class = answer["probabilities"][answer["predicted"]]
+        text += f" The class '{answer['predicted']}' itself has {percent(of_class)}."
+    return text
+
+
+def _share(answer: Answer) -> float:
+    """Probability of what was answered: of the disease, or of its absence."""
+    disease_probability = answer["disease_probability"]
+    return disease_probability if answer["diseased"] else 1 - disease_probability
 
 
 def _unsure(answer: Answer) -> bool:
-    """Of two classes: where the more probable one has less than 76 %."""
-    return answer["uncertainty"] > 0.8
+    return _share(answer) < _UNSURE
 
 
 def abstention(answer: Answer) -> str:
     """Why there is no answer."""
     message = answer["message"]
     return f"{gate.REASONS[answer['reason']]} {message[0].upper()}{message[1:]}"
-
-
-def track_record(card: Mapping[str, Any]) -> str:
-    """How often the model was right on photographs that decided nothing."""
-    figures = card["figures"].get("test", {})
-    if not {"sensitivity", "specificity"} <= figures.keys():
-        return "It was never examined on test photographs."
-    found, cleared = figures["sensitivity"], figures["specificity"]
-    return (
-        f"On the test photographs of {', '.join(card['datasets'])} it found "
-        f"{percent(found['value'])} of the {found['n']} that show "
-        f"{disease(card['task'])} (95 % interval {_interval(found)}), and cleared "
-        f"{percent(cleared['value'])} of the {cleared['n']} others "
-        f"({_interval(cleared)})."
-    )
 
 
 def quality(measured: Mapping[str, float]) -> dict[str, str]:
@@ -133,48 +135,6 @@ def shown(explained: str, method: str) -> str:
     )
 
 
-def figures(card: Mapping[str, Any]) -> dict[str, list[str]]:
-    """How good it was on each part of its photographs, with 95 % intervals."""
-    rows: dict[str, list[str]] = {}
-    parts = {"test": "test photographs", "valid": "validation, which chose"}
-    for part, words in parts.items():
-        for metric in ("sensitivity", "specificity", "auc"):
-            figure = card["figures"].get(part, {}).get(metric)
-            if figure is not None:
-                rows.setdefault(words, []).append(
-                    f"{figure['value']:.2f} ({figure['low']:.2f}-{figure['high']:.2f})"
-                )
-            else:
-                rows.setdefault(words, []).append("")
-    return {"figure": ["sensitivity", "specificity", "AUC"]} | rows
-
-
-def learnt(card: Mapping[str, Any]) -> str:
-    """From how many photographs a model learnt, and what others were for."""
-    photographs, origin = card["photographs"], ", ".join(card["datasets"])
-    if photographs["train"]:
-        return (
-            f"It learnt from {photographs['train']} photographs of {origin}; "
-            f"{photographs['valid']} others chose its threshold and calibration."
-        )
-    # An ensemble of folds: what one network trains on another one validates on.
-    return (
-        f"Its networks learnt from {photographs['valid']} photographs of {origin}, "
-        "each from a part of them. What each said of the others chose threshold and "
-        "calibration."
-    )
-
-
-def running(how: Mapping[str, str]) -> str:
-    """In which form a model runs."""
-    computed = {"f32": "float32", "bf16": "bfloat16"}.get(
-        how["precision"], how["precision"]
-    )
-    if computed == how["variant"]:
-        return f"It runs in {computed}."
-    return f"It runs as {how['variant']}, computed in {computed}."
-
-
 def percent(share: float) -> str:
     """A share as people read it: never 0 % or 100 % unless it is."""
     if 0 < share < 0.01:
@@ -184,14 +144,8 @@ def percent(share: float) -> str:
     return f"{share:.0%}".replace("%", " %")
 
 
-def _interval(figure: Mapping[str, float]) -> str:
-    return f"{figure['low']:.0%}-{figure['high']:.0%}".replace("%", " %").replace(
-        " %-", "-"
-    )
-
-
 def table(
-    names: Sequence[str], answers: Sequence[Answer], task: Mapping[str, Any]
+    names: Sequence[str], said: Sequence[Answer], task: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """A row a photograph, as short as a phone's screen wants it."""
     return [
@@ -203,35 +157,34 @@ def table(
             else "",
             "why not": gate.REASONS.get(answer.get("reason"), ""),
         }
-        for name, answer in zip(names, answers, strict=True)
+        for name, answer in zip(names, said, strict=True)
     ]
 
 
 def as_csv(
-    names: Sequence[str], answers: Sequence[Answer], class_names: Sequence[str]
+    names: Sequence[str], said: Sequence[Answer], class_names: Sequence[str]
 ) -> str:
     """All that was said, a row a photograph.
 
     Args:
         names: Of the photographs.
-        answers: What was said of each.
+        said: What was said of each.
         class_names: In the order of the columns.
 
     Returns:
         A CSV file with a header.
     """
-    columns = ["file", "diseased", "disease_probability", "threshold", "predicted"]
-    columns += ["uncertainty", *(f"probability {one}" for one in class_names)]
-    columns += ["reason", "message", "model", "variant", "model_sha256"]
+    columns = [*answers.columns(class_names), "answered", "request_id"]
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, extrasaction="ignore")
     writer.writeheader()
-    for name, answer in zip(names, answers, strict=True):
+    for name, answer in zip(names, said, strict=True):
         # A spreadsheet would take such a name for a formula.
         row = {"file": f"'{name}" if name[:1] in "=+-@\t\r" else name, **answer}
         row["model"] = answer["model"]["name"]
         row["variant"] = answer["model"]["variant"]
         row["model_sha256"] = answer["model"]["sha256"]
+        row |= answer["quality"] or {}
         if answer["answer"] == "prediction":
             row["diseased"] = int(answer["diseased"])
             for one in class_names:

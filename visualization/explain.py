@@ -295,6 +295,33 @@ def offers(path: pathlib.Path, method: str) -> bool:
     return method in content["offered"] or method not in content["sanity"]
 
 
+def lesion_agreement(path: pathlib.Path, method: str) -> dict[str, Any] | None:
+    """How often a method pointed at lesions, by the `scores.json` of its run.
+
+    Args:
+        path: That file, there or not.
+        method: The method's name.
+
+    Returns:
+        `method`, `photographs`, and `pointing`: lesion -> `photographs`, `value`,
+        `low`, `high` and `chance`, on photographs that the model was not trained on;
+        None where that was not measured.
+    """
+    lesions = whole_files.read_json(path)["lesions"] if path.exists() else None
+    scores = (lesions or {"scores": {}})["scores"]
+    by_lesion = scores.get(lesion_scores.NOT_TRAINED_ON, {}).get(method)
+    if by_lesion is None:
+        return None
+    return {
+        "method": method,
+        "photographs": max(one["photographs"] for one in by_lesion.values()),
+        "pointing": {
+            lesion: {"photographs": one["photographs"]} | one["pointing"]
+            for lesion, one in by_lesion.items()
+        },
+    }
+
+
 def _offered(content: dict[str, Any]) -> list[str]:
     """The methods that pass all sanity checks; without a check none does."""
     return [

@@ -27,7 +27,10 @@ SUMMARY = "lesion_agreement.csv"
 """A row for each group of photographs, method and kind of lesion."""
 
 _ORDER = ("any_lesion", *lesion_masks.LESIONS, lesion_masks.CONTROL)
-_POOLED = {"not trained on": ("valid", "unseen")}
+NOT_TRAINED_ON = "not trained on"
+"""The group of photographs by which a map is judged."""
+
+_POOLED = {NOT_TRAINED_ON: ("valid", "unseen")}
 
 
 def write(

@@ -411,7 +411,7 @@ def test_unreadable_bytes_are_named(data, message):
 def test_a_picture_of_400_million_pixels_is_refused_from_its_header():
     data = bytearray(_encode(_draw(), "PNG"))
     data[16:24] = (20000).to_bytes(4, "big") * 2
-    message = "at most 150000000 pixels. Received: 20000x20000 pixels"
+    message = "at most 150 megapixels. Received: 20000x20000"
     with pytest.raises(fundus.UnreadableImageError, match=message):
         fundus.prepare(bytes(data), 64)
 
@@ -535,6 +535,22 @@ def _portrait():
 def test_what_was_seen_instead_of_a_retina_is_said(picture, message):
     with pytest.raises(fundus.NotAFundusPhotographError, match=message):
         fundus.prepare(_encode(picture), 64)
+
+
+@pytest.mark.parametrize(
+    ("channels", "message"),
+    [((1, 1, 1), "grey picture"), ((0, 1, 0), "green light alone")],
+)
+def test_a_red_free_photograph_lacks_colour_rather_than_a_retina(channels, message):
+    picture = _draw()[..., 1:2] * np.uint8(channels)
+    with pytest.raises(fundus.NoColourError, match=f"no colour: {message}"):
+        fundus.prepare(_encode(picture), 64)
+
+
+def test_a_page_of_text_is_no_retina_without_colour():
+    with pytest.raises(fundus.NotAFundusPhotographError) as found:
+        fundus.prepare(_encode(_text_page()), 64)
+    assert not isinstance(found.value, fundus.NoColourError)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (2, 2), (3, 5), (1, 900), (900, 2)])

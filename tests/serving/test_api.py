@@ -21,7 +21,15 @@ import PIL.Image
 import pytest
 import requests
 
-from serving import heatmaps, predictor, problems, schema, service, settings
+from serving import (
+    asking,
+    heatmaps,
+    predictor,
+    problems,
+    schema,
+    service,
+    settings,
+)
 from tests.serving import servers
 
 PART = b"--abc\r\nContent-Disposition: form-data; name=photograph; filename=x\r\n\r\n"
@@ -189,6 +197,7 @@ def test_the_card_says_what_runs_and_what_is_accepted(server, loaded):
     assert content["task"]["rule"] == loaded.card.task["rule"]
     assert content["running"] == {"variant": "float32", "precision": "f32"}
     assert content["accepts"]["most_bytes"] == 3_000_000
+    assert content["accepts"]["most_megapixels"] == loaded.card.limits.most_megapixels
 
 
 def test_health(server):
@@ -252,9 +261,13 @@ def test_an_upload_is_refused_by_what_it_announces(server):
 
 def test_a_client_that_sends_too_much_hears_that_it_did(server):
     answer = server.post("/predict", bytes(20_000_000))
-    assert "3000000 bytes" in is_problem(answer, 413, "too-large")["detail"]
+    assert is_problem(answer, 413, "too-large")["detail"] == (
+        "A photograph's file may have at most 3 MB. Save larger ones as JPEG."
+    )
     # Within what a batch may have, but one is too large.
-    is_problem(server.post("/predict/batch", bytes(4_000_000), b""), 413, "too-large")
+    answer = server.post("/predict/batch", bytes(4_000_000), b"")
+    said = is_problem(answer, 413, "too-large")["detail"]
+    assert re.search(r"at most 3 MB, and a request \d+ such files\.", said)
 
 
 def form_in_pieces(count, size=100_000):
@@ -412,6 +425,9 @@ def test_a_key_is_needed_where_one_is_set(exported, drawing):
         assert server.get("/healthz").status_code == 200
         content = server.get("/openapi.json").json()
         assert content["components"]["securitySchemes"]
+        page = settings.Page(api=server.address, key="the old key")
+        with pytest.raises(asking.NoAnswer, match="with the same RETINOGRAD_API_KEY"):
+            asking.connect(page)
         assert "the key" not in json.dumps(server.log)
 
 

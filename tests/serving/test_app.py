@@ -69,7 +69,9 @@ def test_every_example_is_answered(script, example):
         assert "out of focus, or behind a haze. The sharpness must" in words(page)
     else:
         assert "eferable diabetic retinopathy" in heading
-        assert "the threshold of" in words(page) and "Certainty" in words(page)
+        assert "the threshold of" in words(
+            page
+        ) and "By the model's own account" in words(page)
 
 
 def test_a_model_of_drawings_gives_no_grade(script):
@@ -233,7 +235,11 @@ def visit(browser, address):
 def test_a_reader_picks_an_example_and_moves_the_slider(visit, width):
     page = visit(width)
     page.click("Severe")
-    page.see("referable diabetic retinopathy", "Certainty", "What speaks for")
+    page.see(
+        "referable diabetic retinopathy",
+        "By the model's own account",
+        "What speaks for",
+    )
     before = page.picture()
     slider = page.find("input[type=range]")
     slider.send_keys("\ue012" * 5)  # Left, on the keyboard.
@@ -265,7 +271,7 @@ def test_a_reader_takes_the_result_home_on_paper(visit, drawing, tmp_path):
         "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(taken)}
     )
     page.upload(photograph)
-    page.see("Certainty", "Download as PDF")
+    page.see("By the model's own account", "Download as PDF")
     field = "input[aria-label='Your reference, to be printed']"
     page.find(field).send_keys("रोगी\n")
     page.see("western letters")
@@ -288,7 +294,7 @@ def test_a_reader_takes_the_result_home_on_paper(visit, drawing, tmp_path):
 def test_a_reader_asks_for_another_heat_map(visit):
     page = visit(1280)
     page.click("Severe")
-    page.see("Certainty", "Grad-CAM: red is what speaks most")
+    page.see("By the model's own account", "Grad-CAM: red is what speaks most")
     before = page.picture()
     page.click("Occlusion")
     page.see("Occlusion: without what is red the model says")
@@ -298,7 +304,7 @@ def test_a_reader_asks_for_another_heat_map(visit):
 def test_the_page_asks_for_nothing_from_elsewhere(visit, address):
     page = visit(1280)
     page.click("Mild")
-    page.see("Certainty")
+    page.see("By the model's own account")
     messages = [
         json.loads(entry["message"])["message"]
         for entry in page.driver.get_log("performance")
@@ -316,7 +322,7 @@ def test_the_page_asks_for_nothing_from_elsewhere(visit, address):
 def test_axe_finds_no_violation_of_ours(visit, width):
     page = visit(width)
     page.click("Severe")
-    page.see("Certainty", "What speaks for")
+    page.see("By the model's own account", "What speaks for")
     page.picture()
     page.driver.execute_script(pages.AXE.read_text(encoding="utf-8"))
     found = page.driver.execute_async_script("axe.run().then(arguments[0])")

@@ -24,7 +24,7 @@ import requests
 import tensorflow as tf
 import yaml
 
-from serving import card
+from serving import card, settings
 from tests import test_dashboard_in_a_browser
 from tests.serving import servers, test_main
 
@@ -165,7 +165,9 @@ def test_services_are_read_only_limited_and_local():
         assert service["build"]["target"] == name
         assert (SERVING / service["build"]["context"] / "main.py").exists()
         assert all(one.startswith("127.0.0.1:") for one in service["ports"])
-    page = COMPOSE["services"]["page"]
+    api, page = (COMPOSE["services"][one] for one in ("api", "page"))
+    for one in (api, page):
+        assert one["environment"][settings.KEY] == f"${{{settings.KEY}:-}}"
     assert page["depends_on"]["api"]["condition"] == "service_healthy"
 
 

@@ -102,7 +102,7 @@ def proxy(server, tmp_path_factory):
     hashed = output("openssl", "passwd", "-6", PASSWORD)
     (folder / "retinograd.htpasswd").write_text(f"reader:{hashed}\n")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(settings.Page.PREFIX + "KEY", KEY)
+        patch.setenv(settings.KEY, KEY)
         with test_app.streamlit(server.address) as page:
             here = {
                 "listen 80;": f"listen 127.0.0.1:{plain};",
@@ -244,7 +244,8 @@ def test_systemd_understands_the_unit(tmp_path):
         pytest.skip("systemd-analyze is not installed")
     content = text("retinograd.service")
     interpreter = "/opt/retinograd/venv/bin/python"
-    assert f"ExecStart={interpreter} -m serving " in content
+    # Without braces: not set, it is no argument rather than an empty one.
+    assert f"ExecStart={interpreter} -m serving $RETINOGRAD_MODEL\n" in content
     here = content.replace(interpreter, sys.executable)
     here = here.replace("/opt/retinograd/source", str(servers.ROOT))
     (tmp_path / "retinograd.service").write_text(here)

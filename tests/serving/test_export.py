@@ -18,7 +18,7 @@ from input_pipeline import images, splits
 from models import outputs
 from serving import card as cards
 from serving import export, formats
-from visualization import grad_cam
+from visualization import explain, grad_cam
 
 PAPERS = ("leakage.json", "ledger.jsonl", "model_card.md", "operative_config.gin")
 
@@ -168,6 +168,29 @@ def test_other_settings_are_refused_or_go_elsewhere(exported_run, exported, star
     assert names == {"card.json", "float32.bin", "float32.xml", *PAPERS}
     assert state(exported) == before
     shutil.rmtree(run / "export" / "small")
+
+
+def test_the_card_says_how_far_heat_maps_agree_with_lesions(
+    exported_run, exported, start, tmp_path
+):
+    assert cards.load(exported).lesion_agreement is None
+    run = shutil.copytree(exported_run[0], tmp_path / "tiny")
+    found = {"value": 0.88, "low": 0.8, "high": 0.96, "chance": 0.12}
+    summary = {"photographs": 51, "pointing": found, "energy": {}, "empty_maps": 0}
+    scores = {"not trained on": {"grad_cam": {"hard_exudates": summary}}}
+    (run / "explanations").mkdir(exist_ok=True)
+    path = run / "explanations" / "scores.json"
+    path.write_text(json.dumps({"lesions": {"scores": scores}}))
+    assert "remove the folder and export again" in start("export", run)
+    line = "export.name = 'small'"
+    start("export", run, "export.formats = []", line)
+    assert cards.load(run / "export" / "small").lesion_agreement == {
+        "method": "grad_cam",
+        "photographs": 51,
+        "pointing": {"hard_exudates": {"photographs": 51} | found},
+    }
+    path.write_text(json.dumps({"lesions": None}))
+    assert explain.lesion_agreement(path, "grad_cam") is None
 
 
 def test_a_model_that_was_trained_anew_is_not_taken_for_the_exported_one(

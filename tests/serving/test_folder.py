@@ -5,6 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
+from serving import card as cards
 from serving import folder
 
 ALLOWED = "predict.allow_drawings = True"
@@ -52,6 +53,10 @@ def test_damaged_files_have_their_row_and_stop_nothing(
         assert row["overlay"] == f"overlays/{name}.jpg"
         picture = cv2.imread(str(tmp_path / "out" / row["overlay"]))
         assert picture.shape == (356, 536, 3)
+    model = cards.load(exported_run[0] / folder.EXPORTED)
+    for row in found.values():
+        assert (row["model"], row["variant"]) == ("tiny", "float32")
+        assert row["model_sha256"] == model.fingerprints["model_sha256"]
     diseased = sum(row["diseased"] == "1" for row in found.values())
     assert f"4 files: {diseased} with the disease at the threshold" in said
     assert "2 without an answer.\n  2 unreadable: The file is no" in said

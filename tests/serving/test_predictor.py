@@ -182,7 +182,7 @@ def test_a_bomb_is_refused_by_its_header(loaded, monkeypatch):
     monkeypatch.setattr(fundus, "prepare", None)  # Nothing is decoded.
     header = encoded(np.zeros((4, 4, 3), np.uint8))
     bomb = header[:16] + (20_000).to_bytes(4) + (20_000).to_bytes(4) + header[24:]
-    abstains(loaded, bomb, "too_many_pixels", "at most 100 megapixels")
+    abstains(loaded, bomb, "too_many_pixels", "at most 50 megapixels")
 
 
 def test_pictures_of_something_else_are_no_fundus_photographs(loaded):
@@ -193,7 +193,8 @@ def test_pictures_of_something_else_are_no_fundus_photographs(loaded):
         abstains(loaded, encoded(picture, ".jpg"), "not_a_fundus_photograph")
         for left in (0, 60, 240):  # Sharper than a retina, grey, or among leaves.
             cut = disc * picture[20:420, left : left + 400]
-            abstains(loaded, encoded(cut), "not_a_fundus_photograph")
+            said = loaded.predict(encoded(cut))
+            assert said.reason in ("not_a_fundus_photograph", "no_colour")
     text = np.full((400, 600, 3), 255, np.uint8)
     cv2.putText(text, "Report", (50, 200), 0, 3, (0, 0, 0), 5)
     abstains(loaded, encoded(text), "not_a_fundus_photograph")

@@ -42,7 +42,7 @@ def test_a_sheet_says_what_the_page_says(printed, source, drawing):
     assert "Reference: Étude 12" in words
     assert "learnt from drawings" in words and "red is what speaks for it" in words
     assert f"{answer['disease_probability']:.0%}".replace("%", " %") in words
-    assert "the threshold of" in words and "Certainty" in words
+    assert "the threshold of" in words and "By the model's own account" in words
     assert f"brightness (0-255) {answer['quality']['brightness']:.0f}" in words
     assert source.card["fingerprints"]["model_sha256"] in words
     assert "request f00d" in words and answer["answered"][:10] in words

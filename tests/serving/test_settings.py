@@ -33,6 +33,14 @@ def test_variables_become_what_their_attributes_are():
     assert page.model == pathlib.Path("a/b")
 
 
+def test_the_key_has_one_name_for_the_api_and_the_page():
+    environment = {settings.KEY: "12"}
+    assert settings.Api.from_environment(MODEL | environment).key == "12"
+    assert settings.Page.from_environment(environment).key == "12"
+    with pytest.raises(ValueError, match="Did you mean RETINOGRAD_API_KEY"):
+        settings.Page.from_environment({"RETINOGRAD_PAGE_KEY": "12"})
+
+
 def test_settings_are_frozen_and_hide_the_key():
     api = settings.Api(model=pathlib.Path("m"), key="secret")
     assert "secret" not in repr(api)
@@ -49,7 +57,7 @@ def test_settings_are_frozen_and_hide_the_key():
         ({"ANSWER_SECONDS": "soon"}, r"must be a number\. Received: 'soon'"),
         ({"ALLOW_DRAWINGS": "maybe"}, r"must be one of 1, true, yes, .*'maybe'"),
         ({"MOST_BITES": "1"}, r"MOST_BITES\. Did you mean RETINOGRAD_API_MOST_BYTES\?"),
-        ({"MOST_HELD_BYTES": "9"}, "MOST_HELD_BYTES must be at least 2.5e.07"),
+        ({"MOST_HELD_BYTES": "9"}, "MOST_HELD_BYTES must be at least 25,000,000"),
         ({"MOST_PHOTOGRAPHS": "500"}, r"would never find room: .* Raise that\."),
     ],
 )

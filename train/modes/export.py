@@ -20,6 +20,7 @@ from train import (
     run_dir,
 )
 from train import recipe as recipes
+from visualization import explain, grad_cam
 
 _PAPERS = ("model_card.md", "leakage.json", "ledger.jsonl", "operative_config.gin")
 """What tells of a model wherever it goes; a run that read no test has no ledger."""
@@ -75,6 +76,7 @@ def export_mode(where: commands.Where) -> str:
                 "model_sha256": records.file_sha256(run.model),
             },
             "environment": _environment(),
+            "lesion_agreement": _lesion_agreement(run) if exporter.heatmaps else None,
         }
         exporter.export(
             model,
@@ -106,6 +108,12 @@ def _exported(
             f'{exporter.description()}. Keep both: --gin_bindings="export.name = '
             "'other'\"."
         )
+    measured = ""
+    if card.heatmaps and card.lesion_agreement != _lesion_agreement(run):
+        measured = (
+            "\nSince then it was measured how far its heat maps agree with lesions: "
+            "remove the folder and export again to have that on the card."
+        )
     drawn = ""
     if card.trained_on_drawings:
         drawn = (
@@ -121,7 +129,7 @@ def _exported(
     return (
         f"Largest differences from Keras on {card.checked_on}:\n"
         f"{agreement.table(card.checked)}\n\n"
-        f"Exported: {folder}; {card.serves} is served.{trained}{drawn}"
+        f"Exported: {folder}; {card.serves} is served.{trained}{measured}{drawn}"
     )
 
 
@@ -150,6 +158,12 @@ def _out_of_fold(run: run_dir.RunDir, task: tasks.Task) -> np.ndarray | None:
         return None
     probabilities = said["valid"].probabilities
     return metrics.disease_probability(probabilities, task.disease_classes)
+
+
+def _lesion_agreement(run: run_dir.RunDir) -> dict[str, Any] | None:
+    """How far the heat maps that are exported agree with lesions, if it is known."""
+    path = run.path / "explanations" / explain.FILE
+    return explain.lesion_agreement(path, grad_cam.GradCam.name)
 
 
 def _figures(run: run_dir.RunDir) -> dict[str, dict]:

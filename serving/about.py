@@ -1,0 +1,179 @@
+"""What is known of a model, in words, for a person who reads the page.
+
+The exact figures, with the terms of the trade, are in `figures` and on the card.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from evaluation import metrics
+from input_pipeline import dataset_titles
+from serving import wording
+
+Card = Mapping[str, Any]
+"""As `GET /model` gives it."""
+
+PREVALENCE = 0.1
+"""Share of the ill for which it is said what an answer means."""
+
+_LESIONS = {
+    "any_lesion": "a lesion of any kind",
+    "hard_exudates": "a hard exudate",
+    "haemorrhages": "a haemorrhage",
+    "microaneurysms": "a microaneurysm",
+}
+
+
+def track_record(card: Card) -> str:
+    """How often the model was right on photographs that decided nothing."""
+    measured = _tested(card)
+    if measured is None:
+        return "It was never examined on test photographs."
+    found, cleared = measured
+    return (
+        f"On the {found['n'] + cleared['n']} test photographs of {_datasets(card)}, "
+        f"which decided nothing about the model, it found {_of_100(found['value'])} "
+        f"with {wording.disease(card['task'])} ({_interval(found)}), and let pass "
+        f"{_of_100(cleared['value'])} without ({_interval(cleared)})."
+    )
+
+
+def meaning(answer: wording.Answer, card: Card) -> str:
+    """How often such an answer is right where fewer are ill than in the test set."""
+    values = predictive_values(card)
+    if values is None:
+        return ""
+    kind = "positive" if answer["diseased"] else "negative"
+    return (
+        f"{_of_100(_prevalence(card, 'test'))} test photographs show it. Where "
+        f"{_of_100(PREVALENCE)} do, a {kind} answer would be right in "
+        f"{_of_100(values[kind])} cases (calculated from the two figures by Bayes' "
+        "rule)."
+    )
+
+
+def predictive_values(card: Card) -> dict[str, float] | None:
+    """PPV, "positive", and NPV, "negative", at `PREVALENCE`, as far as is known."""
+    measured = _tested(card)
+    if measured is None:
+        return None
+    rates = [one["value"] for one in measured]
+    try:
+        return {
+            "positive": float(metrics.ppv_at_prevalence(*rates, PREVALENCE)),
+            "negative": float(metrics.npv_at_prevalence(*rates, PREVALENCE)),
+        }
+    except metrics.UndefinedMetricError:  # It says the same of every photograph.
+        return None
+
+
+def threshold(card: Card) -> str:
+    """Where the threshold comes from, and what it did there."""
+    point = card["decision"]["operating_point"]
+    found, cleared = point["sensitivity"], point["specificity"]
+    if point["rule"] == "fixed" or found is None or cleared is None:
+        return "The threshold was fixed beforehand."
+    text = (
+        f"The threshold was chosen on {point['n_diseased'] + point['n_healthy']} other "
+        f"photographs of {_datasets(card)}: with it the model found {_of_100(found)} "
+        f"with {wording.disease(card['task'])} and let pass {_of_100(cleared)} without"
+    )
+    if not card["photographs"]["train"]:  # An ensemble of folds.
+        text += ", each judged by networks that had not learnt from it"
+    return f"{text}."
+
+
+def believed(card: Card, method: str) -> str:
+    """How far a heat map can be believed."""
+    measured = card.get("lesion_agreement")
+    if measured is None or measured["method"] != method:
+        return (
+            f"Whether {wording.METHODS[method]} points at lesions was not measured "
+            "with this model."
+        )
+    hits = [
+        f"{words} in {_of_100(one['value'])} (by chance {100 * one['chance']:.0f})"
+        for lesion, words in _LESIONS.items()
+        if (one := measured["pointing"].get(lesion))
+    ]
+    return (
+        f"On {measured['photographs']} photographs in which experts outlined lesions, "
+        "and from which the model had not learnt, the reddest place was on or beside "
+        f"{', '.join(hits)}."
+    )
+
+
+def figures(card: Card) -> dict[str, list[str]]:
+    """How good it was on each part of its photographs, with 95 % intervals."""
+    columns = {"figure": ["sensitivity", "specificity", "AUC", "prevalence"]}
+    parts = {"test": "test photographs", "valid": "validation, which chose"}
+    for part, words in parts.items():
+        measured = card["figures"].get(part, {})
+        columns[words] = [
+            f"{one['value']:.2f} ({one['low']:.2f}-{one['high']:.2f})" if one else ""
+            for one in map(measured.get, ("sensitivity", "specificity", "auc"))
+        ]
+        prevalence = _prevalence(card, part)
+        columns[words].append("" if prevalence is None else f"{prevalence:.2f}")
+    values = predictive_values(card)
+    if values is not None:
+        columns["figure"] += [f"PPV at prevalence {PREVALENCE:g}, calculated"]
+        columns["figure"] += [f"NPV at prevalence {PREVALENCE:g}, calculated"]
+        columns["test photographs"] += [f"{one:.2f}" for one in values.values()]
+        columns["validation, which chose"] += ["", ""]
+    return columns
+
+
+def learnt(card: Card) -> str:
+    """From how many photographs a model learnt, and what others were for."""
+    photographs, origin = card["photographs"], _datasets(card)
+    if photographs["train"]:
+        return (
+            f"It learnt from {photographs['train']} photographs of {origin}; "
+            f"{photographs['valid']} others chose its threshold and calibration."
+        )
+    # An ensemble of folds: what one network trains on another one validates on.
+    return (
+        f"Its networks learnt from {photographs['valid']} photographs of {origin}, "
+        "each from a part of them. What each said of the others chose threshold and "
+        "calibration."
+    )
+
+
+def running(how: Mapping[str, str]) -> str:
+    """In which form a model runs."""
+    computed = {"f32": "float32", "bf16": "bfloat16"}.get(
+        how["precision"], how["precision"]
+    )
+    if computed == how["variant"]:
+        return f"It runs in {computed}."
+    return f"It runs as {how['variant']}, computed in {computed}."
+
+
+def _tested(card: Card) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
+    """Sensitivity and specificity on test photographs, if both are known."""
+    measured = card["figures"].get("test", {})
+    both = measured.get("sensitivity"), measured.get("specificity")
+    return both if all(one and one["value"] is not None for one in both) else None
+
+
+def _prevalence(card: Card, part: str) -> float | None:
+    """Share of the diseased among the photographs of a part."""
+    measured = card["figures"].get(part, {})
+    if not {"sensitivity", "specificity"} <= measured.keys():
+        return None
+    diseased, others = (measured[one]["n"] for one in ("sensitivity", "specificity"))
+    return diseased / (diseased + others)
+
+
+def _datasets(card: Card) -> str:
+    return ", ".join(map(dataset_titles.title, card["datasets"]))
+
+
+def _of_100(share: float) -> str:
+    return f"{wording.percent(share).removesuffix(' %')} of 100"
+
+
+def _interval(figure: Mapping[str, Any]) -> str:
+    low, high = 100 * figure["low"], 100 * figure["high"]
+    return f"95 % interval {low:.0f}-{high:.0f}, from {figure['n']} photographs"
