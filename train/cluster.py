@@ -17,10 +17,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-EXAMPLE = (
-    '{"cluster": {"worker": ["host-a:12345", "host-b:12345"]}, '
-    '"task": {"type": "worker", "index": 0}}'
-)
+from train import tf_config
 
 _LOSSES = (
     tf.errors.UnavailableError,
@@ -57,7 +54,7 @@ class Cluster:
         self.index = 0
         # Only a strategy for several workers has a resolver.
         if strategy.cluster_resolver is not None:
-            self.addresses, self.index = workers()
+            self.addresses, self.index = tf_config.workers()
         self.count = len(self.addresses) or 1
         self.is_chief = self.index == 0
         self._sum = tf.function(
@@ -68,7 +65,7 @@ class Cluster:
     @property
     def name(self) -> str:
         """This worker, for a person."""
-        return _name(self.addresses, self.index)
+        return tf_config.name(self.addresses, self.index)
 
     def gather(self, content: Any) -> list[Any]:
         """What each worker has to say. All call this, and wait for one another.
@@ -138,49 +135,15 @@ class Cluster:
         found = re.findall(r"/job:(chief|worker)/(?:replica:0/)?task:(\d+)", str(error))
         jobs = json.loads(os.environ["TF_CONFIG"])["cluster"]
         gone = {self.addresses.index(jobs[job][int(task)]) for job, task in found}
-        names = [_name(self.addresses, one) for one in sorted(gone - {self.index})]
+        names = [
+            tf_config.name(self.addresses, one) for one in sorted(gone - {self.index})
+        ]
         which = names[0] if len(names) == 1 else "another worker"
         return LostWorkerError(
             f"{self.name} has lost {which}, and stops; that one's own last message may "
             "say why it ended. Start the same command on all workers again: training "
             "goes on from the last checkpoint."
         )
-
-
-def workers() -> tuple[list[str], int]:
-    """The workers that `TF_CONFIG` names, and which of them this process is.
-
-    Returns:
-        `host:port` of each, the chief first, and a position among them; without
-        `TF_CONFIG`, or where it names no cluster, ([], 0).
-
-    Raises:
-        ValueError: It is not as TensorFlow wants it, or names other roles.
-    """
-    text = os.environ.get("TF_CONFIG")
-    wrong = f"`TF_CONFIG` must be like {EXAMPLE}. Received: {text}."
-    try:
-        content = json.loads(text or "{}")
-        jobs = content.get("cluster")
-        if not jobs:
-            return [], 0
-        if jobs.keys() - {"chief", "worker"}:
-            raise ValueError(
-                f"{wrong} Only workers train here, of which one may be called chief."
-            )
-        addresses = [*jobs.get("chief", ()), *jobs.get("worker", ())]
-        task = content["task"]
-        of_job = {str(n): one for n, one in enumerate(jobs[task["type"]])}
-        own = of_job[str(task["index"])]
-    except json.JSONDecodeError:
-        raise ValueError(wrong) from None
-    except (AttributeError, KeyError, TypeError):
-        raise ValueError(f"{wrong} The task must be one of the cluster.") from None
-    if not all(re.fullmatch(r".+:\d+", str(one)) for one in addresses):
-        raise ValueError(f"{wrong} Each worker needs an address, host:port, in a list.")
-    if len(set(addresses)) < len(addresses):
-        raise ValueError(f"{wrong} Each worker needs an address of its own.")
-    return addresses, addresses.index(own)
 
 
 def join(
@@ -203,8 +166,8 @@ def join(
         RuntimeError: They do not come together.
         LostWorkerError: One of them is gone.
     """
-    addresses, index = workers()
-    name = _name(addresses, index)
+    addresses, index = tf_config.workers()
+    name = tf_config.name(addresses, index)
     logging.info("This is %s. Waiting for all to be there, an hour at most.", name)
     try:
         with _stoppable():
@@ -247,11 +210,3 @@ def _stoppable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _name(addresses: list[str], index: int) -> str:
-    """As in "the chief (host-a:12345)" or "worker 1 (host-b:12345)"."""
-    if not addresses:
-        return "the only worker"
-    role = "the chief" if index == 0 else f"worker {index}"
-    return f"{role} ({addresses[index]})"

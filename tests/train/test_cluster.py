@@ -19,55 +19,13 @@ def of(jobs, job="worker", index=0):
     return {"cluster": jobs, "task": {"type": job, "index": index}}
 
 
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        ({}, ([], 0)),
-        (of({"worker": ["[::1]:1", "[::1]:2"]}), (["[::1]:1", "[::1]:2"], 0)),
-        ({"task": {}}, ([], 0)),
-        (of(TWO, index=1), (["a:1", "b:2"], 1)),
-        (of(TWO, index="1"), (["a:1", "b:2"], 1)),
-        (of({"chief": ["c:3"], **TWO}, "chief"), (["c:3", "a:1", "b:2"], 0)),
-        (of({**TWO, "chief": ["c:3"]}, index=0), (["c:3", "a:1", "b:2"], 1)),
-    ],
-)
-def test_tf_config_tells_the_workers_with_the_chief_first(
-    monkeypatch, content, expected
-):
-    named(monkeypatch, content)
-    assert cluster.workers() == expected
-
-
 def test_without_tf_config_there_is_one_process(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
-    assert cluster.workers() == ([], 0)
     alone = cluster.Cluster(tf.distribute.get_strategy())
     assert (alone.count, alone.is_chief) == (1, True)
     content = object()
     assert alone.gather(content) == [content]
     assert alone.tell(content) is content
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("worker", r"`TF_CONFIG` must be like .*host-b:12345.* Received: worker\."),
-        ("[1]", "must be like"),
-        (of(TWO, index=2), "The task must be one of the cluster"),
-        (of(TWO, index="one"), "The task must be one of the cluster"),
-        (of(TWO, index=-1), "The task must be one of the cluster"),
-        (of({"worker": "a:1"}), "needs an address, host:port, in a list"),
-        (of({"worker": ["a", "b"]}), "needs an address, host:port, in a list"),
-        (of(TWO, "chief"), "The task must be one of the cluster"),
-        ({"cluster": TWO}, "The task must be one of the cluster"),
-        (of({**TWO, "ps": ["c:3"]}), "Only workers train here"),
-        (of({"worker": ["a:1", "a:1"]}), "Each worker needs an address of its own"),
-    ],
-)
-def test_a_tf_config_that_is_wrong_is_refused(monkeypatch, content, message):
-    named(monkeypatch, content)
-    with pytest.raises(ValueError, match=message):
-        cluster.workers()
 
 
 def test_a_strategy_of_one_machine_is_refused_where_there_are_several(monkeypatch):
@@ -187,11 +145,3 @@ def test_what_several_workers_cannot_do_is_refused(
     with pytest.raises(ValueError, match=message):
         start(mode, tmp_path / "run", line)
     assert not (tmp_path / "run").exists()
-
-
-def test_a_search_is_not_for_several_workers(monkeypatch):
-    from train.modes import tune
-
-    named(monkeypatch, of(TWO))
-    with pytest.raises(ValueError, match=r"tune trains each trial on one.*Unset it"):
-        tune.tune_mode(None)

@@ -18,6 +18,7 @@ from train import (
     plan,
     results,
     run_dir,
+    tf_config,
     trainer,
 )
 from train import recipe as recipes
@@ -58,7 +59,7 @@ def _run(where: commands.Where, evaluator: evaluate.Evaluator | None) -> str:
         return results.tables(run, run.path)
     if run.model.exists() and evaluator is None:
         return f"Trained already: {run.model}"
-    addresses, index = cluster.workers()
+    addresses, index = tf_config.workers()
     if len(addresses) > 1:
         if len(members) > 1:
             raise ValueError(

@@ -1,15 +1,9 @@
 """The mode tune: hyperparameters are searched on the validation photographs."""
 
-from train import cluster, commands, tuning
+from train import commands, tuning
 
 
 def tune_mode(where: commands.Where) -> str:
     """Searches hyperparameters; returns the table of trials."""
-    if len(cluster.workers()[0]) > 1:
-        raise ValueError(
-            "--mode=tune trains each trial on one machine, and TF_CONFIG names "
-            "several. Unset it; machines share a search by its database instead: "
-            "`tune.storage`."
-        )
     tuner = commands.configured(tuning.Tuner)
     return tuner.run(where.data_dirs, where.prepared_dir, where.run_dir, where.dry_run)
