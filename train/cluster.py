@@ -10,6 +10,7 @@ import json
 import os
 import re
 import signal
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -19,10 +20,12 @@ from absl import logging
 
 from train import tf_config
 
+SHARED_SECONDS = 30.0
+"""How long another machine's files may take to be seen through a network."""
+
 _LOSSES = (
     tf.errors.UnavailableError,
     tf.errors.AbortedError,
-    tf.errors.CancelledError,
     tf.errors.DeadlineExceededError,
 )
 
@@ -129,15 +132,19 @@ class Cluster:
         Args:
             error: What an operation ended with.
         """
-        aborted = "Collective ops is aborted" in error.message
-        if self.count == 1 or not (aborted or isinstance(error, _LOSSES)):
+        if self.count == 1:
             return None
         found = re.findall(r"/job:(chief|worker)/(?:replica:0/)?task:(\d+)", str(error))
         jobs = json.loads(os.environ["TF_CONFIG"])["cluster"]
-        gone = {self.addresses.index(jobs[job][int(task)]) for job, task in found}
-        names = [
-            tf_config.name(self.addresses, one) for one in sorted(gone - {self.index})
-        ]
+        named = {self.addresses.index(jobs[job][int(task)]) for job, task in found}
+        others = sorted(named - {self.index})
+        aborted = "Collective ops is aborted" in error.message
+        # What is stopped here, as Ctrl-C does, is cancelled too; it is a loss only
+        # where it was cancelled by another worker.
+        cancelled = isinstance(error, tf.errors.CancelledError) and others
+        if not (aborted or cancelled or isinstance(error, _LOSSES)):
+            return None
+        names = [tf_config.name(self.addresses, one) for one in others]
         which = names[0] if len(names) == 1 else "another worker"
         return LostWorkerError(
             f"{self.name} has lost {which}, and stops; that one's own last message may "
@@ -147,7 +154,7 @@ class Cluster:
 
 
 def join(
-    make_strategy: Callable[[], tf.distribute.Strategy], bindings: Mapping[str, str]
+    make_strategy: Callable[[], tf.distribute.Strategy], wanted: Mapping[str, str]
 ) -> tf.distribute.Strategy:
     """Waits for the workers of `TF_CONFIG`, and sees to it that all want the same.
 
@@ -155,14 +162,15 @@ def join(
 
     Args:
         make_strategy: `() -> tf.distribute.Strategy`, one of several workers.
-        bindings: Those that decide training, binding -> value.
+        wanted: Name -> value of whatever has to be the same on all of them: bindings
+            that decide training, flags, versions.
 
     Returns:
         The strategy.
 
     Raises:
         ValueError: The strategy is not one of several workers, or they were started
-            with different configs.
+            with different configs, flags or versions.
         RuntimeError: They do not come together.
         LostWorkerError: One of them is gone.
     """
@@ -186,7 +194,7 @@ def join(
             "train.strategy = @tf.distribute.MultiWorkerMirroredStrategy, or unset "
             "TF_CONFIG."
         )
-    every = cluster.gather(dict(bindings))
+    every = cluster.gather(dict(wanted))
     names = sorted({one for some in every for one in some})
     lines = [
         f"  {one}: {', '.join(some.get(one, 'not set') for some in every)}"
@@ -195,11 +203,20 @@ def join(
     ]
     if lines:
         raise ValueError(
-            "All workers must be started with the same experiment. They differ, in "
-            "the order of the workers, in:\n" + "\n".join(lines)
+            "All workers must be started with the same experiment and the same flags, "
+            "from the same code and versions. They differ, in the order of the "
+            "workers, in:\n" + "\n".join(lines)
         )
     logging.info("All %d workers are there.", cluster.count)
     return strategy
+
+
+def seen(is_there: Callable[[], bool]) -> bool:
+    """Whether another worker's file comes to be seen here in time."""
+    give_up = time.monotonic() + SHARED_SECONDS
+    while not (found := is_there()) and time.monotonic() < give_up:
+        time.sleep(1)
+    return found
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from train import (
     commands,
     data,
     ensemble,
+    environment,
     plan,
     results,
     run_dir,
@@ -71,7 +72,9 @@ def _run(where: commands.Where, evaluator: evaluate.Evaluator | None) -> str:
         if run.model.exists() and index > 0:
             return f"Trained already: {run.model}. The chief does the rest."
         if not run.model.exists():
-            strategy = cluster.join(recipe.strategy, where.bindings)
+            flags = {"--dry_run": str(where.dry_run)}
+            wanted = {**where.bindings, **flags, **environment.software()}
+            strategy = cluster.join(recipe.strategy, wanted)
             recipe = dataclasses.replace(recipe, strategy=lambda: strategy)
             if index > 0:
                 return _work(recipe, preparation, where)
