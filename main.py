@@ -11,7 +11,7 @@ import sys
 from absl import app, flags, logging
 
 from configs import statements, syntax
-from train import terminal
+from train import terminal, tf_config
 
 MODES = (
     "run",
@@ -121,6 +121,7 @@ def main(argv: list[str]) -> None:
 
 
 def _run() -> str:
+    tf_config.check_mode(MODE.value)
     gin_files = list(GIN_FILE.value)
     run_dirs = [pathlib.Path(one) for one in RUN_DIR.value if one]
     if MODE.value == "compare" and not gin_files:

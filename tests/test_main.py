@@ -1,3 +1,4 @@
+import json
 import os
 import pathlib
 import subprocess
@@ -450,3 +451,14 @@ def test_a_whole_run_shows_its_own_messages_and_nothing_else(
     )
     assert again.stderr == f"{finished}\n"
     assert again.stdout == first.stdout
+
+
+def test_workers_that_share_nothing_are_refused_before_anything_is_read(
+    run_main, monkeypatch
+):
+    task = {"type": "worker", "index": 0}
+    two = {"cluster": {"worker": ["a:1", "b:2"]}, "task": task}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(two))
+    status, out, err = run_main(mode="evaluate", gin_file=["nowhere.gin"])
+    assert (status, out) == (1, "")
+    assert err.startswith("error: --mode=evaluate is for one process, and TF_CONFIG")

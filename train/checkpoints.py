@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from input_pipeline import records
-from train import optimizers
+from train import cluster, optimizers
 
 
 class Progress(tf.train.experimental.PythonState):
@@ -140,7 +140,8 @@ class Checkpoints:
     """The last checkpoints of a run, and the weights of its best epoch.
 
     All workers of a training read them, and one writes: each has all variables whole,
-    so that nothing has to be gathered.
+    so that nothing has to be gathered. The one that writes also says which is the last:
+    the others may look into the shared folder at another moment.
     """
 
     def __init__(
@@ -171,22 +172,34 @@ class Checkpoints:
     @property
     def latest(self) -> str | None:
         """Path of the last checkpoint, or None."""
+        if not self._writes:  # A manager knows only its own since it began.
+            return tf.train.latest_checkpoint(os.fspath(self._folder))
         return self._manager.latest_checkpoint
 
-    def restore(self) -> bool:
-        """Goes back to the last checkpoint, if there is one, and says whether it did.
+    def restore(self, name: str | None) -> bool:
+        """Goes back to a checkpoint, if there is one, and says whether it did.
+
+        Args:
+            name: The last component of its path, or None if there is none.
 
         Raises:
             ValueError: The checkpoint is damaged or of another model.
+            FileNotFoundError: This worker does not see it.
         """
-        if self.latest is None:
+        if name is None:
             return False
+        path = os.fspath(self._folder / name)
+        if not (self._writes or cluster.seen(lambda: os.path.exists(f"{path}.index"))):
+            raise FileNotFoundError(
+                f"{path} does not exist on this worker, but the chief goes on from it. "
+                "Name with --run_dir a folder that all workers share."
+            )
         try:
-            self._checkpoint.restore(self.latest).assert_consumed()
+            self._checkpoint.restore(path).assert_consumed()
         except (tf.errors.OpError, AssertionError, IndexError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise ValueError(
-                f"The checkpoint {self.latest} cannot be read: {reason} Remove its "
+                f"The checkpoint {path} cannot be read: {reason} Remove its "
                 "files and its line in `checkpoint` beside it to go on from the one "
                 "before, or remove the folder to start anew."
             ) from error

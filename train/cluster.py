@@ -10,6 +10,7 @@ import json
 import os
 import re
 import signal
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -17,15 +18,14 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-EXAMPLE = (
-    '{"cluster": {"worker": ["host-a:12345", "host-b:12345"]}, '
-    '"task": {"type": "worker", "index": 0}}'
-)
+from train import tf_config
+
+SHARED_SECONDS = 30.0
+"""How long another machine's files may take to be seen through a network."""
 
 _LOSSES = (
     tf.errors.UnavailableError,
     tf.errors.AbortedError,
-    tf.errors.CancelledError,
     tf.errors.DeadlineExceededError,
 )
 
@@ -57,7 +57,7 @@ class Cluster:
         self.index = 0
         # Only a strategy for several workers has a resolver.
         if strategy.cluster_resolver is not None:
-            self.addresses, self.index = workers()
+            self.addresses, self.index = tf_config.workers()
         self.count = len(self.addresses) or 1
         self.is_chief = self.index == 0
         self._sum = tf.function(
@@ -68,7 +68,7 @@ class Cluster:
     @property
     def name(self) -> str:
         """This worker, for a person."""
-        return _name(self.addresses, self.index)
+        return tf_config.name(self.addresses, self.index)
 
     def gather(self, content: Any) -> list[Any]:
         """What each worker has to say. All call this, and wait for one another.
@@ -132,13 +132,19 @@ class Cluster:
         Args:
             error: What an operation ended with.
         """
-        aborted = "Collective ops is aborted" in error.message
-        if self.count == 1 or not (aborted or isinstance(error, _LOSSES)):
+        if self.count == 1:
             return None
         found = re.findall(r"/job:(chief|worker)/(?:replica:0/)?task:(\d+)", str(error))
         jobs = json.loads(os.environ["TF_CONFIG"])["cluster"]
-        gone = {self.addresses.index(jobs[job][int(task)]) for job, task in found}
-        names = [_name(self.addresses, one) for one in sorted(gone - {self.index})]
+        named = {self.addresses.index(jobs[job][int(task)]) for job, task in found}
+        others = sorted(named - {self.index})
+        aborted = "Collective ops is aborted" in error.message
+        # What is stopped here, as Ctrl-C does, is cancelled too; it is a loss only
+        # where it was cancelled by another worker.
+        cancelled = isinstance(error, tf.errors.CancelledError) and others
+        if not (aborted or cancelled or isinstance(error, _LOSSES)):
+            return None
+        names = [tf_config.name(self.addresses, one) for one in others]
         which = names[0] if len(names) == 1 else "another worker"
         return LostWorkerError(
             f"{self.name} has lost {which}, and stops; that one's own last message may "
@@ -147,44 +153,8 @@ class Cluster:
         )
 
 
-def workers() -> tuple[list[str], int]:
-    """The workers that `TF_CONFIG` names, and which of them this process is.
-
-    Returns:
-        `host:port` of each, the chief first, and a position among them; without
-        `TF_CONFIG`, or where it names no cluster, ([], 0).
-
-    Raises:
-        ValueError: It is not as TensorFlow wants it, or names other roles.
-    """
-    text = os.environ.get("TF_CONFIG")
-    wrong = f"`TF_CONFIG` must be like {EXAMPLE}. Received: {text}."
-    try:
-        content = json.loads(text or "{}")
-        jobs = content.get("cluster")
-        if not jobs:
-            return [], 0
-        if jobs.keys() - {"chief", "worker"}:
-            raise ValueError(
-                f"{wrong} Only workers train here, of which one may be called chief."
-            )
-        addresses = [*jobs.get("chief", ()), *jobs.get("worker", ())]
-        task = content["task"]
-        of_job = {str(n): one for n, one in enumerate(jobs[task["type"]])}
-        own = of_job[str(task["index"])]
-    except json.JSONDecodeError:
-        raise ValueError(wrong) from None
-    except (AttributeError, KeyError, TypeError):
-        raise ValueError(f"{wrong} The task must be one of the cluster.") from None
-    if not all(re.fullmatch(r".+:\d+", str(one)) for one in addresses):
-        raise ValueError(f"{wrong} Each worker needs an address, host:port, in a list.")
-    if len(set(addresses)) < len(addresses):
-        raise ValueError(f"{wrong} Each worker needs an address of its own.")
-    return addresses, addresses.index(own)
-
-
 def join(
-    make_strategy: Callable[[], tf.distribute.Strategy], bindings: Mapping[str, str]
+    make_strategy: Callable[[], tf.distribute.Strategy], wanted: Mapping[str, str]
 ) -> tf.distribute.Strategy:
     """Waits for the workers of `TF_CONFIG`, and sees to it that all want the same.
 
@@ -192,19 +162,20 @@ def join(
 
     Args:
         make_strategy: `() -> tf.distribute.Strategy`, one of several workers.
-        bindings: Those that decide training, binding -> value.
+        wanted: Name -> value of whatever has to be the same on all of them: bindings
+            that decide training, flags, versions.
 
     Returns:
         The strategy.
 
     Raises:
         ValueError: The strategy is not one of several workers, or they were started
-            with different configs.
+            with different configs, flags or versions.
         RuntimeError: They do not come together.
         LostWorkerError: One of them is gone.
     """
-    addresses, index = workers()
-    name = _name(addresses, index)
+    addresses, index = tf_config.workers()
+    name = tf_config.name(addresses, index)
     logging.info("This is %s. Waiting for all to be there, an hour at most.", name)
     try:
         with _stoppable():
@@ -223,7 +194,7 @@ def join(
             "train.strategy = @tf.distribute.MultiWorkerMirroredStrategy, or unset "
             "TF_CONFIG."
         )
-    every = cluster.gather(dict(bindings))
+    every = cluster.gather(dict(wanted))
     names = sorted({one for some in every for one in some})
     lines = [
         f"  {one}: {', '.join(some.get(one, 'not set') for some in every)}"
@@ -232,11 +203,20 @@ def join(
     ]
     if lines:
         raise ValueError(
-            "All workers must be started with the same experiment. They differ, in "
-            "the order of the workers, in:\n" + "\n".join(lines)
+            "All workers must be started with the same experiment and the same flags, "
+            "from the same code and versions. They differ, in the order of the "
+            "workers, in:\n" + "\n".join(lines)
         )
     logging.info("All %d workers are there.", cluster.count)
     return strategy
+
+
+def seen(is_there: Callable[[], bool]) -> bool:
+    """Whether another worker's file comes to be seen here in time."""
+    give_up = time.monotonic() + SHARED_SECONDS
+    while not (found := is_there()) and time.monotonic() < give_up:
+        time.sleep(1)
+    return found
 
 
 @contextlib.contextmanager
@@ -247,11 +227,3 @@ def _stoppable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _name(addresses: list[str], index: int) -> str:
-    """As in "the chief (host-a:12345)" or "worker 1 (host-b:12345)"."""
-    if not addresses:
-        return "the only worker"
-    role = "the chief" if index == 0 else f"worker {index}"
-    return f"{role} ({addresses[index]})"

@@ -1,6 +1,7 @@
 """Where a run takes place: versions and devices, as far as results depend on them."""
 
 import datetime
+import hashlib
 import os
 import pathlib
 import platform
@@ -14,6 +15,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+_COMPUTES = ("configs", "evaluation", "input_pipeline", "models", "train")
+"""The packages that a training runs through."""
+
 
 def describe() -> dict[str, Any]:
     """Time, command, versions and devices, as far as results can depend on them."""
@@ -26,11 +30,21 @@ def describe() -> dict[str, Any]:
         "processor": _processor(),
         "processors": os.cpu_count(),
         "devices": [_device_name(one) for one in tf.config.list_physical_devices()],
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
-        "numpy": np.__version__,
-        "opencv": cv2.__version__,
+        **_versions(),
     }
+
+
+def software() -> dict[str, str]:
+    """What a training step is computed with: versions, and a checksum of our code.
+
+    The code's own, since not every machine has git's word for it.
+    """
+    root, checksum = pathlib.Path(__file__).parents[1], hashlib.sha256()
+    for package in _COMPUTES:
+        for file in sorted((root / package).rglob("*.py")):
+            checksum.update(file.relative_to(root).as_posix().encode())
+            checksum.update(file.read_bytes())
+    return _versions() | {"retinograd's code": checksum.hexdigest()[:12]}
 
 
 def devices_of(variables: Sequence[keras.Variable]) -> list[str]:
@@ -54,6 +68,15 @@ def devices_of(variables: Sequence[keras.Variable]) -> list[str]:
 def now() -> str:
     """The time in UTC, to the second, as ISO 8601 has it."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "numpy": np.__version__,
+        "opencv": cv2.__version__,
+    }
 
 
 def _commit() -> str | None:

@@ -6,16 +6,12 @@ import fcntl
 import json
 import os
 import pathlib
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from evaluation import members, report
 from input_pipeline import audit, folder_lock, records, splits, whole_files
-from train import earlier_run, environment, lineage, operative
-
-SHARED_SECONDS = 30.0
-"""How long another machine's files may take to be seen through a network."""
+from train import cluster, earlier_run, environment, lineage, operative
 
 EVALUATE = "evaluate"
 """The folder of a run in which further evaluations lie."""
@@ -175,14 +171,11 @@ class RunDir:
         Raises:
             FileNotFoundError: This is another, or it could not be seen in time.
         """
-        give_up = time.monotonic() + SHARED_SECONDS
-        while not self._environment.exists() or self.start != start:
-            if time.monotonic() > give_up:
-                raise FileNotFoundError(
-                    f"{self.path} on this worker is not the folder in which the chief "
-                    "has begun. Name with --run_dir a folder that all workers share."
-                )
-            time.sleep(1)
+        if not cluster.seen(lambda: self._environment.exists() and self.start == start):
+            raise FileNotFoundError(
+                f"{self.path} on this worker is not the folder in which the chief "
+                "has begun. Name with --run_dir a folder that all workers share."
+            )
 
     def note_operative_config(self, text: str) -> None:
         """Notes what was used, defaults included, by this start and those before.

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 
 from absl import logging
 
+from train import tf_config
+
 
 def show_own_messages() -> None:
     """Shows what this project reports, plainly; of libraries only their errors.
@@ -50,10 +52,13 @@ def quiet_import() -> Iterator[None]:
     TensorFlow tells, from C++ and past Python, how it was compiled and which GPUs it
     misses: when it is imported, and when it first looks for devices, as happens here.
     """
-    # It would also tell, a dozen times over, what a lost worker has us say once.
-    level = "3" if "TF_CONFIG" in os.environ else "2"
+    # Of several workers it would also tell, a dozen times over, what a lost one has us
+    # say once.
+    level = "3" if len(tf_config.workers()[0]) > 1 else "2"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", level)
     os.environ["KERAS_BACKEND"] = "tensorflow"  # Whatever ~/.keras/keras.json says.
+    if not os.environ.get("TF_CONFIG", "").strip():
+        os.environ.pop("TF_CONFIG", None)  # TensorFlow would take "" for broken JSON.
     with tempfile.TemporaryFile() as kept:
         sys.stderr.flush()
         stderr = os.dup(2)

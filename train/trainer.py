@@ -140,6 +140,23 @@ class Trainer:
             OSError: The disk is full; the last checkpoint is kept.
             LostWorkerError: Another worker is gone; the last checkpoint is kept.
         """
+        # Any operation may be the one that waits for the others.
+        with self.cluster.noticing_losses():
+            self._train(audited, split, run_dir, config)
+
+    @property
+    def earlier_runs(self) -> list[earlier_run.EarlierRun]:
+        """The runs whose photographs this one's weights will have seen."""
+        taught_by = self.teacher and self.teacher.run
+        return [one for one in (self.earlier, taught_by) if one]
+
+    def _train(
+        self,
+        audited: audit.Audit,
+        split: splits.Split,
+        run_dir: pathlib.Path,
+        config: str,
+    ) -> None:
         recipe, chief = self.recipe, self.cluster.is_chief
         class_names = recipe.task.class_names
 
@@ -184,7 +201,9 @@ class Trainer:
             if getattr(one, "monitor_op", one) is None:
                 one._set_monitor_op()
         progress.serialize()  # Fails now, if ever, and not at the first checkpoint.
-        begun = saved.restore()
+        # The chief's choice: who looks at another moment may see another last one.
+        latest = self.cluster.tell(saved.latest and os.path.basename(saved.latest))
+        begun = saved.restore(latest)
         self._check_begun_alike(progress, saved)
         if begun:
             logging.info(
@@ -292,12 +311,6 @@ class Trainer:
                 callbacks.on_train_end()
         if chief:
             self._finish(progress, saved, run_dir)
-
-    @property
-    def earlier_runs(self) -> list[earlier_run.EarlierRun]:
-        """The runs whose photographs this one's weights will have seen."""
-        taught_by = self.teacher and self.teacher.run
-        return [one for one in (self.earlier, taught_by) if one]
 
     def _build_optimizer(self, phase: phases.Phase) -> keras.optimizers.Optimizer:
         self._switch.set(phase.trains)

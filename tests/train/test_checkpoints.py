@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from train import checkpoints
+from train import checkpoints, cluster
 
 
 def build(dropout_seed=1):
@@ -20,9 +20,11 @@ def build(dropout_seed=1):
     return model, optimizer
 
 
-def saved_in(folder, model, optimizer, progress):
+def saved_in(folder, model, optimizer, progress, **more):
     totals = tf.Variable(tf.zeros(3, tf.float64))
-    return checkpoints.Checkpoints(folder, model, [optimizer], totals, progress, keep=2)
+    return checkpoints.Checkpoints(
+        folder, model, [optimizer], totals, progress, keep=2, **more
+    )
 
 
 def test_everything_comes_back(tmp_path):
@@ -44,7 +46,7 @@ def test_everything_comes_back(tmp_path):
     other_stop = keras.callbacks.EarlyStopping("val_loss", restore_best_weights=True)
     other_stop.on_train_begin()
     other = checkpoints.Progress([other_stop])
-    assert saved_in(tmp_path, other_model, other_optimizer, other).restore()
+    assert saved_in(tmp_path, other_model, other_optimizer, other).restore("ckpt-7")
     for mine, theirs in zip(
         [*model.variables, *optimizer.variables],
         [*other_model.variables, *other_optimizer.variables],
@@ -61,7 +63,28 @@ def test_everything_comes_back(tmp_path):
 def test_nothing_to_restore_is_said(tmp_path):
     model, optimizer = build()
     progress = checkpoints.Progress([])
-    assert not saved_in(tmp_path, model, optimizer, progress).restore()
+    assert not saved_in(tmp_path, model, optimizer, progress).restore(None)
+
+
+def test_a_worker_goes_on_from_the_checkpoint_that_the_chief_names(
+    tmp_path, monkeypatch
+):
+    """It may have seen an older or a newer one as the last."""
+    monkeypatch.setattr(cluster, "SHARED_SECONDS", 0.0)
+    model, optimizer = build()
+    chief, other = checkpoints.Progress([]), checkpoints.Progress([])
+    saved = saved_in(tmp_path, model, optimizer, chief)
+    worker = saved_in(tmp_path, model, optimizer, other, writes=False)
+    for chief.step in (3, 5):
+        saved.save()
+        assert worker.latest.endswith(f"ckpt-{chief.step}")
+    for step in (3, 5):
+        assert worker.restore(f"ckpt-{step}")
+        assert other.step == step
+    assert not worker.restore(None)
+    message = r"ckpt-7 does not exist on this worker, but the chief goes.*all workers"
+    with pytest.raises(FileNotFoundError, match=message):
+        worker.restore("ckpt-7")
 
 
 def test_a_callback_of_ones_own_remembers_tables_too():

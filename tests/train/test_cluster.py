@@ -1,6 +1,8 @@
 import json
+import re
 import signal
 
+import keras
 import pytest
 import tensorflow as tf
 
@@ -19,55 +21,13 @@ def of(jobs, job="worker", index=0):
     return {"cluster": jobs, "task": {"type": job, "index": index}}
 
 
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        ({}, ([], 0)),
-        (of({"worker": ["[::1]:1", "[::1]:2"]}), (["[::1]:1", "[::1]:2"], 0)),
-        ({"task": {}}, ([], 0)),
-        (of(TWO, index=1), (["a:1", "b:2"], 1)),
-        (of(TWO, index="1"), (["a:1", "b:2"], 1)),
-        (of({"chief": ["c:3"], **TWO}, "chief"), (["c:3", "a:1", "b:2"], 0)),
-        (of({**TWO, "chief": ["c:3"]}, index=0), (["c:3", "a:1", "b:2"], 1)),
-    ],
-)
-def test_tf_config_tells_the_workers_with_the_chief_first(
-    monkeypatch, content, expected
-):
-    named(monkeypatch, content)
-    assert cluster.workers() == expected
-
-
 def test_without_tf_config_there_is_one_process(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
-    assert cluster.workers() == ([], 0)
     alone = cluster.Cluster(tf.distribute.get_strategy())
     assert (alone.count, alone.is_chief) == (1, True)
     content = object()
     assert alone.gather(content) == [content]
     assert alone.tell(content) is content
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("worker", r"`TF_CONFIG` must be like .*host-b:12345.* Received: worker\."),
-        ("[1]", "must be like"),
-        (of(TWO, index=2), "The task must be one of the cluster"),
-        (of(TWO, index="one"), "The task must be one of the cluster"),
-        (of(TWO, index=-1), "The task must be one of the cluster"),
-        (of({"worker": "a:1"}), "needs an address, host:port, in a list"),
-        (of({"worker": ["a", "b"]}), "needs an address, host:port, in a list"),
-        (of(TWO, "chief"), "The task must be one of the cluster"),
-        ({"cluster": TWO}, "The task must be one of the cluster"),
-        (of({**TWO, "ps": ["c:3"]}), "Only workers train here"),
-        (of({"worker": ["a:1", "a:1"]}), "Each worker needs an address of its own"),
-    ],
-)
-def test_a_tf_config_that_is_wrong_is_refused(monkeypatch, content, message):
-    named(monkeypatch, content)
-    with pytest.raises(ValueError, match=message):
-        cluster.workers()
 
 
 def test_a_strategy_of_one_machine_is_refused_where_there_are_several(monkeypatch):
@@ -132,15 +92,68 @@ def test_a_lost_worker_is_named_if_it_is_known(monkeypatch, text, gone):
         raise tf.errors.UnavailableError(None, None, text)
 
 
-def test_other_errors_are_nobodys_loss(monkeypatch):
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (tf.errors.InvalidArgumentError, "another shape"),
+        (tf.errors.CancelledError, "Function call was cancelled"),
+        (tf.errors.CancelledError, "cancelled at /job:worker/replica:0/task:0"),
+    ],
+)
+def test_other_errors_are_nobodys_loss(monkeypatch, kind, text):
+    """What Ctrl-C stops here is cancelled too."""
     named(monkeypatch, of(TWO))
     two = cluster.Cluster(Strategy())
-    message = "another shape"
-    with (
-        pytest.raises(tf.errors.InvalidArgumentError, match=message),
-        two.noticing_losses(),
-    ):
-        raise tf.errors.InvalidArgumentError(None, None, message)
+    with pytest.raises(kind, match=text), two.noticing_losses():
+        raise kind(None, None, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from /job:worker/replica:0/task:1: Step was cancelled",
+        "Collective ops is aborted by: Socket closed",
+    ],
+)
+def test_what_another_worker_cancels_is_a_loss(monkeypatch, text):
+    named(monkeypatch, of(TWO))
+    two = cluster.Cluster(Strategy())
+    with pytest.raises(cluster.LostWorkerError, match="lost"), two.noticing_losses():
+        raise tf.errors.CancelledError(None, None, text)
+
+
+def test_workers_that_differ_are_refused_with_what_each_has(monkeypatch):
+    named(monkeypatch, of(TWO))
+    own = {"train.seed": "1", "--dry_run": "True", "keras": "3.15.1"}
+    other = {"train.seed": "1", "--dry_run": "False", "keras": "3.14.0", "a.b": "2"}
+    monkeypatch.setattr(cluster.Cluster, "gather", lambda self, said: [said, other])
+    message = (
+        r"same experiment and the same flags, from the same code and versions.*\n"
+        r"  --dry_run: True, False\n  a\.b: not set, 2\n  keras: 3\.15\.1, 3\.14\.0$"
+    )
+    with pytest.raises(ValueError, match=message):
+        cluster.join(Strategy, own)
+
+
+def test_workers_compare_all_that_decides_what_they_compute(
+    start, tmp_path, monkeypatch
+):
+    class EnoughError(Exception):
+        pass
+
+    def join(_, wanted):
+        raise EnoughError(wanted)
+
+    monkeypatch.setattr(cluster, "join", join)
+    named(monkeypatch, of(TWO))
+    with pytest.raises(EnoughError) as caught:
+        start("train", tmp_path / "run", dry_run=True)
+    (wanted,) = caught.value.args
+    assert wanted["--dry_run"] == "True"
+    assert wanted["tensorflow"] == tf.__version__
+    assert wanted["keras"] == keras.__version__
+    assert wanted["train.epochs"] == "2"
+    assert re.fullmatch("[0-9a-f]{12}", wanted["retinograd's code"])
 
 
 def test_a_worker_opens_what_the_chief_prepared_and_says_where_it_is_not(
@@ -159,7 +172,7 @@ def test_a_worker_opens_what_the_chief_prepared_and_says_where_it_is_not(
 
 
 def test_a_run_directory_that_is_not_the_chiefs_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(run_dir, "SHARED_SECONDS", 0.0)
+    monkeypatch.setattr(cluster, "SHARED_SECONDS", 0.0)
     chiefs, own = run_dir.RunDir(tmp_path / "chief"), run_dir.RunDir(tmp_path / "own")
     chiefs.path.mkdir()
     chiefs.begin("", {}, {})
@@ -187,11 +200,3 @@ def test_what_several_workers_cannot_do_is_refused(
     with pytest.raises(ValueError, match=message):
         start(mode, tmp_path / "run", line)
     assert not (tmp_path / "run").exists()
-
-
-def test_a_search_is_not_for_several_workers(monkeypatch):
-    from train.modes import tune
-
-    named(monkeypatch, of(TWO))
-    with pytest.raises(ValueError, match=r"tune trains each trial on one.*Unset it"):
-        tune.tune_mode(None)

@@ -197,11 +197,12 @@ def test_who_loses_a_worker_stops_and_all_together_go_on(workers, together, tmp_
 
 
 def test_workers_with_different_experiments_are_refused(workers, tmp_path):
-    other = ("--gin_bindings=train.seed = 7",)
+    other = ("--gin_bindings=train.seed = 7", "--dry_run")
     for status, _, errors in map(end, workers("train", tmp_path / "run", ((), other))):
         assert status == 1
         assert "error: All workers must be started with the same experiment" in errors
         assert "train.seed: not set, 7" in errors
+        assert "--dry_run: False, True" in errors
     assert not (tmp_path / "run").exists()
 
 

@@ -2,6 +2,7 @@ import dataclasses
 import hashlib
 import json
 import shutil
+import weakref
 
 import keras
 import numpy as np
@@ -9,10 +10,10 @@ import pytest
 
 from configs import statements
 from evaluation import decision, facts, predictions, remarks
-from input_pipeline import splits
+from input_pipeline import pipeline, splits
 from models import outputs
 from tests.evaluation import trained_runs
-from train import ensemble
+from train import ensemble, trainer
 from visualization import report_maps
 
 FOLDS = ("split.folds = 3", "ensemble.every_fold = True")
@@ -129,6 +130,59 @@ def test_its_weights_have_seen_what_trained_any_member(folds_once, split):
     folder, _ = folds_once
     seen = read(folder / "seen.json")
     assert sorted(seen["train"]) == sorted([*split.train, *split.valid])
+
+
+@pytest.fixture
+def trainings(monkeypatch):
+    """Calls a function with each Trainer that is built, after it is."""
+    build = trainer.Trainer.__init__
+
+    def each(note):
+        def built(self, *arguments):
+            build(self, *arguments)
+            note(self)
+
+        monkeypatch.setattr(trainer.Trainer, "__init__", built)
+
+    return each
+
+
+def test_a_member_leaves_neither_model_nor_photographs_behind(
+    start, tmp_path, trainings, monkeypatch
+):
+    """They would add up from member to member."""
+    known, left = [], []
+
+    def note(training):
+        left.append(sum(one() is not None for one in known))
+        known.append(weakref.ref(training.model))
+
+    def opened(*arguments):
+        stream = open_stream(*arguments)
+        known.append(weakref.ref(stream.images))
+        return stream
+
+    open_stream = pipeline.TrainingStream.open
+    trainings(note)
+    monkeypatch.setattr(pipeline.TrainingStream, "open", opened)
+    start("train", tmp_path / "it", "ensemble.seeds = (0, 1)", "train.epochs = 1")
+    assert len(known) == 1 + 2 * 2  # A model to check the config by, and of each both.
+    assert left == [0, 0, 0]
+    assert not any(one() for one in known[:-2])
+
+
+def test_members_share_a_strategy(start, tmp_path, trainings):
+    """The sums over devices of two could be taken for each other's."""
+    strategies = []
+    trainings(lambda training: strategies.append(training.strategy))
+    lines = (
+        "ensemble.seeds = (0, 1)",
+        "train.epochs = 1",
+        "train.strategy = @tf.distribute.MirroredStrategy",
+    )
+    start("train", tmp_path / "it", *lines)
+    assert len(strategies) == 3
+    assert len({*map(id, strategies)}) == 1
 
 
 def test_what_was_used_is_what_the_ensemble_asks_for(folds_once):

@@ -19,6 +19,7 @@ from input_pipeline import augment, pipeline, splits, tasks
 from models import freezing, resnet_v2
 from train import (
     checkpoints,
+    cluster,
     environment,
     optimizers,
     phases,
@@ -206,6 +207,54 @@ def test_workers_that_would_begin_with_something_else_are_refused(
     )
     with pytest.raises(ValueError, match=message):
         training._check_begun_alike(progress, saved)
+
+
+def of_two(training, monkeypatch, gather):
+    """Has a training take itself for one of two, of which the other is gone."""
+    two = {"cluster": {"worker": ["a:1", "b:2"]}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(two))
+    training.cluster.count, training.cluster.addresses = 2, ["a:1", "b:2"]
+    training.cluster.gather = gather
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        (trainer._Validation, "run"),
+        (checkpoints.Checkpoints, "restore"),
+        (trainer.Trainer, "_batches"),
+        (trainer.Trainer, "_check_finite"),
+    ],
+)
+def test_a_lost_worker_is_noticed_whatever_waits_for_it(
+    audited, split, tmp_path, monkeypatch, moment
+):
+    def lost(*_):
+        raise tf.errors.UnavailableError(None, None, "gone: /job:worker/task:1")
+
+    training = trainer.Trainer(tiny_recipe(epochs=1), 64)
+    of_two(training, monkeypatch, lambda own: [own, own])
+    monkeypatch.setattr(*moment, lost)
+    message = r"the chief \(a:1\) has lost worker 1 \(b:2\), and stops"
+    with pytest.raises(cluster.LostWorkerError, match=message):
+        training.train(audited, split, tmp_path)
+
+
+def test_all_workers_go_on_from_the_checkpoint_of_the_chief(
+    audited, split, tmp_path, monkeypatch
+):
+    class EnoughError(Exception):
+        pass
+
+    def restore(self, name):
+        raise EnoughError(name)
+
+    monkeypatch.setattr(checkpoints.Checkpoints, "restore", restore)
+    training = trainer.Trainer(tiny_recipe(epochs=1), 64)
+    of_two(training, monkeypatch, lambda own: ["ckpt-8", own])
+    training.cluster.is_chief = False
+    with pytest.raises(EnoughError, match="ckpt-8"):
+        training.train(audited, split, tmp_path)
 
 
 def test_divergence_stops_with_the_steps_and_keeps_the_good_checkpoint(

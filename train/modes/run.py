@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gin
-import keras
+import tensorflow as tf
 from absl import logging
 
 from evaluation import decision, evaluate
@@ -15,9 +15,12 @@ from train import (
     commands,
     data,
     ensemble,
+    environment,
+    leftovers,
     plan,
     results,
     run_dir,
+    tf_config,
     trainer,
 )
 from train import recipe as recipes
@@ -33,12 +36,19 @@ def train_mode(where: commands.Where) -> str:
     return _run(where, evaluator=None)
 
 
-def _run(where: commands.Where, evaluator: evaluate.Evaluator | None) -> str:
+def _run(
+    where: commands.Where,
+    evaluator: evaluate.Evaluator | None,
+    strategy: tf.distribute.Strategy | None = None,
+) -> str:
+    """Does it all; with a strategy that there is already in place of the config's."""
     run = run_dir.RunDir(where.run_dir)
     preparation = commands.configured(prepare.Preparation)
     auditor = commands.configured(audit.Auditor)
     splitter = commands.configured(splits.Splitter)
     recipe = commands.configured(recipes.Recipe)
+    if strategy is not None:
+        recipe = dataclasses.replace(recipe, strategy=lambda: strategy)
     several = commands.configured(ensemble.Ensemble)
     members = several.members(splitter, recipe.seed)
     several.check(splitter, evaluator.splits if evaluator else ())
@@ -58,7 +68,7 @@ def _run(where: commands.Where, evaluator: evaluate.Evaluator | None) -> str:
         return results.tables(run, run.path)
     if run.model.exists() and evaluator is None:
         return f"Trained already: {run.model}"
-    addresses, index = cluster.workers()
+    addresses, index = tf_config.workers()
     if len(addresses) > 1:
         if len(members) > 1:
             raise ValueError(
@@ -70,7 +80,9 @@ def _run(where: commands.Where, evaluator: evaluate.Evaluator | None) -> str:
         if run.model.exists() and index > 0:
             return f"Trained already: {run.model}. The chief does the rest."
         if not run.model.exists():
-            strategy = cluster.join(recipe.strategy, where.bindings)
+            flags = {"--dry_run": str(where.dry_run)}
+            wanted = {**where.bindings, **flags, **environment.software()}
+            strategy = cluster.join(recipe.strategy, wanted)
             recipe = dataclasses.replace(recipe, strategy=lambda: strategy)
             if index > 0:
                 return _work(recipe, preparation, where)
@@ -125,8 +137,9 @@ def _run(where: commands.Where, evaluator: evaluate.Evaluator | None) -> str:
             # Before and after: a killed run has it, and a finished one has all of it.
             run.note_operative_config(gin.operative_config_str())
             if len(members) > 1:
+                strategy = training.strategy
                 training = None  # Its memory is the members'.
-                _train_members(members, where)
+                _train_members(members, where, strategy)
                 several.bind(splitter, recipe.seed)
                 # What was used last is what gin notes.
                 for one in (ensemble.Ensemble, splits.Splitter, recipes.Recipe):
@@ -136,6 +149,8 @@ def _run(where: commands.Where, evaluator: evaluate.Evaluator | None) -> str:
                 told = data.names(audited, where) | {"start": run.start}
                 training.cluster.tell(told)
                 training.train(audited, split, run.path, gin.config_str())
+                training = None
+                leftovers.let_go()  # Its memory is the evaluation's.
             run.note_operative_config(gin.operative_config_str())
         if evaluator is None:
             return f"Trained: {run.model}"
@@ -163,16 +178,23 @@ def _work(
     return f"Trained with the others; the chief writes {run.model}."
 
 
-def _train_members(members: Sequence[ensemble.Member], where: commands.Where) -> None:
-    """Trains those that are not trained yet, one after the other."""
+def _train_members(
+    members: Sequence[ensemble.Member],
+    where: commands.Where,
+    strategy: tf.distribute.Strategy,
+) -> None:
+    """Trains those that are not trained yet, one after the other.
+
+    All with one strategy: two would number the sums over their devices alike.
+    """
     for one in members:  # Now, and not after the others' hours.
         if run_dir.RunDir(one.where(where).run_dir).model.exists():
             ensemble.check_member(where.run_dir, one)
     for number, one in enumerate(members, start=1):
         logging.info("Member %d of %d: %s.", number, len(members), one.name)
-        keras.utils.clear_session()  # So that each is as if it were alone.
+        leftovers.let_go()  # So that each is as if it were alone.
         one.bind()
-        train_mode(one.where(where))
+        _run(one.where(where), None, strategy)
         ensemble.check_member(where.run_dir, one)
 
 

@@ -2,17 +2,11 @@
 
 import signal
 
-from train import cluster, commands, tuning
+from train import commands, tuning
 
 
 def tune_mode(where: commands.Where) -> str:
     """Searches hyperparameters; returns the table of trials."""
-    if len(cluster.workers()[0]) > 1:
-        raise ValueError(
-            "--mode=tune trains each trial on one machine, and TF_CONFIG names "
-            "several. Unset it; machines share a search by its database instead: "
-            "`tune.storage`."
-        )
     # A search that is told to end, or whose terminal is closed, ends its trials first.
     for one in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(one) is signal.SIG_DFL:  # As nohup has it, that stays.
