@@ -96,6 +96,8 @@ class _Bound(explainer.Explanation):
             for part in [slice(start, start + _BATCH)]
         ]
         falls = whole[:, None] - np.concatenate(scores).reshape(-1, count)
+        least = explainer.ROUNDING * np.maximum(np.abs(whole), 1)
+        falls[np.abs(falls) < least[:, None]] = 0
         return np.stack([self._spread(one) for one in falls])
 
     def _spread(self, falls: np.ndarray) -> np.ndarray:

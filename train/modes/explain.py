@@ -42,7 +42,7 @@ def explain_mode(where: commands.Where) -> str:
             split,
             preparation.name_folders(where.data_dirs),
             folder,
-            run.path / "tensorboard" / "explanations",
+            run.path / "tensorboard" / "explanations" / explanations.name,
             where.random_labels,
             where.prepared_dir / "lesion_masks",
         )
