@@ -16,10 +16,6 @@ FAINTEST = 0.01
 """Evidence for a class below this share of the evidence against it is none."""
 
 
-ROUNDING = 1e-5
-"""What changes a score by less than this share of it, or of 1, is float32's rounding."""
-
-
 class NotFiniteError(ValueError):
     """What speaks for a class came out as NaN or infinite."""
 

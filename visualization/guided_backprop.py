@@ -16,9 +16,7 @@ import tensorflow as tf
 from models import outputs
 from visualization import explainer, grad_cam, layers
 
-_FUNCTIONS = frozenset(
-    "celu elu gelu hardsilu leakyrelu maximum relu relu6 selu silu softplus tanh".split()
-)
+_FUNCTIONS = {"relu", "relu6", "leakyrelu", "elu", "gelu", "silu", "hardsilu", "tanh"}
 """Activations that a model may apply without a layer of their own."""
 
 

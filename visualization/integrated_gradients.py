@@ -110,8 +110,8 @@ class Bound(explainer.Explanation):
     def _integrate(self, images, classes):
         classes = self.choose(self.logits(images), classes)
         base = tf.constant(baselines.make(images.numpy(), self._settings.baseline))
-        scores = self._scores(images, classes).numpy()
-        rise = scores - self._scores(base, classes).numpy()
+        rise = self._scores(images, classes) - self._scores(base, classes)
+        rise = rise.numpy()
         attributions = np.zeros(images.shape, np.float32)
         gaps = np.full(len(rise), np.inf)
         steps = self._settings.steps
@@ -130,8 +130,6 @@ class Bound(explainer.Explanation):
                 break
             steps *= 2
         self._note(gaps, steps)
-        least = explainer.ROUNDING * np.maximum(np.abs(scores), 1)
-        attributions[np.abs(attributions).sum(axis=(1, 2, 3)) < least] = 0
         return attributions, gaps
 
     def _sum(self, images, base, classes, steps: int):

@@ -110,7 +110,7 @@ def likeness(
 
 
 def differs(found: Mapping[str, Any]) -> bool:
-    """Whether maps differ enough, by what `likeness` says; where nothing was seen, no."""
+    """Whether maps differ enough, by `likeness`; not where nothing was seen."""
     return found["correlation"] is not None and found["correlation"] <= MOST_ALIKE
 
 
