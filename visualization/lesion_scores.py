@@ -129,11 +129,13 @@ def write(
 def _patients(
     photographs: Sequence[annotated.Photograph], collection: records.Collection
 ) -> list[str]:
-    """Whose each is; of nobody known, its copies'; or empty."""
-    return [
-        (one.id and collection.photograph(one.id).patient) or one.id or ""
-        for one in photographs
-    ]
+    """Whose each is; where that is not known, what it is a copy of; or empty."""
+    found = []
+    for one in photographs:
+        graded = one.id and collection.photograph(one.id)
+        known = graded and graded.patient is not None
+        found.append(f"{graded.origin}/{graded.patient}" if known else one.id or "")
+    return found
 
 
 def _score(
