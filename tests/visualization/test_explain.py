@@ -671,7 +671,7 @@ def test_many_photographs_with_masks_are_explained_a_few_at_a_time(
     done, start, idrid_like, monkeypatch
 ):
     monkeypatch.setattr(lesion_scores, "_AT_ONCE", 3)
-    content, folder = start(idrid_like)
+    _, folder = start(idrid_like)
     with open(folder / "lesion_scores.csv", newline="") as file:
         found = list(csv.DictReader(file))
     with open(done[1] / "lesion_scores.csv", newline="") as file:
@@ -700,11 +700,11 @@ def test_without_a_lesion_to_score_there_is_no_table(
         first = dataclasses.replace(first, masks=own)
     else:
         every = (*split.train, *split.valid)
-        split = dataclasses.replace(split, train=split.test, test=every)
+        split = dataclasses.replace(split, train=split.test, valid=(), test=every)
     layout = lesion_masks.Source("own", lambda data_dir: [first])
     content, folder = start(
         tmp_path,
-        split=dataclasses.replace(split, valid=split.valid),
+        split=split,
         masks=(layout,),
         methods=METHODS[:1],
         photographs=1,
