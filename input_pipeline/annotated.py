@@ -51,8 +51,8 @@ class Photograph:
         name: Its name in the masks' source.
         image: uint8 array of shape `(size, size, 3)`, RGB, 0-255.
         crop: Where the square lies in its photograph.
-        shares: Lesion -> float32 array of shape `(size, size)`, 0-1: how much of each
-            pixel it covers. Only those that were outlined and are in view.
+        levels: Lesion -> uint8 array of shape `(size, size)`: how much of each pixel it
+            covers, of 255. Only those that were outlined and are in view.
         seen: Which part it has had in the model's making.
         copies: Ids of the photographs with grades that show the same picture, if any.
     """
@@ -60,7 +60,7 @@ class Photograph:
     name: str
     image: np.ndarray
     crop: fundus.Crop
-    shares: Mapping[str, np.ndarray]
+    levels: Mapping[str, np.ndarray]
     seen: Seen
     copies: Sequence[str]
 
@@ -68,6 +68,11 @@ class Photograph:
     def id(self) -> str | None:
         """Of the first photograph with a grade that it is a copy of, or None."""
         return next(iter(self.copies), None)
+
+    @property
+    def shares(self) -> dict[str, np.ndarray]:
+        """`levels` as float32, 0-1; made when asked for, as many take much memory."""
+        return {name: np.float32(one) / 255 for name, one in self.levels.items()}
 
 
 def read(
@@ -105,11 +110,11 @@ def read(
             one.name,
             image,
             crop,
-            shares,
+            levels,
             _part(copies, audited, split),
             copies,
         )
-        for one, (image, crop, shares), copies in zip(found, pictures, ids, strict=True)
+        for one, (image, crop, levels), copies in zip(found, pictures, ids, strict=True)
     ]
 
 
@@ -120,11 +125,11 @@ def _prepare(
         image, crop = fundus.prepare(one.path.read_bytes(), size)
     except ValueError as error:
         raise ValueError(f"{one.path}: {error}") from error
-    shares = _kept_shares(one, crop, size, kept_in)
-    return image, crop, {name: mask for name, mask in shares.items() if mask.any()}
+    levels = _kept_levels(one, crop, size, kept_in)
+    return image, crop, {name: mask for name, mask in levels.items() if mask.any()}
 
 
-def _kept_shares(
+def _kept_levels(
     one: lesion_masks.Annotated,
     crop: fundus.Crop,
     size: int,
@@ -134,7 +139,7 @@ def _kept_shares(
 
     def decode():
         return {
-            lesion: lesion_masks.read(path, crop, size)
+            lesion: np.uint8(np.round(255 * lesion_masks.read(path, crop, size)))
             for lesion, path in one.masks.items()
         }
 
@@ -146,18 +151,17 @@ def _kept_shares(
     file = kept_in / f"{key.hexdigest()[:24]}.npz"
     try:
         with np.load(io.BytesIO(file.read_bytes())) as kept:
-            return {lesion: np.float32(kept[lesion]) / 255 for lesion in one.masks}
+            return {lesion: kept[lesion] for lesion in one.masks}
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         pass  # Not there yet, or cut off: it is only a copy.
-    shares = decode()
+    levels = decode()
     packed = io.BytesIO()
-    levels = {lesion: np.uint8(np.round(255 * mask)) for lesion, mask in shares.items()}
     np.savez_compressed(packed, **levels)
     kept_in.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(f".{os.getpid()}.partial")
     partial.write_bytes(packed.getvalue())
     os.replace(partial, file)
-    return shares
+    return levels
 
 
 def _copies(images: Sequence[np.ndarray], audited: audit.Audit) -> list[list[str]]:

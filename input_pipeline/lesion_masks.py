@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from scipy import ndimage
 
 from input_pipeline import fundus
@@ -69,8 +69,10 @@ def read(path: pathlib.Path, crop: fundus.Crop, size: int) -> np.ndarray:
     try:
         with Image.open(path) as file:
             lesion = _lesion(file, path)
-    except (UnidentifiedImageError, SyntaxError) as error:
-        raise ValueError(f"{path} is no picture: {error}. Copy it again.") from error
+    except FileNotFoundError:
+        raise
+    except (OSError, SyntaxError) as error:  # No picture, or one that is cut off.
+        raise ValueError(f"{path} cannot be read: {error}. Copy it again.") from error
     if lesion.shape != (crop.height, crop.width):
         height, width = lesion.shape
         raise ValueError(
@@ -107,6 +109,8 @@ def binary(shares: np.ndarray) -> np.ndarray:
 
 def _lesion(file: Image.Image, path: pathlib.Path) -> np.ndarray:
     """uint8 `(height, width)`, 0 or 255; raises unless there are two values."""
+    if file.mode == "P" and "transparency" in file.info:
+        file = file.convert("RGBA")
     if file.mode in ("1", "L", "P"):
         grey = file.convert("L") if file.mode == "1" else file
         values = np.flatnonzero(grey.histogram())

@@ -13,6 +13,7 @@ import numpy as np
 Kind = Literal["blurred", "black"]
 
 _BLUR = 1 / 16  # Standard deviation in sides: about a disc diameter across.
+_ROUNDING = 0.01  # Grey levels.
 _DARKEST = 0.1  # Of the photograph's brightness: what is darker is surround.
 
 
@@ -67,4 +68,6 @@ def _blur(image: np.ndarray) -> np.ndarray:
     weights = cv2.GaussianBlur(mask, (0, 0), sigma)
     blurred = cv2.GaussianBlur(image * mask[..., None], (0, 0), sigma)
     blurred *= (mask / np.maximum(weights, 1e-6))[..., None]
-    return np.clip(blurred, 0, 255)
+    # Where nothing but rounding was taken away, nothing was.
+    same = np.abs(blurred - image) < _ROUNDING
+    return np.clip(np.where(same, image, blurred), 0, 255)

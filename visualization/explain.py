@@ -241,6 +241,8 @@ class Explanations:
                 resamples=self.resamples,
                 seed=self.seed,
             )
+        # Before the checks, whose random networks are others.
+        content["methods"] = methods.description()
         if self.splits:
             ids = split[self.splits[0]]
             checked = _checked(said, audited.collection, ids)
@@ -254,7 +256,6 @@ class Explanations:
                 )
                 content["random_labels_learnt"] = random_labels.by_heart(random_run)
         content["offered"] = _offered(content)
-        content["methods"] = methods.description()
         whole_files.write_json(folder / FILE, content)
         return content
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from evaluation import decision, networks, predict
+from evaluation import decision, metrics, networks, predict
 from input_pipeline import records, tasks
 from models import outputs
 
@@ -66,13 +66,24 @@ class ExplainedModel:
     def explained(self, probabilities: np.ndarray) -> np.ndarray:
         """The class of each photograph that is explained, int `(n,)`."""
         if self._explained == "predicted":
-            return probabilities.argmax(axis=1)
+            return self.predicted(probabilities)
         disease = np.array(self.task.disease_classes)
         return disease[probabilities[:, disease].argmax(axis=1)]
 
+    def predicted(self, probabilities: np.ndarray) -> np.ndarray:
+        """The class of each photograph as the run's report has it, int `(n,)`.
+
+        Of two classes the run's threshold decides, of more the most probable one is it.
+        """
+        if self._decided is None or probabilities.shape[1] > 2:
+            return probabilities.argmax(axis=1)
+        (ill,) = self.task.disease_classes
+        disease = metrics.disease_probability(probabilities, (ill,))
+        return np.where(disease >= self._decided.threshold, ill, 1 - ill)
+
     def said(self, row: np.ndarray, label: int | None) -> str:
         """Prediction, certainty and truth of a photograph, for a gallery."""
-        names, predicted = self.task.class_names, int(row.argmax())
+        names, predicted = self.task.class_names, self._predicted_one(row)
         text = f"{names[predicted]} {row[predicted]:.2f}"
         if label is None:
             return f"{text}, truth unknown"
@@ -82,7 +93,7 @@ class ExplainedModel:
         self, one: str, row: np.ndarray, explained: int, label: int | None
     ) -> str:
         """The same with what is explained, in two lines, for a picture of its own."""
-        names, predicted = self.task.class_names, int(row.argmax())
+        names, predicted = self.task.class_names, self._predicted_one(row)
         truth = "unknown" if label is None else f"“{names[label]}”"
         text = f"Heat maps: what speaks for “{names[explained]}”"
         if explained != predicted:
@@ -91,6 +102,9 @@ class ExplainedModel:
             f"{one}: predicted “{names[predicted]}” ({row[predicted]:.2f}); "
             f"truth: {truth}\n{text}"
         )
+
+    def _predicted_one(self, row: np.ndarray) -> int:
+        return int(self.predicted(row[np.newaxis])[0])
 
     def _logits(self, pictures: np.ndarray, by: Sequence[keras.Model]) -> np.ndarray:
         num_outputs = self.answering.together.output_shape[-1]

@@ -16,6 +16,10 @@ FAINTEST = 0.01
 """Evidence for a class below this share of the evidence against it is none."""
 
 
+class NotFiniteError(ValueError):
+    """What speaks for a class came out as NaN or infinite."""
+
+
 class Explainer(abc.ABC):
     """An attribution method: which places of a photograph speak for a class.
 
@@ -159,7 +163,7 @@ class Explanation(abc.ABC):
     def score(self, images, classes):
         """The scalar that is explained, `(batch,)`, as part of a graph."""
         logits = self.model(images, training=False)
-        return self.output.explained(logits, classes)
+        return self.output.explained(tf.cast(logits, tf.float32), classes)
 
     def differentiate(self, tapped: Sequence[keras.Layer], images, classes):
         """Results of some layers, and the score's gradients there, as part of a graph.
@@ -215,7 +219,18 @@ def scale(evidence: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
     Returns:
         float32 array of shape `(batch, height, width)`, 0-1.
+
+    Raises:
+        NotFiniteError: Evidence is NaN or infinite.
     """
+    sound = np.isfinite(evidence).all(axis=(1, 2))
+    if not sound.all():
+        raise NotFiniteError(
+            "The evidence for a class must be finite. Received: NaN or infinity for "
+            f"{(~sound).sum()} of {len(sound)} images. The model's weights are NaN, or "
+            "what it computes is too large for its precision: take one that was "
+            "trained in another."
+        )
     positive = np.maximum(evidence, 0).astype(np.float32)
     against = np.maximum(-evidence, 0).max(axis=(1, 2))
     seen = positive.max(axis=(1, 2)) > np.maximum(FAINTEST * against, 1e-12)

@@ -138,14 +138,20 @@ def _likeness(checked: Mapping[str, Any], what: str) -> str:
     rows = [("", "correlation", "SSIM", "")]
     for method, found in checked.items():
         verdict = "" if found["passes"] else "FAILS: do not believe its maps"
-        cells = (f"{found['correlation']:.2f}", f"{found['ssim']:.2f}", verdict)
-        rows.append((method, *cells))
-    failed = [name for name, found in checked.items() if not found["passes"]]
+        if found["correlation"] is None:
+            verdict = "unknown: no map has evidence"
+        cells = (_number(found[one], ".2f") for one in ("correlation", "ssim"))
+        rows.append((method, *cells, verdict))
+    known = {n: one for n, one in checked.items() if one["correlation"] is not None}
+    failed = [name for name, found in known.items() if not found["passes"]]
     if failed:
         means = f"Hardly {_verb(failed, 'depend', 'depends')} on {what}"
         means = f"{means}: {_listed(failed)}."
+    elif known:
+        which = "All maps" if len(known) == len(checked) else "All other maps"
+        means = f"{which} depend on {what}."
     else:
-        means = f"All maps depend on {what}."
+        means = "Nothing can be said."
     return f"{_aligned(rows)}\n{means}"
 
 
@@ -154,21 +160,26 @@ def _stability(checked: Mapping[str, Any]) -> str:
     rows = [("", *changes)]
     for method, found in checked.items():
         rows.append((method, *(_moved(one) for one in found.values())))
-    least = {
-        method: min(one["correlation"] for one in found.values())
+    kept = {
+        method: [
+            one["correlation"] for one in found.values() if one["ssim"] is not None
+        ]
         for method, found in checked.items()
     }
-    best, worst = max(least, key=least.get), min(least, key=least.get)
+    least = {method: min(some) for method, some in kept.items() if some}
     shifts = [
         one["peak_shift"]
         for found in checked.values()
         for one in found.values()
         if one["peak_shift"] is not None
     ]
-    means = f"At worst a map of {best} keeps {least[best]:.2f}"
-    if best != worst:
-        means += f", the steadiest, and one of {worst} {least[worst]:.2f}"
-    means += "."
+    means = "No map has evidence that could move."
+    if least:
+        best, worst = max(least, key=least.get), min(least, key=least.get)
+        means = f"At worst a map of {best} keeps {least[best]:.2f}"
+        if best != worst:
+            means += f", the steadiest, and one of {worst} {least[worst]:.2f}"
+        means += "."
     if shifts:
         means += (
             f" A maximum moves by up to {max(shifts):.2f} of the side on average: "
@@ -182,7 +193,7 @@ def _stability(checked: Mapping[str, Any]) -> str:
 
 
 def _moved(found: Mapping[str, Any]) -> str:
-    return f"{found['correlation']:.2f} {_number(found['peak_shift'], '.2f')}"
+    return " ".join(_number(found[one], ".2f") for one in ("correlation", "peak_shift"))
 
 
 def _lesions(lesions: Mapping[str, Any] | None, tolerance: float) -> list[str]:

@@ -16,6 +16,9 @@ import tensorflow as tf
 from models import outputs
 from visualization import explainer, grad_cam, layers
 
+_FUNCTIONS = {"relu", "relu6", "leakyrelu", "elu", "gelu", "silu", "hardsilu", "tanh"}
+"""Activations that a model may apply without a layer of their own."""
+
 
 @gin.register("guided_backprop")
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,11 +58,12 @@ class _Guided(explainer.Explanation):
     def __init__(self, model, output):
         super().__init__(model, output)
         rectified = [layer for layer in layers.leaves(model) if _is_rectified(layer)]
-        if not rectified:
+        others = _others(model)
+        if not rectified or others:
             raise ValueError(
-                f"The model {model.name!r} must have ReLU layers: Guided "
-                "Backpropagation is their gradient, guided. Received: none. Take "
-                "another method."
+                f"The model {model.name!r} must have ReLU layers, and no other "
+                "activations: Guided Backpropagation is their gradient, guided. "
+                f"Received: {', '.join(others) or 'none'}. Take another method."
             )
         self.facts["guided_layers"] = len(rectified)
 
@@ -106,5 +110,24 @@ def _only_positive(x):
 
 def _is_rectified(layer: keras.Layer) -> bool:
     known = keras.activations.relu, keras.activations.relu6
-    is_relu = isinstance(layer, keras.layers.ReLU)
+    is_relu = isinstance(layer, keras.layers.ReLU) and not layer.negative_slope
     return is_relu or getattr(layer, "activation", None) in known
+
+
+def _others(model: keras.Model) -> list[str]:
+    """What else bends a path through the model, which no rule of the paper guides.
+
+    A sigmoid is left alone: it is a gate beside the path, as in squeeze and excitation.
+    """
+    activation = keras.activations
+    known = activation.linear, activation.sigmoid, activation.hard_sigmoid
+    bending = keras.layers.LeakyReLU | keras.layers.PReLU | keras.layers.ELU
+    bent = [
+        one
+        for one in layers.leaves(model)
+        if isinstance(one, keras.layers.ReLU | bending)
+        or getattr(one, "activation", activation.linear) not in known
+    ]
+    named = [f"{one.name!r}" for one in bent if not _is_rectified(one)]
+    functions = _FUNCTIONS.intersection(layers.functions(model))
+    return named + [f"a function {one}, which is no layer" for one in sorted(functions)]

@@ -46,8 +46,12 @@ def measure(
     *,
     steps: int = 16,
     baseline: baselines.Kind = "blurred",
+    seed: int = 0,
 ) -> Curves:
     """Measures both curves.
+
+    Pixels of equal value, such as all where a map is 0, follow each other at random as
+    in `random_maps`: a map without evidence is worth what chance is.
 
     Args:
         predict: From float32 images of shape `(batch, height, width, 3)`, 0-255, to
@@ -57,13 +61,15 @@ def measure(
         classes: int array of shape `(batch,)`: whose probability is followed.
         steps: In how many equal parts the pixels change.
         baseline: What is seen in place of a pixel; see `baselines.make`.
+        seed: Decides the order of equal values.
 
     Returns:
         The curves.
     """
     images = np.asarray(images, np.float32)
     base = baselines.make(images, baseline)
-    ranks = np.stack([_ranks(one) for one in heatmaps])
+    chance = random_maps(images.shape[:3], seed)
+    ranks = np.stack([_ranks(*one) for one in zip(heatmaps, chance, strict=True)])
     places = np.arange(len(images))
     curves = []
     for start, end in ((base, images), (images, base)):
@@ -93,9 +99,9 @@ def random_maps(shape: tuple[int, int, int], seed: int) -> np.ndarray:
     return cells[:, rows[:, None], columns]
 
 
-def _ranks(heatmap: np.ndarray) -> np.ndarray:
-    """From 0, the highest value, to below 1; equal values in their own order."""
-    order = np.argsort(-heatmap, axis=None, kind="stable")
+def _ranks(heatmap: np.ndarray, among_equals: np.ndarray) -> np.ndarray:
+    """From 0, the highest value, to below 1; among equals by another map."""
+    order = np.lexsort((-among_equals.ravel(), -heatmap.ravel()))
     ranks = np.empty(heatmap.size, np.float64)
     ranks[order] = np.arange(heatmap.size) / heatmap.size
     return ranks.reshape(heatmap.shape)

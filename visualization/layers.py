@@ -42,6 +42,20 @@ def leaves(model: keras.Model) -> list[keras.Layer]:
     return list(found.values())
 
 
+def functions(model: keras.Model) -> list[str]:
+    """What functional models apply that is no layer, such as `keras.ops.relu`; names.
+
+    No hook sees it.
+    """
+    found = []
+    for one in getattr(model, "operations", model.layers):
+        if isinstance(one, keras.Model):
+            found += functions(one)
+        elif not isinstance(one, keras.Layer):
+            found.append(type(one).__name__.lower())
+    return found
+
+
 def find(model: keras.Model, name: str) -> keras.Layer:
     """The layer of a name, however deeply nested.
 

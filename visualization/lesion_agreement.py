@@ -96,19 +96,24 @@ class Target:
 
 
 def summarize(
-    scores: Sequence[Mapping[str, float]], *, resamples: int, seed: int
+    scores: Sequence[Mapping[str, float]],
+    *,
+    resamples: int,
+    seed: int,
+    patients: Sequence[str | None] | None = None,
 ) -> dict[str, Any]:
     """Means over photographs, with 95 % intervals and the level of chance.
 
     Args:
         scores: What `Target.score` returned for each photograph.
-        resamples: Bootstrap resamples of photographs behind an interval.
+        resamples: Bootstrap resamples of patients behind an interval.
         seed: Decides the resamples.
+        patients: Whose photograph each is; one with None is a patient of its own.
 
     Returns:
         `photographs`, and for each of `METRICS` its `value`, `low`, `high` and
         `chance`. Enrichment is the mean energy as a multiple of the mean area. With
-        fewer than two photographs there is no interval.
+        fewer than two patients there is no interval.
 
     Raises:
         ValueError: There is no photograph.
@@ -117,10 +122,11 @@ def summarize(
         raise ValueError("`scores` must hold a photograph. Received: none.")
     columns = {name: np.array([one[name] for one in scores]) for name in scores[0]}
     count = len(scores)
+    units = resampling.number_units(patients, count)
     draws = resampling.weights(
-        np.zeros(count, np.int64), np.arange(count), resamples=resamples, seed=seed
+        np.zeros(count, np.int64), units, resamples=resamples, seed=seed
     )
-    drawn = np.concatenate(list(draws)) if count > 1 else None
+    drawn = np.concatenate(list(draws)) if units.max() > 0 else None
     summary: dict[str, Any] = {"photographs": count}
     ratios = {  # Numerator, denominator or None, chance or None for 1.
         "pointing": ("pointing", None, "pointing_chance"),

@@ -27,6 +27,7 @@ SUMMARY = "lesion_agreement.csv"
 """A row for each group of photographs, method and kind of lesion."""
 
 _ORDER = ("any_lesion", *lesion_masks.LESIONS, lesion_masks.CONTROL)
+_AT_ONCE = 64  # Photographs whose maps are in memory together.
 NOT_TRAINED_ON = "not trained on"
 """The group of photographs by which a map is judged."""
 
@@ -64,7 +65,7 @@ def write(
 
     Returns:
         `photographs`, how many there are of each part; `left_out`; and `scores`, group
-        -> method -> lesion -> figures.
+        -> method -> lesion -> figures. Without any to score there are no tables.
     """
     trained_on = said.answering.trained_on([one.copies for one in photographs])
     photographs = [
@@ -75,24 +76,38 @@ def write(
         part: sum(one.seen == part for one in photographs) for part in annotated.SEEN
     }
     used = [one for one in photographs if with_test or one.seen != "test"]
-    shown = np.stack([one.image for one in used])
-    copies = [one.copies for one in used]
-    by = said.answering(copies)
-    probabilities = said.of(shown, by)
-    classes = said.explained(probabilities)
-    maps = methods.explain(shown, classes, by, "explain lesions")
-    rows = _score(used, said.answering.names(copies), maps, tolerance)
-    _write_csv(folder / FILE, rows)
-    for part, words in annotated.SEEN.items():
-        places = [place for place, one in enumerate(used) if one.seen == part]
-        for place in pictures.evenly(np.array(places, int), pictured):
-            one, explained = used[place], classes[place]
+    drawn = {
+        place
+        for part in annotated.SEEN
+        for place in pictures.evenly(
+            np.flatnonzero([one.seen == part for one in used]), pictured
+        )
+    }
+    rows = []
+    for start in range(0, len(used), _AT_ONCE):
+        some = used[start : start + _AT_ONCE]
+        shown, copies = np.stack([one.image for one in some]), [x.copies for x in some]
+        by = said.answering(copies)
+        probabilities = said.of(shown, by)
+        classes = said.explained(probabilities)
+        maps = methods.explain(shown, classes, by, "explain lesions")
+        rows += _score(
+            some,
+            _patients(some, collection),
+            said.answering.names(copies),
+            maps,
+            tolerance,
+        )
+        for place, one in enumerate(some):
+            if start + place not in drawn:
+                continue
+            words = annotated.SEEN[one.seen]
             truth = one.id and said.task.label(collection.photograph(one.id))
             figure = explanation_figures.side_by_side(
                 one.image,
                 {method: heatmaps[place] for method, heatmaps in maps.items()},
                 said.title(
-                    f"{one.name}, {words}", probabilities[place], explained, truth
+                    f"{one.name}, {words}", probabilities[place], classes[place], truth
                 ),
                 lesions={
                     lesion: lesion_masks.binary(shares)
@@ -104,7 +119,9 @@ def write(
             file = folder / "lesions" / words.replace(" ", "_") / f"{one.name}.png"
             figures.save(figure, file, dpi=pictures.DPI)
     scores = _summarize(rows, resamples, seed)
-    _write_csv(folder / SUMMARY, _flat(scores))
+    if rows:
+        _write_csv(folder / FILE, rows)
+        _write_csv(folder / SUMMARY, _flat(scores))
     return {
         "photographs": counts,
         "left_out": 0 if with_test else counts["test"],
@@ -112,8 +129,21 @@ def write(
     }
 
 
+def _patients(
+    photographs: Sequence[annotated.Photograph], collection: records.Collection
+) -> list[str]:
+    """Whose each is; where that is not known, what it is a copy of; or empty."""
+    found = []
+    for one in photographs:
+        graded = one.id and collection.photograph(one.id)
+        known = graded and graded.patient is not None
+        found.append(f"{graded.origin}/{graded.patient}" if known else one.id or "")
+    return found
+
+
 def _score(
     photographs: Sequence[annotated.Photograph],
+    patients: Sequence[str],
     explained_by: Sequence[str],
     maps: Mapping[str, np.ndarray],
     tolerance: float,
@@ -128,6 +158,7 @@ def _score(
                 keys = {
                     "photograph": one.name,
                     "id": one.id or "",
+                    "patient": patients[place],
                     "seen": one.seen,
                     "explained_by": explained_by[place],
                     "method": method,
@@ -160,7 +191,10 @@ def _summarize(
                     for row in some
                 ]
                 by_lesion[lesion] = lesion_agreement.summarize(
-                    plain, resamples=resamples, seed=seed
+                    plain,
+                    resamples=resamples,
+                    seed=seed,
+                    patients=[row["patient"] or None for row in some],
                 ) | {"empty_maps": sum(not row["evidence"] for row in some)}
     return summary
 

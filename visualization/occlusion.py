@@ -16,6 +16,7 @@ import tensorflow as tf
 from models import outputs
 from visualization import baselines, explainer
 
+_ROUNDING = 1e-5  # Of a score, or of 1: float32 in batches of other sizes.
 _BATCH = 32  # Occluded photographs in one pass: enough to keep the cores busy.
 
 
@@ -96,6 +97,8 @@ class _Bound(explainer.Explanation):
             for part in [slice(start, start + _BATCH)]
         ]
         falls = whole[:, None] - np.concatenate(scores).reshape(-1, count)
+        least = _ROUNDING * np.maximum(np.abs(whole), 1)
+        falls[np.abs(falls) < least[:, None]] = 0
         return np.stack([self._spread(one) for one in falls])
 
     def _spread(self, falls: np.ndarray) -> np.ndarray:

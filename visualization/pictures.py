@@ -66,7 +66,7 @@ def write(
     labels = np.array(said.task.labels([collection.photograph(one) for one in ids]))
     opened = images.open(collection, ids)
     probabilities, by_id = said.probabilities(collection, ids), said.answering(ids)
-    off = np.abs(probabilities.argmax(axis=1) - labels)
+    off = np.abs(said.predicted(probabilities) - labels)
     counts, measured = {}, {}
     for outcome, these in zip(OUTCOMES, (off == 0, off == 1, off > 1), strict=True):
         chosen = evenly(np.flatnonzero(these), photographs)
@@ -92,7 +92,11 @@ def write(
         retinas = [baselines.retina(image) for image in pictures]
         for method, heatmaps in (maps | {"chance": chance}).items():
             found = insertion_deletion.measure(
-                functools.partial(said.predict, by=by), pictures, heatmaps, classes
+                functools.partial(said.predict, by=by),
+                pictures,
+                heatmaps,
+                classes,
+                seed=seed,
             )
             outside = [
                 one[~retina].sum() / one.sum()

@@ -8,7 +8,7 @@ maps stay as they were shows the photograph's edges, not the model's reasons.
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import cv2
@@ -16,7 +16,7 @@ import keras
 import numpy as np
 from scipy import stats
 
-from visualization import baselines, layers
+from visualization import baselines, explainer, layers
 
 MOST_ALIKE = 0.5
 """A method fails whose maps of a random network correlate more with the learnt ones."""
@@ -46,10 +46,8 @@ def check(
         seed: Decides the random order.
 
     Returns:
-        `stages`: for each `layers`, how many of a model were randomised, at most,
-        `correlation`, Spearman's rank correlation within the retina, and `ssim`,
-        structural similarity, means over the images; and `passes`. A map without
-        evidence resembles none.
+        `stages`: for each `layers`, how many of a model were randomised, at most, and
+        what `likeness` says; and `passes`, as `differs` has it of the last.
 
     Raises:
         ValueError: `stages` is not positive.
@@ -57,7 +55,6 @@ def check(
     if stages < 1:
         raise ValueError(f"`stages` must be at least 1. Received: stages={stages}.")
     learnt = explain(images, classes)
-    retinas = [baselines.retina(image) for image in images]
     parts = [_parts(model, stages) for model in models]
     rng = np.random.default_rng(seed)
     found, done = [], 0
@@ -72,16 +69,49 @@ def check(
                 ]
                 layer.set_weights(shuffled)
             done += max(map(len, of_each))
-            maps = explain(images, classes)
-            pairs = list(zip(learnt, maps, retinas, strict=True))
-            found.append(
-                {
-                    "layers": done,
-                    "correlation": float(np.mean([correlation(*one) for one in pairs])),
-                    "ssim": float(np.mean([ssim(one, two) for one, two, _ in pairs])),
-                }
-            )
-    return {"stages": found, "passes": found[-1]["correlation"] <= MOST_ALIKE}
+            try:
+                maps = explain(images, classes)
+            except explainer.NotFiniteError:  # In float16 random weights may overflow.
+                maps = np.zeros_like(learnt)
+            found.append({"layers": done} | likeness(learnt, maps, images))
+    return {"stages": found, "passes": differs(found[-1])}
+
+
+def likeness(
+    learnt: np.ndarray, other: np.ndarray, images: np.ndarray
+) -> dict[str, Any]:
+    """How much the maps of another network resemble the learnt ones.
+
+    A photograph whose learnt map is without evidence says nothing and is left out: it
+    would count as changed although there was nothing to change.
+
+    Args:
+        learnt: float array of shape `(batch, height, width)`, 0-1.
+        other: The same, of the other network.
+        images: uint8 array of shape `(batch, height, width, 3)`, RGB, 0-255.
+
+    Returns:
+        `photographs`, how many were compared; `correlation`, Spearman's rank
+        correlation within the retina, and `ssim`, structural similarity, means over
+        them, or None where there are none.
+    """
+    places = np.flatnonzero(explainer.has_evidence(learnt))
+    if not len(places):
+        return {"photographs": 0, "correlation": None, "ssim": None}
+    correlations = [
+        correlation(learnt[one], other[one], baselines.retina(images[one]))
+        for one in places
+    ]
+    return {
+        "photographs": len(places),
+        "correlation": float(np.mean(correlations)),
+        "ssim": float(np.mean([ssim(learnt[one], other[one]) for one in places])),
+    }
+
+
+def differs(found: Mapping[str, Any]) -> bool:
+    """Whether maps differ enough, by `likeness`; not where nothing was seen."""
+    return found["correlation"] is not None and found["correlation"] <= MOST_ALIKE
 
 
 def correlation(first: np.ndarray, second: np.ndarray, retina: np.ndarray) -> float:
@@ -93,12 +123,13 @@ def correlation(first: np.ndarray, second: np.ndarray, retina: np.ndarray) -> fl
         retina: bool array of that shape.
 
     Returns:
-        From -1 to 1; 0 where one of them is the same everywhere.
+        From -1 to 1. Where one of them is the same everywhere, 1 if the other is as it
+        is, else 0.
     """
     inside = _reduced(retina.astype(np.float32)) > 0.5
     values = [_reduced(one)[inside] for one in (first, second)]
     if any(len(one) < 2 or one.min() == one.max() for one in values):
-        return 0.0
+        return float(np.array_equal(*values))
     return float(stats.spearmanr(*values).statistic)
 
 

@@ -6,7 +6,7 @@ what moves is the model's and the method's doing together.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import cv2
@@ -49,9 +49,9 @@ def check(
     Returns:
         Change -> `correlation`, Spearman's rank correlation within the retina that both
         photographs show, `ssim`, structural similarity, and `peak_shift`, how far the
-        maximum moves, as a share of the side, means over the images. A map without
-        evidence resembles none and has no maximum; `peak_shift` is None if there is
-        no pair of others.
+        maximum moves, as a share of the side, means over the images. Where neither map
+        has evidence there is nothing to move, and a map without evidence has no
+        maximum: such pairs are left out, and a mean of none is None.
     """
     first = explain(images, classes)
     retinas = [baselines.retina(image) for image in images]
@@ -67,15 +67,16 @@ def check(
             (one * inside, other * inside, inside)
             for one, other, inside in zip(first, maps, both, strict=True)
         ]
+        pairs = [pair for pair in pairs if pair[0].any() or pair[1].any()]
         shifts = [
             peak_shift(one, other)
             for one, other, _ in pairs
             if one.any() and other.any()
         ]
         found[change.name] = {
-            "correlation": float(np.mean([sanity.correlation(*one) for one in pairs])),
-            "ssim": float(np.mean([sanity.ssim(one, two) for one, two, _ in pairs])),
-            "peak_shift": float(np.mean(shifts)) if shifts else None,
+            "correlation": _mean([sanity.correlation(*one) for one in pairs]),
+            "ssim": _mean([sanity.ssim(one, two) for one, two, _ in pairs]),
+            "peak_shift": _mean(shifts),
         }
     return found
 
@@ -93,6 +94,10 @@ def peak_shift(first: np.ndarray, second: np.ndarray) -> float:
     """
     middles = [np.argwhere(one == one.max()).mean(axis=0) for one in (first, second)]
     return float(np.linalg.norm(middles[0] - middles[1]) / max(first.shape))
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return float(np.mean(values)) if values else None
 
 
 def _turn(image: np.ndarray, degrees: float) -> np.ndarray:

@@ -84,8 +84,28 @@ def test_a_mask_with_shades_is_refused(tmp_path):
 def test_what_is_no_picture_is_refused(tmp_path):
     path = tmp_path / "mask.tif"
     path.write_bytes(b"no picture")
-    with pytest.raises(ValueError, match=r"mask\.tif is no picture"):
+    with pytest.raises(ValueError, match=r"mask\.tif cannot be read: "):
         lesion_masks.read(path, CROP, 50)
+
+
+def test_a_picture_that_is_cut_off_is_refused_and_named(tmp_path):
+    path = write(tmp_path / "mask.png", "L")
+    noise = np.random.default_rng(0).integers(0, 2, (100, 80), np.uint8) * 255
+    Image.fromarray(noise).save(path)
+    path.write_bytes(path.read_bytes()[:400])
+    with pytest.raises(ValueError, match=r"mask\.png cannot be read: .* Copy it again"):
+        lesion_masks.read(path, CROP, 50)
+
+
+def test_a_transparent_colour_of_a_palette_is_background(tmp_path):
+    file = Image.fromarray(LESION.astype(np.uint8))
+    file = Image.frombytes("P", (80, 100), file.tobytes())
+    file.putpalette([255, 255, 255, 255, 0, 0])
+    file.save(tmp_path / "mask.png", transparency=0)
+    file.close()
+    expected = lesion_masks.read(write(tmp_path / "grey.png", "L"), CROP, 50)
+    found = lesion_masks.read(tmp_path / "mask.png", CROP, 50)
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_a_lesion_smaller_than_a_pixel_keeps_one():

@@ -767,6 +767,14 @@ def test_reports_of_other_evaluations_lose_their_maps_too(start, finished, monke
     assert "numbers agree" in start("verify", finished)
 
 
+def test_maps_that_failed_a_check_are_not_exported(start, finished, monkeypatch):
+    monkeypatch.setattr(sanity, "MOST_ALIKE", -1.0)  # No method passes.
+    start("explain", finished, *EXPLAIN)
+    with pytest.raises(ValueError, match=r"Grad-CAM failed a sanity check of this mod"):
+        start("export", finished)
+    assert not (finished / "export").exists()
+
+
 def test_explain_with_other_settings_needs_another_name(start, finished):
     start("explain", finished, *EXPLAIN)
     other = (*EXPLAIN, "explain.splits = ('test',)")

@@ -19,6 +19,7 @@ from visualization import (
     explanation_table,
     grad_cam,
     guided_backprop,
+    lesion_scores,
     occlusion,
     pictures,
     stability,
@@ -597,3 +598,135 @@ def test_a_method_that_cannot_explain_a_model_is_left_out_and_named(start, tmp_p
 def test_settings_out_of_range_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         explain.Explanations(**settings)
+
+
+def deciding(threshold):
+    point = operating_point.OperatingPoint("a rule", threshold, None, None, 1, 1)
+    return decision.Decision(None, point, "photographs")
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.0])
+def test_hits_and_misses_are_those_of_the_runs_threshold(
+    start, tmp_path, audited, split, threshold
+):
+    content, _ = start(
+        tmp_path,
+        methods=METHODS[:1],
+        photographs=1,
+        decided=deciding(threshold),
+    )
+    labels = tasks.referable().labels(
+        [audited.collection.photograph(one) for one in split.valid]
+    )
+    # From a probability of 0 on all are referable, and from 1 on none.
+    right = sum(one == (threshold == 0) for one in labels)
+    assert content["pictures"]["valid"]["hits"]["photographs"] == right
+    assert 0 < right < len(labels)
+
+
+def test_of_two_classes_the_threshold_decides_what_is_predicted(model, split):
+    def said(task, output, threshold, explained="predicted"):
+        return explained_model.ExplainedModel(
+            alone(model, split), task, output, deciding(threshold), explained
+        )
+
+    chances = np.array([[0.75, 0.25], [0.85, 0.15]])
+    two = said(tasks.referable(), outputs.Softmax(), 0.2)
+    assert two.predicted(chances).tolist() == [1, 0]
+    assert two.explained(chances).tolist() == [1, 0]
+    assert two.said(chances[0], 1) == "referable 0.25, right"
+    assert "predicted “referable” (0.25)" in two.title("a", chances[0], 1, 0)
+    # Of more the most probable one.
+    grades = np.array([[0.5, 0.1, 0.1, 0.1, 0.2]])
+    five = said(tasks.icdr_grades(), outputs.Softmax(), 0.2)
+    assert five.predicted(grades).tolist() == [0]
+
+
+def test_what_the_checks_do_is_no_fact_of_the_maps(start, tmp_path):
+    content, _ = start(tmp_path, methods=(Counting(),), photographs=1)
+    pictured = sum(one["pictured"] for one in counts_of(content))
+    assert content["methods"]["counting"]["explained"] == pictured
+
+
+def counts_of(content):
+    return [content["pictures"]["valid"][one] for one in pictures.OUTCOMES]
+
+
+class Counting(explainer.Explainer):
+    """Counts in its facts what it is asked."""
+
+    name = "counting"
+
+    def bind(self, model, output):
+        class Bound(explainer.Explanation):
+            def _evidence(self, images, classes):
+                asked = self.facts.get("explained", 0)
+                self.facts["explained"] = asked + len(images)
+                return images.numpy().mean(axis=-1)
+
+        return Bound(model, output)
+
+
+def test_many_photographs_with_masks_are_explained_a_few_at_a_time(
+    done, start, idrid_like, monkeypatch
+):
+    monkeypatch.setattr(lesion_scores, "_AT_ONCE", 3)
+    _, folder = start(idrid_like)
+    with open(folder / "lesion_scores.csv", newline="") as file:
+        found = list(csv.DictReader(file))
+    with open(done[1] / "lesion_scores.csv", newline="") as file:
+        expected = list(csv.DictReader(file))
+    for one, other in zip(found, expected, strict=True):
+        assert one["photograph"] == other["photograph"]
+        assert float(one["energy"]) == pytest.approx(float(other["energy"]), abs=1e-4)
+    part = "lesions/trained_on"
+    names = [
+        {one.name for one in (each / part).iterdir()} for each in (folder, done[1])
+    ]
+    assert names[0] == names[1]
+
+
+@pytest.mark.parametrize("why", ["of the test set", "nothing outlined"])
+def test_without_a_lesion_to_score_there_is_no_table(
+    start, tmp_path, idrid_like, split, why
+):
+    (first, *_) = idrid_masks.idrid_masks().read(idrid_like)
+    if why == "nothing outlined":
+        own = {}
+        for lesion, path in first.masks.items():
+            own[lesion] = tmp_path / path.name
+            with Image.open(path) as mask:
+                Image.fromarray(np.zeros(mask.size[::-1], np.uint8)).save(own[lesion])
+        first = dataclasses.replace(first, masks=own)
+    else:
+        every = (*split.train, *split.valid)
+        split = dataclasses.replace(split, train=split.test, valid=(), test=every)
+    layout = lesion_masks.Source("own", lambda data_dir: [first])
+    content, folder = start(
+        tmp_path,
+        split=split,
+        masks=(layout,),
+        methods=METHODS[:1],
+        photographs=1,
+        splits=(),
+    )
+    assert content["lesions"]["scores"] == {}
+    assert not (folder / "lesion_scores.csv").exists()
+    assert "Photographs with lesion masks: " in explanation_table.report(content)
+
+
+def test_what_cannot_be_checked_is_not_offered_and_said_so(start, tmp_path):
+    class Nothing(Bright):
+        name = "nothing"
+
+        def bind(self, model, output):
+            bound = super().bind(model, output)
+            bound._evidence = lambda images, classes: np.zeros(images.shape[:3])
+            return bound
+
+    methods = (Nothing(), METHODS[2])
+    content, folder = start(tmp_path, methods=methods, photographs=1)
+    assert "nothing" not in content["offered"]
+    assert not explain.offers(folder / explain.FILE, "nothing")
+    text = explanation_table.report(content)
+    assert "unknown: no map has evidence" in text

@@ -55,3 +55,12 @@ def test_evidence_of_less_than_a_hundredth_of_that_against_is_none(least, seen):
     heatmap = explainer.scale(np.array([[[least, -1.0]]]), (2, 2))
     assert explainer.has_evidence(heatmap).tolist() == [seen]
     assert heatmap.any() == seen
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_evidence_that_is_not_finite_is_an_error_and_no_empty_map(value):
+    evidence = np.ones((2, 4, 4))
+    evidence[1, 2, 2] = value
+    message = r"must be finite\. Received: NaN or infinity for 1 of 2 images"
+    with pytest.raises(explainer.NotFiniteError, match=message):
+        explainer.scale(evidence, (8, 8))

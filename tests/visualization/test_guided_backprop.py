@@ -77,5 +77,49 @@ def test_guided_grad_cam_is_the_product_of_both(softmax):
 
 
 def test_a_model_without_relu_is_refused(linear):
-    with pytest.raises(ValueError, match=r"must have ReLU layers: Guided Backprop"):
+    with pytest.raises(ValueError, match=r"must have ReLU layers, .* Received: none\."):
         guided_backprop.GuidedBackprop()(linear, np.zeros((1, 8, 8, 3)))
+
+
+def bent(bend):
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(4, 3, name="stem")(inputs)
+    x = keras.layers.Identity(name="feature_map")(bend(x))
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    x = keras.layers.Dense(4, activation="relu", name="hidden")(x)
+    return keras.Model(inputs, keras.layers.Dense(2)(x))
+
+
+@pytest.mark.parametrize(
+    ("bend", "named"),
+    [
+        (keras.layers.Activation("silu", name="swish"), "'swish'"),
+        (keras.layers.Activation("hard_silu", name="hard"), "'hard'"),
+        (keras.layers.ReLU(negative_slope=0.1, name="leaky"), "'leaky'"),
+        (keras.layers.LeakyReLU(name="leaky"), "'leaky'"),
+        (keras.ops.relu, "a function relu, which is no layer"),
+        (keras.activations.relu, "a function relu, which is no layer"),
+        (keras.ops.silu, "a function silu, which is no layer"),
+    ],
+)
+def test_a_path_that_is_bent_by_anything_else_is_refused(bend, named, softmax):
+    flat = bent(bend)
+    nested = keras.Sequential([keras.Input((8, 8, 3)), flat])
+    for model in (flat, nested):
+        with pytest.raises(ValueError, match=f"Received: {named}. Take another"):
+            guided_backprop.GuidedBackprop().bind(model, softmax)
+
+
+def test_gates_beside_the_path_are_left_alone(softmax):
+    model = bent(keras.layers.ReLU(6.0))
+    assert guided_backprop.GuidedBackprop().bind(model, softmax).facts == {
+        "guided_layers": 2
+    }
+    gated = bent(
+        lambda x: keras.layers.Multiply()(
+            [keras.layers.ReLU()(x), keras.layers.Conv2D(4, 1, activation="sigmoid")(x)]
+        )
+    )
+    assert guided_backprop.GuidedBackprop().bind(gated, softmax).facts == {
+        "guided_layers": 2
+    }

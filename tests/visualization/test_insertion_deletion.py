@@ -36,3 +36,16 @@ def test_random_maps_are_patches_of_any_size_and_always_the_same():
     np.testing.assert_array_equal(
         maps, insertion_deletion.random_maps((2, 40, 24), seed=1)
     )
+
+
+def test_a_map_without_evidence_is_worth_what_chance_is():
+    images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
+    chance = insertion_deletion.random_maps(images.shape[:3], seed=3)
+    one, other = (
+        insertion_deletion.measure(
+            share_of_red, images, maps, np.array([1, 1]), baseline="black", seed=3
+        )
+        for maps in (np.zeros((2, 32, 32)), chance)
+    )
+    np.testing.assert_array_equal(one.insertion, other.insertion)
+    np.testing.assert_array_equal(one.deletion, other.deletion)

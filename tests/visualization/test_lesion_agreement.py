@@ -112,3 +112,22 @@ def test_one_photograph_has_no_interval():
         "high": None,
         "chance": pytest.approx(12 / 80),
     }
+
+
+def test_photographs_of_a_patient_are_drawn_together():
+    found = [score(single(*place)) for place in ((3, 3), (9, 9), (3, 3), (9, 9))]
+    own = lesion_agreement.summarize(found, resamples=2000, seed=0)["pointing"]
+    # Each patient has a hit and a miss: whoever is drawn, half of all hit.
+    both = lesion_agreement.summarize(
+        found, resamples=2000, seed=0, patients=["a", "a", "b", "b"]
+    )["pointing"]
+    assert (both["value"], both["low"], both["high"]) == (0.5, 0.5, 0.5)
+    assert own["low"] < 0.5 < own["high"]
+    one = lesion_agreement.summarize(found, resamples=10, seed=0, patients=["a"] * 4)[
+        "pointing"
+    ]
+    assert one["low"] is None
+    unknown = lesion_agreement.summarize(
+        found, resamples=2000, seed=0, patients=[None] * 4
+    )["pointing"]
+    assert unknown == own

@@ -71,3 +71,21 @@ def test_an_occluded_patch_lowers_the_score_of_every_output(trained):
         for one in (IMAGES.astype(np.float32), hidden)
     )
     np.testing.assert_allclose(found[:, 0, 0], whole - less, atol=1e-4)
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda one: one.name)
+def test_a_network_of_nan_is_an_error_and_no_map_without_evidence(method):
+    model = resnet_v2.resnet_v2(image_size=32, num_outputs=2, widths=(8,), depths=(1,))
+    model.get_layer("logits").set_weights([np.full((8, 2), np.nan), np.zeros(2)])
+    with pytest.raises(ValueError, match="The evidence for a class must be finite"):
+        method(model, IMAGES, np.array([0, 1, 1, 0]))
+
+
+@pytest.mark.parametrize("level", [0, 7, 120, 255])
+@pytest.mark.parametrize("method", METHODS[-2:], ids=lambda one: one.name)
+def test_where_nothing_can_be_taken_away_rounding_is_no_evidence(method, level):
+    model = resnet_v2.resnet_v2(
+        image_size=64, num_outputs=2, widths=(8, 16), depths=(1, 1)
+    )
+    plain = np.full((3, 64, 64, 3), level, np.uint8)
+    assert not method(model, plain, np.array([0, 1, 1])).any()

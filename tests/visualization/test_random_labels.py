@@ -97,6 +97,7 @@ def test_equal_maps_fail_and_unrelated_ones_pass():
     first, second = rng.random((2, 2, 32, 32)).astype(np.float32)
     same = random_labels.compare(first, first, images)
     assert same == {
+        "photographs": 2,
         "correlation": pytest.approx(1),
         "ssim": pytest.approx(1),
         "passes": False,

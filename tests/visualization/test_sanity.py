@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from models import outputs, resnet_v2
-from visualization import grad_cam, sanity
+from visualization import explainer, grad_cam, sanity
 
 IMAGES = np.random.default_rng(0).integers(60, 256, (4, 64, 64, 3), np.uint8)
 CLASSES = np.array([0, 1, 0, 1])
@@ -38,6 +38,58 @@ def test_a_method_whose_maps_are_others_passes_stage_by_stage(model):
     assert [one["layers"] for one in found["stages"]][-1] == count
     assert len(found["stages"]) == 3
     assert all(abs(one["correlation"]) < 0.2 for one in found["stages"])
+
+
+@pytest.mark.parametrize("value", [0, 0.5, 1])
+def test_a_method_whose_maps_are_always_the_same_everywhere_passes_nothing(
+    model, value
+):
+    found = sanity.check(
+        [model],
+        lambda images, _: np.full(images.shape[:3], value, np.float32),
+        IMAGES,
+        CLASSES,
+    )
+    assert not found["passes"]
+    last = found["stages"][-1]
+    assert last["correlation"] == (1 if value else None)
+    assert last["photographs"] == (4 if value else 0)
+
+
+def test_photographs_without_evidence_do_not_let_a_method_pass(model):
+    def brightness_of_the_first(images, classes):
+        maps = images.max(axis=-1).astype(np.float32) / 255
+        maps[1:] = 0
+        return maps
+
+    found = sanity.check([model], brightness_of_the_first, IMAGES, CLASSES)
+    assert not found["passes"]
+    assert found["stages"][-1]["photographs"] == 1
+    assert found["stages"][-1]["correlation"] == pytest.approx(1)
+
+
+def test_evidence_that_vanishes_with_what_was_learnt_has_changed(model):
+    calls = []
+
+    def once(images, classes):
+        calls.append(images)
+        return images.max(axis=-1).astype(np.float32) / 255 * (len(calls) == 1)
+
+    found = sanity.check([model], once, IMAGES, CLASSES)
+    assert found["passes"]
+    assert [one["correlation"] for one in found["stages"]] == [0, 0, 0]
+
+
+def test_a_random_network_that_overflows_resembles_none(model):
+    calls = []
+
+    def overflows(images, classes):
+        calls.append(images)
+        evidence = images.max(axis=-1).astype(np.float32)
+        evidence[0, 0, 0] = 1 if len(calls) == 1 else np.inf
+        return explainer.scale(evidence, (64, 64))
+
+    assert sanity.check([model], overflows, IMAGES, CLASSES)["passes"]
 
 
 def test_the_model_is_randomised_meanwhile_and_then_as_it_was(model):
@@ -96,6 +148,8 @@ def test_the_correlation_is_spearmans_within_the_retina():
     expected = stats.spearmanr(first[retina], second[retina]).statistic
     assert sanity.correlation(first, second, retina) == pytest.approx(expected)
     assert sanity.correlation(first, np.zeros((32, 32)), retina) == 0
+    assert sanity.correlation(retina * 1.0, retina * 1.0, retina) == 1
+    assert sanity.correlation(retina * 1.0, retina * 0.0, retina) == 0
 
 
 def test_there_is_a_stage_at_least(model):

@@ -88,11 +88,28 @@ def test_the_photographs_are_changed_as_said(lit):
     assert (saved != lit[0]).any()
 
 
-def test_maps_without_evidence_resemble_none_and_have_no_maximum():
-    found = stability.check(
-        lambda images, _: np.zeros(images.shape[:3], np.float32), IMAGES, CLASSES
-    )
+def test_where_neither_map_has_evidence_nothing_can_be_said(lit):
+    empty = np.zeros((1, 64, 64), np.float32)
+    found = stability.check(lambda images, _: empty, lit, CLASSES[:1])
     for one in found.values():
+        assert set(one.values()) == {None}
+    two = np.concatenate([lit, lit])
+
+    def one_of_two(images, classes):
+        return np.concatenate([brightest(images[:1], classes), empty])
+
+    found = stability.check(one_of_two, two, CLASSES[:2])
+    assert found["mirrored"]["correlation"] == pytest.approx(1)
+
+
+def test_a_map_whose_evidence_vanishes_resembles_none(lit):
+    calls = []
+
+    def once(images, classes):
+        calls.append(images)
+        return brightest(images, classes) * (len(calls) == 1)
+
+    for one in stability.check(once, lit, CLASSES[:1]).values():
         assert (one["correlation"], one["peak_shift"]) == (0, None)
 
 

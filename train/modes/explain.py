@@ -2,8 +2,11 @@
 
 import pathlib
 
+from absl import logging
+
 from evaluation import decision, networks
 from input_pipeline import audit, prepare, whole_files
+from serving import card as cards
 from train import checkpoints, commands, data, ensemble, results
 from train import recipe as recipes
 from visualization import explain, explanation_table
@@ -42,12 +45,19 @@ def explain_mode(where: commands.Where) -> str:
             split,
             preparation.name_folders(where.data_dirs),
             folder,
-            run.path / "tensorboard" / "explanations",
+            run.path / "tensorboard" / "explanations" / explanations.name,
             where.random_labels,
             where.prepared_dir / "lesion_masks",
         )
         if results.doubted(run):  # Its reports showed maps until now.
             results.rewrite_reports(run, audited)
+            for card in sorted((run.path / "export").glob(f"*/{cards.FILE}")):
+                if cards.load(card.parent).heatmaps:
+                    logging.warning(
+                        "%s shows Grad-CAM's maps, which failed a check. Remove it, "
+                        "and export again with export.heatmaps = False.",
+                        card.parent,
+                    )
     return _explained(explanations, folder, where)
 
 

@@ -39,6 +39,13 @@ def export_mode(where: commands.Where) -> str:
     folder = run.path / "export" / exporter.name
     if (folder / cards.FILE).exists():
         return _exported(exporter, run, folder)
+    if exporter.heatmaps and results.doubted(run):
+        raise ValueError(
+            f"{run.path / 'explanations'}: Grad-CAM failed a sanity check of this "
+            "model, or none could be made, so that its maps are not to be shown to "
+            "people. "
+            "Export it without: --gin_bindings='export.heatmaps = False'."
+        )
     exporter.check_installed()
     if where.dry_run:
         names = ", ".join(one.name for one in exporter.every_format)
