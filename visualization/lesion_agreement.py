@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from evaluation import resampling
+from evaluation import proportions, resampling
 from input_pipeline import lesion_masks
 
 METRICS = ("pointing", "energy", "enrichment", "precision", "iou")
@@ -104,6 +104,9 @@ def summarize(
 ) -> dict[str, Any]:
     """Means over photographs, with 95 % intervals and the level of chance.
 
+    Pointing, a share of photographs, has Wilson's score interval for as many
+    independent ones as the patients are worth; the others have the bootstrap's.
+
     Args:
         scores: What `Target.score` returned for each photograph.
         resamples: Bootstrap resamples of patients behind an interval.
@@ -141,6 +144,9 @@ def summarize(
         entry = {"value": float(above.sum() / below.sum()), "low": None, "high": None}
         if drawn is not None:
             ends = np.quantile((drawn @ above) / (drawn @ below), _ENDS)
+            if name == "pointing":  # All hits are no certainty, as resamples have it.
+                size = proportions.effective_size(above, units)
+                ends = proportions.wilson(entry["value"], size)
             entry |= {"low": float(ends[0]), "high": float(ends[1])}
         entry["chance"] = float(columns[chance].mean()) if chance else 1.0
         summary[name] = entry

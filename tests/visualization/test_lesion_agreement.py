@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy import stats
 
 from visualization import lesion_agreement
 
@@ -116,18 +117,30 @@ def test_one_photograph_has_no_interval():
 
 def test_photographs_of_a_patient_are_drawn_together():
     found = [score(single(*place)) for place in ((3, 3), (9, 9), (3, 3), (9, 9))]
-    own = lesion_agreement.summarize(found, resamples=2000, seed=0)["pointing"]
+    own = lesion_agreement.summarize(found, resamples=2000, seed=0)["precision"]
     # Each patient has a hit and a miss: whoever is drawn, half of all hit.
     both = lesion_agreement.summarize(
         found, resamples=2000, seed=0, patients=["a", "a", "b", "b"]
-    )["pointing"]
-    assert (both["value"], both["low"], both["high"]) == (0.5, 0.5, 0.5)
-    assert own["low"] < 0.5 < own["high"]
-    one = lesion_agreement.summarize(found, resamples=10, seed=0, patients=["a"] * 4)[
-        "pointing"
-    ]
-    assert one["low"] is None
+    )["precision"]
+    assert both["low"] == both["value"] == both["high"] == own["value"]
+    assert own["low"] < own["value"] < own["high"]
+    one = lesion_agreement.summarize(found, resamples=10, seed=0, patients=["a"] * 4)
+    assert one["precision"]["low"] is None
     unknown = lesion_agreement.summarize(
         found, resamples=2000, seed=0, patients=[None] * 4
+    )
+    assert unknown["precision"] == own
+
+
+@pytest.mark.parametrize("hits", [13, 6])
+def test_pointing_has_wilsons_interval(hits):
+    places = [(3, 3)] * hits + [(9, 9)] * (13 - hits)
+    found = [score(single(*place)) for place in places]
+    entry = lesion_agreement.summarize(found, resamples=10, seed=0)["pointing"]
+    assert entry["value"] == hits / 13
+    expected = stats.binomtest(hits, 13).proportion_ci(method="wilson")
+    assert (entry["low"], entry["high"]) == pytest.approx((expected.low, expected.high))
+    twice = lesion_agreement.summarize(
+        found * 2, resamples=10, seed=0, patients=[*map(str, range(13))] * 2
     )["pointing"]
-    assert unknown == own
+    assert twice["low"] <= entry["low"] + 0.02  # Seen twice, they are not 26 patients.
