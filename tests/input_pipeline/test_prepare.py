@@ -341,7 +341,7 @@ def test_a_changed_set_of_ones_own_is_prepared_beside_what_it_was(
 ):
     before = identities(few_prepared.folder)
     difference = change(few)
-    with caplog.at_level("INFO"):
+    with caplog.at_level("INFO", logger="absl"):
         (now,) = own.run({"few": few}, tmp_path / "prepared").folders
     assert now.folder.name == f"{few_prepared.folder.name}-2"
     assert now.fingerprint != few_prepared.fingerprint
@@ -458,7 +458,7 @@ BAD = {
     "a.jpg": (half, "the JPEG is cut off"),
     "b.jpg": (lambda content: b"", "Received: an empty file"),
     "c.jpg": (lambda content: b"Not an image.\n", "Received: text"),
-    "e.jpg": (lambda content: png_that_claims(20_000, 20_000), "20000x20000 pixels"),
+    "e.jpg": (lambda content: png_that_claims(20_000, 20_000), "Received: 20000x20000"),
     "f.jpg": (lambda content: b"%PDF-1.7 ...", "Received: a PDF document"),
 }
 

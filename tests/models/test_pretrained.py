@@ -255,7 +255,7 @@ def test_what_a_partial_file_leaves_random_is_logged(tmp_path, caplog):
     model = small()
     part = keras.Model(model.input, model.get_layer("own_conv").output)
     part.save_weights(tmp_path / "part.weights.h5")
-    with caplog.at_level("INFO"):
+    with caplog.at_level("INFO", logger="absl"):
         small(weights=str(tmp_path / "part.weights.h5"), partial=True)
     assert "so left random: own_norm." in caplog.text
 

@@ -180,7 +180,8 @@ def test_the_card_says_how_far_heat_maps_agree_with_lesions(
     scores = {"not trained on": {"grad_cam": {"hard_exudates": summary}}}
     (run / "explanations").mkdir(exist_ok=True)
     path = run / "explanations" / "scores.json"
-    path.write_text(json.dumps({"lesions": {"scores": scores}}))
+    checked = {"sanity": {"grad_cam": {}}, "offered": ["grad_cam"]}
+    path.write_text(json.dumps({"lesions": {"scores": scores}} | checked))
     assert "remove the folder and export again" in start("export", run)
     line = "export.name = 'small'"
     start("export", run, "export.formats = []", line)

@@ -550,7 +550,7 @@ def test_a_collapsed_model_is_a_warning_once_and_in_the_history(
     audited, split, tmp_path, caplog
 ):
     a_recipe = tiny_recipe(epochs=7, optimizer=lambda: keras.optimizers.SGD(1e-12))
-    with caplog.at_level("WARNING"):
+    with caplog.at_level("WARNING", logger="absl"):
         _, history = train(a_recipe, audited, split, tmp_path)
     (said,) = [one.message for one in caplog.records if "collapsed" in one.message]
     (found,) = history["collapses"]
