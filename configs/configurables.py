@@ -46,7 +46,11 @@ def find(name: str, where: str) -> "Configurable":
     known = ", ".join(sorted({one.rpartition(".")[2] for one in every}))
     raise statements.ConfigError(
         f"{where}: there is no function or class {name!r}."
-        + (meant or f" There are: {known}. A gin file's `import` brings your own.")
+        + (
+            meant
+            or " A gin file's `import` brings more: your own module, or Optuna's "
+            f"samplers and pruners, `import train.samplers`. There are: {known}."
+        )
     )
 
 

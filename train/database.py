@@ -51,7 +51,7 @@ class Database:
         except ModuleNotFoundError as error:
             raise ValueError(
                 f"`tune.storage` on PostgreSQL needs psycopg ({error}). Install it: "
-                "pip install 'retinograd[tune]'."
+                "pip install 'psycopg[binary]>=3.2'."
             ) from error
 
     def close(self) -> None:

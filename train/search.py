@@ -20,6 +20,7 @@ from train import (
     database,
     experiment,
     hparams_board,
+    outcomes,
     search_results,
     search_space,
     shares,
@@ -145,7 +146,7 @@ class Search:
             self._points,
             about={
                 "experiment": self._config,
-                "space": repr(self._parameters),
+                "space": "\n".join(one.spelled for one in self._parameters),
                 "objective": tuner.objective,
                 "repeats": repr(tuner.repeats),
                 "grid": tuner.trials is None,
@@ -205,7 +206,7 @@ class Search:
         """Prepares the photographs once, before workers would wait for each other."""
         log = self._run_dir / "logs" / "prepare.log"
         point = search_space.first(self._parameters)
-        logging.info("Preparing what is missing.")
+        logging.info("Preparing the photographs that are not prepared yet.")
         try:
             self._command.call(
                 "prepare", self._run_dir, point, log, watch, self._zygotes[0]
@@ -226,10 +227,20 @@ class Search:
             every, tuner.objective, tuner.direction, tuner.workers
         )
         if not now.ended:
-            point = ", ".join(f"{key} = {text}" for key, text in attempt.point.items())
-            logging.info("Trial %d begins: %s. %s", now.number, point, said)
+            folder = trial.folder(self._run_dir, now.number, tuner.repeats[0])
+            verb = "goes on" if folder.exists() else "begins"
+            logging.info("Trial %d %s: %s. %s", now.number, verb, self._told(now), said)
         elif all(one.state != "waiting" for one in every):  # Else the next one says it.
             logging.info("%s", said)
+
+    def _told(self, now: outcomes.Outcome) -> str:
+        """A trial's point for a person: four digits of what was drawn from a range."""
+        drawn = {one.key for one in self._parameters if "float" in one.kind}
+        shown = {
+            key: f"{float(text):.4g}" if key in drawn else text
+            for key, text in now.point.items()
+        }
+        return ", ".join(f"{key} = {text}" for key, text in shown.items())
 
 
 def fingerprint(command: trial.Command, point: Mapping[str, str]) -> str:

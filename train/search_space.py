@@ -43,6 +43,14 @@ class Parameter:
         """The choices, or the ends of the range, as gin text."""
         return tuple(map(repr, self.values))
 
+    @property
+    def spelled(self) -> str:
+        """The parameter as `tune.space` has it."""
+        values = ", ".join(self.texts)
+        if self.kind == "choice":
+            return f"{self.key!r}: [{values}]"
+        return f"{self.key!r}: ({self.kind!r}, {values})"
+
     def suggest(self, trial: Any) -> str:
         """The value that an `optuna.Trial` takes, as gin text."""
         if self.kind == "choice":
@@ -119,6 +127,7 @@ def check(
     gin_file: str,
     entry_points: Sequence[str],
     build: Callable[[], Any],
+    name: str = "tune.space",
 ) -> Any:
     """Tries the config once with each choice and each end of a range.
 
@@ -128,6 +137,7 @@ def check(
         entry_points: What a trial calls.
         build: Makes a trial's objects of what is loaded, and returns what decides by
             which labels of which photographs the trial is judged.
+        name: What the config calls the space, for errors.
 
     Returns:
         What `build` returned, each time the same.
@@ -137,10 +147,11 @@ def check(
             trials would not be judged alike.
     """
     start = first(parameters)
-    judge = _built({}, start, gin_file, entry_points, build)
+    judge = _built({}, start, gin_file, entry_points, build, name)
     for one in parameters:
         for text in one.texts:
-            if _built({one.key: text}, start, gin_file, entry_points, build) != judge:
+            varied = {one.key: text}
+            if _built(varied, start, gin_file, entry_points, build, name) != judge:
                 raise statements.ConfigError(
                     f"`tune.space` cannot vary {one.key}: all trials are judged by the "
                     "same labels of the same validation photographs. Take it out; "
@@ -160,6 +171,7 @@ def _built(
     gin_file: str,
     entry_points: Sequence[str],
     build: Callable[[], Any],
+    name: str,
 ) -> Any:
     """What is built at a point of the space; errors say what was varied."""
     try:
@@ -170,7 +182,7 @@ def _built(
         if not isinstance(error, statements.ConfigError):
             shown = (varied or start).items()
             said = f"{', '.join(f'{key} = {text}' for key, text in shown)}: {said}"
-        raise statements.ConfigError(f"`tune.space`: {said}") from error
+        raise statements.ConfigError(f"`{name}`: {said}") from error
 
 
 def _canonical(key: Any) -> str:
@@ -222,9 +234,9 @@ def _parameter(key: Any, value: Any) -> Parameter:
 def _check_choices(key: str, values: Sequence[Any]) -> None:
     texts = [repr(one) for one in values]
     if not texts or len(set(texts)) < len(texts):
+        wrong = "each value once" if texts else "at least one value"
         raise statements.ConfigError(
-            f"`tune.space`: {key} must have at least one value, each once. "
-            f"Received: {list(values)!r}."
+            f"`tune.space`: {key} must have {wrong}. Received: {list(values)!r}."
         )
 
 

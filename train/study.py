@@ -196,7 +196,7 @@ class Study:
                 old, new = _difference(str(begun[name]), str(value))
                 raise ValueError(
                     f"The study {self.name!r} was begun with something else, its "
-                    f"{name}:\n  {old} there\n  {new} here\n"
+                    f"{name}:\n  there: {old}\n  here:  {new}\n"
                     "Take the difference back, or name another --run_dir, and another "
                     "`tune.name` where that is bound."
                 )

@@ -23,6 +23,8 @@ _CACHE = "training_stream.cache_gigabytes"
 
 _SAMPLERS = "train.samplers"
 
+_REPEATS = {"split.fold": "tune.folds", "train.seed": "tune.seeds"}
+
 _NEEDS = {"GPSampler": "torch"}
 """What Optuna imports only when a sampler draws, by the sampler."""
 
@@ -139,7 +141,7 @@ class Tuner:
         except ModuleNotFoundError as error:
             raise ValueError(
                 f"--mode=tune needs Optuna ({error}). Install it: "
-                "pip install 'retinograd[tune]'."
+                "pip install 'optuna>=5'."
             ) from error
         bindings = []
         if self.workers > 1 and _leaves_cache_open(experiment, parameters):
@@ -173,7 +175,8 @@ class Tuner:
                 averaged = search_space.Parameter(key, "choice", values)
                 for text in averaged.texts:
                     one = dataclasses.replace(averaged, values=(int(text),))
-                    search_space.check([one], file.name, _TRIAL, _build)
+                    name = _REPEATS[key]
+                    search_space.check([one], file.name, _TRIAL, _build, name)
             judge = search_space.check(parameters, file.name, _TRIAL, _build)
         self._check_ensemble(judge)
         num_classes = len(judge.task["class_names"])

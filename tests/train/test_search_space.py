@@ -79,8 +79,8 @@ def test_choices_are_shown_as_values_of_one_type(choices, shown):
     ("text", "message"),
     [
         ("{}", "must name at least one binding"),
-        ("{'train.seed': []}", "train.seed must have at least one value, each once"),
-        ("{'train.seed': [1, 1]}", "train.seed must have at least one value, each"),
+        ("{'train.seed': []}", "train.seed must have at least one value. Rec"),
+        ("{'train.seed': [1, 1]}", "train.seed must have each value once"),
         ("{'train.seed': 3}", "train.seed must have a list of values, or one of"),
         ("{'train.seed': ('flaot', 1, 2)}", "train.seed must have a list of values"),
         ("{'train.seed': ('float', 2, 1)}", "two numbers, the lower first, as in ("),

@@ -135,7 +135,9 @@ def test_a_database_that_fails_for_a_moment_is_asked_again(tmp_path, monkeypatch
 
 def test_another_experiment_of_the_same_name_is_refused(tmp_path):
     drawn_study.make(tmp_path)
-    with pytest.raises(ValueError, match=r"its experiment:\n  a = 1 there\n  a = 2 h"):
+    with pytest.raises(
+        ValueError, match=r"its experiment:\n  there: a = 1\n  here:  a = 2"
+    ):
         drawn_study.make(tmp_path, about={"experiment": "a = 2\n"})
 
 
