@@ -23,7 +23,7 @@ from input_pipeline.datasets import (
     messidor2,
 )
 
-_READERS = {
+READERS = {
     one.__name__: one
     for one in (
         aptos2019.aptos2019,
@@ -37,6 +37,7 @@ _READERS = {
         messidor2.messidor2,
     )
 }
+"""Name -> the function that reads a dataset."""
 
 
 def check(
@@ -71,7 +72,7 @@ def _datasets(
     for one in value:
         if not isinstance(one, statements.Reference) or not one.called:
             return []
-        reader = _READERS.get(_last(one.name))
+        reader = READERS.get(_last(one.name))
         settings = _bound(bindings, one.name, one.scope)
         if reader is None or statements.references(list(settings.values())):
             return []

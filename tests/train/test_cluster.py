@@ -7,18 +7,8 @@ import pytest
 import tensorflow as tf
 
 from input_pipeline import records
+from tests.train import tf_configs
 from train import cluster, commands, data, run_dir
-
-TWO = {"worker": ["a:1", "b:2"]}
-
-
-def named(monkeypatch, content):
-    text = content if isinstance(content, str) else json.dumps(content)
-    monkeypatch.setenv("TF_CONFIG", text)
-
-
-def of(jobs, job="worker", index=0):
-    return {"cluster": jobs, "task": {"type": job, "index": index}}
 
 
 def test_without_tf_config_there_is_one_process(monkeypatch):
@@ -31,7 +21,7 @@ def test_without_tf_config_there_is_one_process(monkeypatch):
 
 
 def test_a_strategy_of_one_machine_is_refused_where_there_are_several(monkeypatch):
-    named(monkeypatch, of(TWO))
+    tf_configs.named(monkeypatch, tf_configs.of(tf_configs.TWO))
     message = (
         r"TF_CONFIG names 2 workers, but `train.strategy` is .*each would train alone"
         r".*@tf.distribute.MultiWorkerMirroredStrategy, or unset"
@@ -41,7 +31,7 @@ def test_a_strategy_of_one_machine_is_refused_where_there_are_several(monkeypatc
 
 
 def test_what_keeps_workers_from_joining_is_told_with_all_addresses(monkeypatch):
-    named(monkeypatch, of(TWO, index=1))
+    tf_configs.named(monkeypatch, tf_configs.of(tf_configs.TWO, index=1))
 
     def taken():
         raise tf.errors.UnknownError(None, None, "Could not start gRPC server")
@@ -53,7 +43,7 @@ def test_what_keeps_workers_from_joining_is_told_with_all_addresses(monkeypatch)
 
 def test_a_worker_that_waits_for_others_can_be_stopped(monkeypatch):
     """Python's own handler would have its turn only when all are there."""
-    named(monkeypatch, of(TWO))
+    tf_configs.named(monkeypatch, tf_configs.of(tf_configs.TWO))
     usual, handlers = signal.getsignal(signal.SIGINT), []
 
     def wait(*_):
@@ -85,7 +75,7 @@ class Strategy:
     ],
 )
 def test_a_lost_worker_is_named_if_it_is_known(monkeypatch, text, gone):
-    named(monkeypatch, of(TWO))
+    tf_configs.named(monkeypatch, tf_configs.of(tf_configs.TWO))
     two = cluster.Cluster(Strategy())
     message = rf"the chief \(a:1\) has lost {gone}, and stops.*same command on all"
     with pytest.raises(cluster.LostWorkerError, match=message), two.noticing_losses():
@@ -102,7 +92,7 @@ def test_a_lost_worker_is_named_if_it_is_known(monkeypatch, text, gone):
 )
 def test_other_errors_are_nobodys_loss(monkeypatch, kind, text):
     """What Ctrl-C stops here is cancelled too."""
-    named(monkeypatch, of(TWO))
+    tf_configs.named(monkeypatch, tf_configs.of(tf_configs.TWO))
     two = cluster.Cluster(Strategy())
     with pytest.raises(kind, match=text), two.noticing_losses():
         raise kind(None, None, text)
@@ -116,14 +106,14 @@ def test_other_errors_are_nobodys_loss(monkeypatch, kind, text):
     ],
 )
 def test_what_another_worker_cancels_is_a_loss(monkeypatch, text):
-    named(monkeypatch, of(TWO))
+    tf_configs.named(monkeypatch, tf_configs.of(tf_configs.TWO))
     two = cluster.Cluster(Strategy())
     with pytest.raises(cluster.LostWorkerError, match="lost"), two.noticing_losses():
         raise tf.errors.CancelledError(None, None, text)
 
 
 def test_workers_that_differ_are_refused_with_what_each_has(monkeypatch):
-    named(monkeypatch, of(TWO))
+    tf_configs.named(monkeypatch, tf_configs.of(tf_configs.TWO))
     own = {"train.seed": "1", "--dry_run": "True", "keras": "3.15.1"}
     other = {"train.seed": "1", "--dry_run": "False", "keras": "3.14.0", "a.b": "2"}
     monkeypatch.setattr(cluster.Cluster, "gather", lambda self, said: [said, other])
@@ -145,7 +135,7 @@ def test_workers_compare_all_that_decides_what_they_compute(
         raise EnoughError(wanted)
 
     monkeypatch.setattr(cluster, "join", join)
-    named(monkeypatch, of(TWO))
+    tf_configs.named(monkeypatch, tf_configs.of(tf_configs.TWO))
     with pytest.raises(EnoughError) as caught:
         start("train", tmp_path / "run", dry_run=True)
     (wanted,) = caught.value.args
@@ -196,7 +186,7 @@ def test_a_run_directory_that_is_not_the_chiefs_is_refused(tmp_path, monkeypatch
 def test_what_several_workers_cannot_do_is_refused(
     start, tmp_path, monkeypatch, mode, line, message
 ):
-    named(monkeypatch, of(TWO))
+    tf_configs.named(monkeypatch, tf_configs.of(tf_configs.TWO))
     with pytest.raises(ValueError, match=message):
         start(mode, tmp_path / "run", line)
     assert not (tmp_path / "run").exists()
