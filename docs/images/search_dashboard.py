@@ -91,21 +91,27 @@ def served(log_dir: pathlib.Path) -> Iterator[str]:
 
 
 def open_board(driver: webdriver.Chrome, address: str, trials: int) -> None:
-    """Opens the dashboard and waits until it shows all trials.
+    """Opens the dashboard and waits until every view has been drawn.
 
     Args:
         driver: The browser.
         address: That of TensorBoard.
-        trials: How many trials its table must show.
+        trials: How many trials its table must show; the plots show those of them that
+            have a result.
 
     Raises:
         TimeoutError: It does not within two minutes.
     """
     driver.get(f"{address}#hparams")
-    end = time.monotonic() + 120
-    while (shown := counts(driver)["table"]) < trials:
+    end, before = time.monotonic() + 120, None
+    while True:
+        shown = counts(driver)
+        # One view after the other is drawn, a plot mark by mark.
+        if shown["table"] == trials and all(shown.values()) and shown == before:
+            return
         if time.monotonic() > end:
-            raise TimeoutError(f"The table shows {shown} of {trials} trials.")
+            raise TimeoutError(f"Of {trials} trials the views show: {shown}.")
+        before = shown
         time.sleep(0.5)
 
 
