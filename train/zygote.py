@@ -11,6 +11,8 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing import connection
 
+from train import terminal
+
 PRELOADED = ("configs.registry", "train.experiment")
 """Modules that the zygote imports; TensorFlow among them, not yet at work."""
 
@@ -161,6 +163,10 @@ def serve(descriptor: int, modules: Sequence[str]) -> list[str]:
                 _write_to(log)
                 if processors:
                     os.sched_setaffinity(0, processors)
+                if "tensorflow" in sys.modules:
+                    # Has absl look for GPUs before `main`, which would keep it quiet.
+                    with terminal.quiet_import():
+                        pass
                 return arguments
             asked.send(process)
             asked.send(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))

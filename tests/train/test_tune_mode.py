@@ -86,3 +86,9 @@ def test_the_winners_file_trains_the_very_weights_of_the_trial(searched):
     assert experiment.deciding(bindings) == stored
     assert stored["Adam.learning_rate"] == "0.001"
     assert stored["train.epochs"] == "2"
+
+
+def test_nothing_in_a_trials_log_is_tensorflows_own(searched):
+    log = (searched[0] / "logs" / "0.log").read_text()
+    assert log.startswith("Reusing the prepared photographs")
+    assert "cuda" not in log.lower()
