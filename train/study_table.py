@@ -2,6 +2,7 @@
 
 import csv
 import io
+import statistics
 from collections.abc import Mapping, Sequence
 
 from evaluation import table
@@ -43,10 +44,11 @@ def _seconds_left(every: Sequence[outcomes.Outcome], workers: int) -> float:
     took = [one.seconds for one in every if one.state in ("done", "pruned")]
     if not took:
         return 0.0
-    mean = sum(took) / len(took)
+    # A trial that was found finished took no time of this search.
+    usual = statistics.median(took)
     waiting = sum(one.state == "waiting" for one in every)
     running = [one for one in every if one.state == "running"]
-    left = mean * waiting + sum(max(0.0, mean - one.seconds) for one in running)
+    left = usual * waiting + sum(max(0.0, usual - one.seconds) for one in running)
     at_once = max(len(running), min(workers, waiting + len(running)), 1)
     return left / at_once
 

@@ -63,7 +63,10 @@ class Crew:
         try:
             while any(one.is_alive() for one in threads):
                 time.sleep(0.1)
-        finally:  # Interrupted, perhaps.
+        except KeyboardInterrupt:
+            logging.info("Stopping. Trials that are running keep their checkpoints.")
+            raise
+        finally:
             self._stopping.set()
             for one in threads:
                 one.join()

@@ -41,6 +41,11 @@ BEST = "; best AUC 0.5100 (trial 1)"
             f"Of 4 trials 1 done, 0 running, 1 failed, 1 pruned{BEST}; about 8 min "
             "left.",
         ),
+        (  # As of a trial that was found finished.
+            [ended(0, minutes=0), ended(1), ended(2, "pruned"), waiting(3)],
+            1,
+            f"Of 4 trials 2 done, 0 running, 1 pruned{BEST}; about 10 min left.",
+        ),
         ([ended(0), ended(1)], 1, f"Of 2 trials 2 done, 0 running{BEST}."),
     ],
 )
