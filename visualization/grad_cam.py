@@ -203,7 +203,6 @@ class _ClosedForm(explainer.Explanation):
     def __init__(self, model, output, layer, head):
         super().__init__(model, output)
         self.facts["gradient"] = "closed form"
-        self._head = head
 
         @tf.function(input_signature=[self.signature])
         def forward(images):
@@ -212,13 +211,17 @@ class _ClosedForm(explainer.Explanation):
                 logits = model(images, training=False)
             return tf.cast(logits, tf.float32), tf.cast(kept[0], tf.float32)
 
-        self._both = forward
+        @tf.function(reduce_retracing=True)
+        def backward(logits, feature_map, classes):
+            gradient = output.explained_gradient(logits, classes)
+            return head.evidence(feature_map, gradient)
+
+        self._forward_with_map, self._backward = forward, backward
 
     def _evidence(self, images, classes):
-        logits, feature_map = self._both(images)
+        logits, feature_map = self._forward_with_map(images)
         classes = self.choose(logits.numpy(), classes)
-        gradient = self.output.explained_gradient(logits, classes)
-        return ops.convert_to_numpy(self._head.evidence(feature_map, gradient))
+        return self._backward(logits, feature_map, tf.constant(classes)).numpy()
 
 
 class _Differentiated(explainer.Explanation):
