@@ -326,8 +326,8 @@ def _of_openvino(
     names = [one for one in ("logits", "heatmaps") if one in known]
 
     count = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
-    # By turns and not by `AsyncInferQueue`, whose threads end their callbacks with
-    # Python's lock: closing the model meanwhile waits for them, with that lock, for ever.
+    # Not `AsyncInferQueue`: its threads need Python's lock to end a callback, and who
+    # closes the model meanwhile waits for them with that lock, for ever.
     requests = [compiled.create_infer_request() for _ in range(count)]
 
     def run(images: np.ndarray) -> Outputs:
