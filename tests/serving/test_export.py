@@ -511,9 +511,8 @@ import pathlib, sys
 import numpy as np
 from serving import formats
 images = np.zeros((6, 64, 64, 3), np.uint8)
-for _ in range(15):
-    for one in formats.OpenVino().open(pathlib.Path(sys.argv[1])):
-        assert one.run(images)["logits"].shape == (6, 2)
+for _ in range(30):
+    formats.OpenVino().open(pathlib.Path(sys.argv[1]))[0].run(images)
 """
 
 
@@ -523,7 +522,7 @@ def test_a_model_of_openvino_can_be_closed_at_any_moment(exported):
         [sys.executable, "-c", OPENED_AND_CLOSED, exported],
         cwd=pathlib.Path(__file__).parents[2],
         check=True,
-        timeout=150,
+        timeout=120,
     )
 
 
