@@ -41,9 +41,10 @@ class Row:
         name: The run-time and its precision.
         megabytes: Size of its files; None of Keras, which compares with itself.
         images_per_second: How fast, on the machine that exported.
-        logit_difference: The largest.
-        probability_difference: The largest of the probability of disease, 0-1.
-        heatmap_difference: The largest, on a scale from 0 to 1; None without heat maps.
+        logit_difference: The largest; None where one is no number.
+        probability_difference: The largest of the probability of disease, 0-1, or None.
+        heatmap_difference: The largest, on a scale from 0 to 1, or None; None without
+            heat maps too.
         agreement: Share of photographs with the same decision at the threshold and the
             same most probable class, 0-1.
         auc: Of the disease, or None where one of the two is not among the photographs.
@@ -54,8 +55,8 @@ class Row:
     name: str
     megabytes: float | None
     images_per_second: float
-    logit_difference: float
-    probability_difference: float
+    logit_difference: float | None
+    probability_difference: float | None
     heatmap_difference: float | None
     agreement: float
     auc: float | None
@@ -123,6 +124,8 @@ def compare(
     same &= predicted[0] == predicted[1]
     agreement, auc = float(same.mean()), _auc(said.disease, diseased)
     reasons, lost = [], None
+    if not (_is_finite(said.logits) and _is_finite(said.heatmaps)):
+        reasons.append("some of what it says is no number")
     if agreement < least_agreement:
         reasons.append(f"agreement {agreement:.3f} < {least_agreement:g}")
     if auc is not None:
@@ -191,7 +194,13 @@ def _number(value: float | None, style: str) -> str:
     return "-" if value is None else format(value, style)
 
 
-def _largest(some: np.ndarray, others: np.ndarray) -> float:
+def _is_finite(values: np.ndarray | None) -> bool:
+    return values is None or bool(np.isfinite(values).all())
+
+
+def _largest(some: np.ndarray, others: np.ndarray) -> float | None:
+    if not (_is_finite(some) and _is_finite(others)):
+        return None  # JSON has no other word for it.
     return float(np.abs(np.float64(some) - others).max())
 
 

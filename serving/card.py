@@ -6,6 +6,7 @@
 import dataclasses
 import functools
 import hashlib
+import json
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,8 +23,10 @@ FILE = "card.json"
 PRETRAINED = pathlib.Path(__file__).parents[1] / "pretrained" / "idrid_referable"
 """The model that comes with the project, used where no other one is named."""
 
-FORMAT = 1
+FORMAT = 2
 """Raise it when the card changes so that older programs would misread it."""
+
+_SEAL = "card_sha256"
 
 INTENDED_USE = (
     "Research on the grading of colour fundus photographs. Not a medical device: no "
@@ -175,8 +178,8 @@ class Card(Deciding):
         return {"format": FORMAT, "name": self.name} | dataclasses.asdict(self)
 
     def save(self, folder: pathlib.Path) -> None:
-        """Writes `card.json`, whole or not at all."""
-        whole_files.write_json(folder / FILE, self.description())
+        """Writes `card.json`, whole or not at all, with its own checksum."""
+        whole_files.write_json(folder / FILE, sealed(self.description()))
 
     def check_file(self, folder: pathlib.Path, name: str) -> pathlib.Path:
         """The path of one of the model's files.
@@ -219,12 +222,20 @@ def load(folder: pathlib.Path) -> Card:
             "python main.py --mode=export --run_dir=<the run>."
         )
     content = whole_files.read_json(path)
-    found = content.pop("format", None) if isinstance(content, dict) else None
+    found = content.get("format") if isinstance(content, dict) else None
     if found != FORMAT:
         raise ValueError(
             f"{path} must have format {FORMAT}. Received: format={found!r}. Export the "
             "model with this version, or use the version that exported it."
         )
+    kept = content.pop(_SEAL, None)
+    if sealed(content)[_SEAL] != kept:
+        raise ValueError(
+            f"{path} is not as it was written: its checksum differs. Copy the folder "
+            "again. What was changed by hand, such as the threshold or the limits, is "
+            "to be bound where the model is evaluated or exported."
+        )
+    del content["format"]
     try:
         content["limits"] = gate.Limits(**content["limits"])
         content["variants"] = {
@@ -244,6 +255,12 @@ def load(folder: pathlib.Path) -> Card:
             "Use the version that exported it."
         )
     return card
+
+
+def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
+    """A card's content with the checksum by which `load` knows that it is unchanged."""
+    text = json.dumps(content, sort_keys=True)
+    return dict(content) | {_SEAL: hashlib.sha256(text.encode()).hexdigest()}
 
 
 def file_sha256(path: pathlib.Path) -> str:

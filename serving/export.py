@@ -157,9 +157,16 @@ class Exporter:
             The card.
 
         Raises:
-            ValueError: The head has no closed form for heat maps, or what the predictor
-                needs was refused.
+            ValueError: The folder is not empty, the head has no closed form for heat
+                maps, or what the predictor needs was refused.
+            RuntimeError: A file could not be written, such as on a full disk.
         """
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise ValueError(
+                f"{folder} must be empty or not exist: a model is exported whole or "
+                'not at all. Remove it, or export elsewhere: --gin_bindings="export.'
+                "name = 'other'\"."
+            )
         deciding = cards.Deciding(
             **{name: about[name] for name in ("task", "output", "decision")}
         )
@@ -177,14 +184,14 @@ class Exporter:
             most_auc_loss=self.most_auc_loss,
         )
         rows = [compare("Keras", None, reference)]
-        variants, files = {}, {}
+        variants, files, refused = {}, {}, {}
         partial = folder.with_name(f".{folder.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)  # Of an export that was killed.
         partial.mkdir(parents=True)
         try:
             for one in self.every_format:
                 logging.info("Exporting to %s.", one.name)
-                one.write(graph, partial, training)
+                _write(one, graph, partial, training)
                 written, kept = {}, []
                 for runnable in one.open(partial):
                     sizes = _files(partial, runnable.files)
@@ -195,12 +202,13 @@ class Exporter:
                     if not row.refused:
                         kept.append(runnable)
                 if not kept:
-                    _remove(partial, written)
+                    refused |= written
                     continue
                 files |= {name: cards.file_sha256(partial / name) for name in written}
                 variants |= {one.variant: one.runs for one in kept if one.variant}
             checked = [dataclasses.asdict(one) for one in rows]
             self._check_served(variants, checked)
+            _remove(partial, refused)  # Not before: int8 is made of OpenVINO's float32.
             for path in papers:
                 shutil.copyfile(path, partial / path.name)
                 files[path.name] = cards.file_sha256(path)
@@ -264,6 +272,24 @@ def _in_float32(model: keras.Model) -> keras.Model:
     same = keras.models.model_from_json(text)
     same.set_weights(model.get_weights())
     return same
+
+
+def _write(
+    one: file_formats.Format,
+    graph: keras.Model,
+    folder: pathlib.Path,
+    training: np.ndarray,
+) -> None:
+    """`Format.write`, whose libraries have each their own error for a full disk."""
+    try:
+        one.write(graph, folder, training)
+    except Exception as error:
+        free = shutil.disk_usage(folder).free / 1e6
+        raise RuntimeError(
+            f"{one.name} could not be written to {folder.parent}, where {free:,.1f} MB "
+            "are free. Make room if that is little, or leave the format out of "
+            f"`export.formats`. Received: {error}"
+        ) from error
 
 
 def _files(folder: pathlib.Path, names: Sequence[str]) -> dict[str, int]:

@@ -161,8 +161,6 @@ class Int8(Format):
 
     def write(self, model, folder, training):
         """Writes `int8.xml` and `int8.bin`, as `Format.write` says."""
-        # No statistics about its use leave this machine.
-        os.environ.setdefault("NNCF_CI", "1")
         with _quiet():
             import nncf
         import openvino
@@ -321,27 +319,33 @@ def _of_openvino(
     folder: pathlib.Path, file: str, variant: str, precision: str
 ) -> Runnable:
     """A model of OpenVINO as it is served: single photographs, several at once."""
-    import openvino
-
     from serving import predictor
 
     compiled = predictor.compile_file(folder / file, precision, throughput=True)
     known = {name for one in compiled.outputs for name in one.get_names()}
     names = [one for one in ("logits", "heatmaps") if one in known]
 
+    count = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
+    # Not `AsyncInferQueue`: its threads need Python's lock to end a callback, and who
+    # closes the model meanwhile waits for them with that lock, for ever.
+    requests = [compiled.create_infer_request() for _ in range(count)]
+
     def run(images: np.ndarray) -> Outputs:
-        said: list[Outputs] = [{}] * len(images)
+        said = []
 
-        def keep(request: openvino.InferRequest, place: int) -> None:
-            said[place] = {
-                name: request.get_tensor(name).data[0].copy() for name in names
-            }
+        def keep() -> None:
+            request = requests[len(said) % count]
+            request.wait()
+            said.append(
+                {name: request.get_tensor(name).data[0].copy() for name in names}
+            )
 
-        jobs = openvino.AsyncInferQueue(compiled)
-        jobs.set_callback(keep)
         for place, image in enumerate(images):
-            jobs.start_async([image[np.newaxis]], place)
-        jobs.wait_all()
+            if place >= count:
+                keep()
+            requests[place % count].start_async([image[np.newaxis]])
+        while len(said) < len(images):
+            keep()
         return {name: np.stack([one[name] for one in said]) for name in names}
 
     weights = file.replace(".xml", ".bin")

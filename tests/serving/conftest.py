@@ -8,6 +8,7 @@ from configs import loader, registry  # noqa: F401
 from input_pipeline import prepare
 from input_pipeline.datasets import idrid
 from serving import agreement
+from serving import card as cards
 from train import experiment
 
 TINY = """
@@ -101,9 +102,10 @@ def damaged_card(exported, tmp_path):
         for path in exported.iterdir():
             if path.is_file():
                 os.link(path, tmp_path / path.name)
-        card = json.loads((tmp_path / "card.json").read_text()) | changes
+        written = json.loads((tmp_path / "card.json").read_text())
+        del written["card_sha256"]
         (tmp_path / "card.json").unlink()
-        (tmp_path / "card.json").write_text(json.dumps(card))
+        (tmp_path / "card.json").write_text(json.dumps(cards.sealed(written | changes)))
         return tmp_path
 
     return write

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 from sklearn import metrics
@@ -57,3 +59,36 @@ def test_the_table_shows_what_is_not_known_as_a_dash():
         *("12.35", "5", "1.0e-03", "2.0e-04", "5.0e-01", "0.500", "0.7500", "-0.2500")
     ]
     assert second.endswith("refused: agreement 0.500 < 0.9")
+
+
+def test_what_is_no_number_is_refused_however_seldom():
+    diseased = np.arange(1000) % 2 == 0
+    disease = np.where(diseased, 0.9, 0.1)
+    heatmaps = np.zeros((1000, 2, 3, 3))
+    reference = said(disease, heatmaps)
+    one = disease.copy()
+    one[1] = np.nan  # Not diseased, as of the reference.
+    row = agreement.compare(
+        "x",
+        1.0,
+        said(one, heatmaps),
+        reference=reference,
+        diseased=diseased,
+        threshold=0.5,
+        **GATE,
+    )
+    assert row.refused == "some of what it says is no number"
+    assert row.logit_difference is None and row.heatmap_difference == 0
+    infinite = np.where(np.arange(1000)[:, None, None, None] == 5, np.inf, heatmaps)
+    row = agreement.compare(
+        "x",
+        1.0,
+        said(disease, infinite),
+        reference=reference,
+        diseased=diseased,
+        threshold=0.5,
+        **GATE,
+    )
+    assert row.agreement == 1 and row.heatmap_difference is None
+    assert row.refused == "some of what it says is no number"
+    json.dumps(vars(row), allow_nan=False)

@@ -1,5 +1,7 @@
 """Decisions of a card's settings against those that a run makes of the same logits."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -52,3 +54,22 @@ def test_it_makes_the_probabilities_that_a_run_makes(name, num_classes, calibrat
     np.testing.assert_array_equal(deciding.predicted(received), scored.predicted)
     assert deciding.threshold == 0.3
     assert deciding.views is None
+
+
+def test_a_card_that_was_changed_is_not_believed(exported, tmp_path):
+    text = (exported / "card.json").read_text()
+    threshold = str(cards.load(exported).threshold)
+    for changed in (
+        text.replace(f'"threshold": {threshold}', '"threshold": 0.01'),
+        text.replace('"trained_on_drawings": true', '"trained_on_drawings": false'),
+        text.replace('"fundus_version"', '"fundus_versiom"'),
+        json.dumps(json.loads(text) | {"variants": []}),
+        json.dumps({"format": 2}),
+    ):
+        assert changed != text
+        (tmp_path / "card.json").write_text(changed)
+        with pytest.raises(ValueError, match=r"written: its checksum differs\. Copy"):
+            cards.load(tmp_path)
+    # Only what it says counts, not how it is laid out.
+    (tmp_path / "card.json").write_text(json.dumps(json.loads(text), indent=3))
+    assert cards.load(tmp_path) == cards.load(exported)

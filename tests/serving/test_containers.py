@@ -1,8 +1,8 @@
 """The images without an engine: what they copy, install, start and ask for health.
 
-With RETINOGRAD_INSTALLS set, as CI does, the images of the API and of TensorBoard are
-built by hand: their packages in an environment of their own, their files alone in a
-folder, their own commands. That downloads packages, so elsewhere it is skipped.
+With RETINOGRAD_INSTALLS set, as CI does, the images are built by hand: their packages
+in an environment of their own, their files alone in a folder, their own commands. That
+downloads packages, so elsewhere it is skipped.
 """
 
 import contextlib
@@ -117,19 +117,18 @@ def test_nothing_that_trains_is_imported(module):
     assert not found & {"tensorflow", "keras", "gin", "absl", "sklearn", "matplotlib"}
 
 
-def pins(path) -> dict[str, str]:
-    lines = path.read_text(encoding="utf-8").splitlines()
-    pairs = (one.split("==") for one in lines if "==" in one)
+def pins(text) -> dict[str, str]:
+    pairs = (one.split("==") for one in text.splitlines() if "==" in one)
     return {name.lower().replace("_", "-"): version for name, version in pairs}
 
 
 def test_every_package_is_pinned_to_the_version_that_the_tests_use():
-    everything = pins(servers.ROOT / "requirements.txt")
+    everything = pins((servers.ROOT / "requirements.txt").read_text(encoding="utf-8"))
     for name in REQUIREMENTS:
         text = (SERVING / name).read_text(encoding="utf-8")
         for line in text.splitlines():
             assert line.startswith(("#", "--requirement ")) or "==" in line, line
-        assert pins(SERVING / name).items() <= everything.items()
+        assert pins(text).items() <= everything.items()
 
 
 def test_hadolint_finds_nothing():
@@ -174,7 +173,10 @@ def test_services_are_read_only_limited_and_local():
 def test_the_projects_model_is_served_unless_another_one_is_named():
     shipped = card.PRETRAINED.relative_to(servers.ROOT)
     (volume,) = COMPOSE["services"]["api"]["volumes"]
-    assert volume == f"${{RETINOGRAD_MODEL:-../{shipped}}}:/model:ro"
+    assert volume["source"] == f"${{RETINOGRAD_MODEL:-../{shipped}}}"
+    assert (SERVING / ".." / shipped).is_dir()
+    assert volume["target"] == "/model" and volume["read_only"] is True
+    assert volume["bind"] == {"create_host_path": False}
     assert shipped.as_posix() in copied("api")
     assert card.load(card.PRETRAINED).name == shipped.name
 
@@ -196,11 +198,21 @@ def installed(stage, folder) -> str:
     if not os.environ.get("RETINOGRAD_INSTALLS"):
         pytest.skip("installs packages: set RETINOGRAD_INSTALLS=1")
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    (install,) = (rest for name, rest in stages()[stage] if "install" in rest)
-    arguments = shlex.split(install.replace("/requirements/", f"{SERVING}/"))
-    arguments[0] = arguments[0].replace("/venv", str(folder))
-    subprocess.run([*arguments, "--quiet"], check=True)
+    for name, rest in stages()[stage]:
+        if name == "RUN" and "install" in rest:
+            arguments = shlex.split(rest.replace("/requirements/", f"{SERVING}/"))
+            arguments[0] = arguments[0].replace("/venv", str(folder))
+            subprocess.run([*arguments, "--quiet"], check=True)
     python = str(folder / "bin" / "python")
+    # Nothing came that is not pinned.
+    frozen = [python, "-m", "pip", "freeze", "--disable-pip-version-check"]
+    done = subprocess.run(frozen, capture_output=True, text=True, check=True)
+    files = (rest.split()[0] for name, rest in stages()[stage] if name == "COPY")
+    pinned = {}
+    for one in files:
+        if one.startswith("serving/requirements"):
+            pinned |= pins((servers.ROOT / one).read_text(encoding="utf-8"))
+    assert pins(done.stdout) == pinned
     absent = (
         "import importlib.util as u, sys; sys.exit(any(map(u.find_spec, sys.argv[1:])))"
     )
@@ -217,15 +229,71 @@ def check_health(stage, python, port) -> None:
     subprocess.run([python, *check], check=True)
 
 
+def copy(stage, folder) -> None:
+    """The files of an image, but for the model: another one is served here."""
+    for one in copied(stage):
+        target = folder / one
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if (servers.ROOT / one).is_file():
+            shutil.copy(servers.ROOT / one, target)
+        elif not one.startswith("pretrained/"):
+            shutil.copytree(servers.ROOT / one, target)
+
+
+def test_compose_understands_its_file(tmp_path):
+    if not os.environ.get("RETINOGRAD_INSTALLS"):
+        pytest.skip("installs a package: set RETINOGRAD_INSTALLS=1")
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    install = [tmp_path / "venv" / "bin" / "pip", "install", "--quiet"]
+    subprocess.run([*install, "check-jsonschema==0.39.0"], check=True)
+    check = [tmp_path / "venv" / "bin" / "check-jsonschema"]
+    check += ["--builtin-schema", "vendor.compose-spec", SERVING / "compose.yaml"]
+    done = subprocess.run(check, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+DRAWN = """
+from streamlit.testing import v1
+page = v1.AppTest.from_file("serving/app.py", default_timeout=60).run()
+page.button_group(key="example").select("Severe").run()
+assert not page.exception, page.exception
+print(page.header[0].value)
+"""
+
+
+def test_the_page_of_the_image_starts_and_asks_the_api(exported, tmp_path):
+    python = installed("page-packages", tmp_path / "venv")
+    copy("page", tmp_path / "app")
+    port, home = test_main.free_port(), tmp_path / "home"
+    words = [python, *command("page", "CMD")[1:]]
+    here = {"0.0.0.0": "127.0.0.1", "port=8501": f"port={port}"}
+    for ours, others in here.items():
+        words = [one.replace(ours, others) for one in words]
+    with servers.serve(exported) as server:
+        environment = os.environ | {"HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1"}
+        environment["RETINOGRAD_PAGE_API"] = server.address
+        of_image = {"cwd": tmp_path / "app", "env": environment}
+        with subprocess.Popen(words, **of_image) as process:
+            try:
+                health = f"http://127.0.0.1:{port}/_stcore/health"
+                wait_for(lambda: requests.get(health, timeout=60).ok)
+                check_health("page", python, port)
+            finally:
+                process.terminate()
+        drawn = subprocess.run(
+            [python, "-W", "ignore", "-c", DRAWN],
+            capture_output=True,
+            text=True,
+            **of_image,
+        )
+    assert drawn.returncode == 0, drawn.stderr
+    assert "eferable diabetic retinopathy" in drawn.stdout
+
+
 def test_the_api_of_the_image_starts_and_answers(exported, drawing, tmp_path):
     python = installed("packages", tmp_path / "venv")
     folder = tmp_path / "app"
-    for one in copied("api"):
-        if not (servers.ROOT / one).is_file():
-            continue  # The model; another one is served here.
-        target = folder / one
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(servers.ROOT / one, target)
+    copy("api", folder)
     words = (python, *command("api", "CMD")[1:])
     with servers.serve(exported, command=words, folder=folder) as server:
         assert server.post("/predict", drawing).json()["answer"] == "prediction"

@@ -1,9 +1,13 @@
 """Exported files, each in its own run-time, against what the run noted of itself."""
 
+import dataclasses
+import functools
 import hashlib
 import json
 import pathlib
 import shutil
+import subprocess
+import sys
 from typing import ClassVar
 
 import keras
@@ -204,6 +208,39 @@ def test_a_model_that_was_trained_anew_is_not_taken_for_the_exported_one(
         start("export", run)
 
 
+def test_a_model_that_decides_otherwise_since_is_not_taken_for_the_exported_one(
+    exported_run, start, tmp_path
+):
+    run = shutil.copytree(exported_run[0], tmp_path / "tiny")
+    decided = json.loads((run / "decision.json").read_text())
+    decided["operating_point"]["threshold"] = 0.9
+    (run / "decision.json").write_text(json.dumps(decided))
+    with pytest.raises(
+        ValueError, match=r"decides otherwise than .*decision\.json now"
+    ):
+        start("export", run)
+
+
+def test_papers_that_grew_since_are_told_of(exported_run, start, tmp_path):
+    assert "since then" not in exported_run[1].lower()
+    run = shutil.copytree(exported_run[0], tmp_path / "tiny")
+    with open(run / "ledger.jsonl", "a") as ledger:
+        ledger.write((run / "ledger.jsonl").read_text())
+    said = start("export", run)
+    assert "something new (ledger.jsonl): remove the folder and export again" in said
+
+
+def test_maps_that_fail_a_check_after_the_export_are_not_passed_over(
+    exported_run, start, tmp_path
+):
+    run = shutil.copytree(exported_run[0], tmp_path / "tiny")
+    (run / "explanations").mkdir(exist_ok=True)
+    failed = {"offered": [], "sanity": {"grad_cam": {}}, "lesions": None}
+    (run / "explanations" / "scores.json").write_text(json.dumps(failed))
+    with pytest.raises(ValueError, match="failed a sanity check"):
+        start("export", run)
+
+
 def test_a_run_that_decided_nothing_is_refused_with_the_way_out(
     exported_run, start, tmp_path
 ):
@@ -323,6 +360,52 @@ def test_what_disagrees_is_refused_and_its_files_are_gone(tmp_path):
     assert (tmp_path / "all" / "wrong" / "model.txt").exists()
 
 
+def test_int8_is_made_also_where_float32_is_refused(tmp_path, monkeypatch):
+    opened = formats.OpenVino.open
+
+    def contradict(self, folder):
+        def run(images, one):
+            said = one.run(images)
+            return {**said, "logits": -said["logits"]}
+
+        return [
+            dataclasses.replace(one, run=functools.partial(run, one=one))
+            for one in opened(self, folder)
+        ]
+
+    monkeypatch.setattr(formats.OpenVino, "open", contradict)
+    # A gate for what 8 bits do, but not for the opposite.
+    settings = {"formats": [formats.Int8()], "least_agreement": 0.5, "most_auc_loss": 1}
+    with pytest.raises(ValueError, match=r"is 'float32', which was refused"):
+        export_small(tmp_path / "model", **settings)
+    card = export_small(tmp_path / "model", serves="int8", **settings)
+    assert card.variants.keys() == {"int8"}
+    names = {path.name for path in (tmp_path / "model").iterdir()}
+    assert names == {"card.json", "int8.bin", "int8.xml"}
+
+
+class Unwritable(Wrong):
+    """A format whose library has an error of its own."""
+
+    def write(self, model, folder, training):
+        raise tf.errors.ResourceExhaustedError(None, None, "no space left")
+
+
+def test_a_full_disk_is_told_whatever_the_library_calls_it(tmp_path):
+    message = r"wrong could not be written to .*, where [\d,.]+ MB are free.*no space"
+    with pytest.raises(RuntimeError, match=message):
+        export_small(tmp_path / "model", formats=[Unwritable()])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_with_something_else_is_left_alone(tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match=r"must be empty or not exist.*name = 'other'"):
+        export_small(tmp_path / "model")
+    assert [path.name for path in tmp_path.rglob("*.*")] == ["notes.txt"]
+
+
 def test_weights_of_half_precision_take_half_the_room(tmp_path):
     inputs = keras.Input((32, 32, 3))
     x = keras.layers.Rescaling(1 / 255)(inputs)
@@ -421,6 +504,26 @@ def test_impossible_settings_are_refused(settings, message):
 def test_int8_needs_a_photograph():
     with pytest.raises(ValueError, match=r"`int8\.photographs` must be at least 1"):
         formats.Int8(photographs=0)
+
+
+OPENED_AND_CLOSED = """
+import pathlib, sys
+import numpy as np
+from serving import formats
+images = np.zeros((6, 64, 64, 3), np.uint8)
+for _ in range(30):
+    formats.OpenVino().open(pathlib.Path(sys.argv[1]))[0].run(images)
+"""
+
+
+def test_a_model_of_openvino_can_be_closed_at_any_moment(exported):
+    # Threads of OpenVINO that need Python's lock to end would wait for ever.
+    subprocess.run(
+        [sys.executable, "-c", OPENED_AND_CLOSED, exported],
+        cwd=pathlib.Path(__file__).parents[2],
+        check=True,
+        timeout=120,
+    )
 
 
 def test_only_what_stands_behind_the_feature_map_is_spared_rounding(tmp_path):

@@ -285,7 +285,7 @@ def test_a_damaged_export_is_refused(exported, damaged_card, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": 99}, "must have format 1. Received: format=99"),
+        ({"format": 99}, "must have format 2. Received: format=99"),
         ({"limits": {"bogus": 1}}, "is damaged: .*bogus"),
         ({"surprise": 1}, "is damaged: .*surprise"),
         (

@@ -37,8 +37,6 @@ def export_mode(where: commands.Where) -> str:
     run = results.trained_run(where)
     decided = decision.load(run.path)
     folder = run.path / "export" / exporter.name
-    if (folder / cards.FILE).exists():
-        return _exported(exporter, run, folder)
     if exporter.heatmaps and results.doubted(run):
         raise ValueError(
             f"{run.path / 'explanations'}: Grad-CAM failed a sanity check of this "
@@ -46,6 +44,8 @@ def export_mode(where: commands.Where) -> str:
             "people. "
             "Export it without: --gin_bindings='export.heatmaps = False'."
         )
+    if (folder / cards.FILE).exists():
+        return _exported(exporter, run, folder)
     exporter.check_installed()
     if where.dry_run:
         names = ", ".join(one.name for one in exporter.every_format)
@@ -94,7 +94,7 @@ def export_mode(where: commands.Where) -> str:
             np.isin(labels, recipe.task.disease_classes),
             folder,
             chances,
-            [run.path / name for name in _PAPERS if (run.path / name).exists()],
+            _papers(run),
         )
     return _exported(exporter, run, folder)
 
@@ -109,17 +109,30 @@ def _exported(
             f"{folder} is of another model than {run.model} now is. Remove the folder "
             "and export again, or keep both: --gin_bindings=\"export.name = 'other'\"."
         )
+    if card.decision != decision.load(run.path).description():
+        raise ValueError(
+            f"{folder} decides otherwise than {run.path / decision.FILE} now says. "
+            "Remove the folder and export again, or keep both: "
+            "--gin_bindings=\"export.name = 'other'\"."
+        )
     if card.settings != exporter.description():
         raise ValueError(
             f"{folder} was exported with {card.settings}. Received: "
             f'{exporter.description()}. Keep both: --gin_bindings="export.name = '
             "'other'\"."
         )
-    measured = ""
+    news = [
+        path.name
+        for path in _papers(run)
+        if card.files.get(path.name) != cards.file_sha256(path)
+    ]
     if card.heatmaps and card.lesion_agreement != _lesion_agreement(run):
-        measured = (
-            "\nSince then it was measured how far its heat maps agree with lesions: "
-            "remove the folder and export again to have that on the card."
+        news.append("how far its heat maps agree with lesions")
+    changed = ""
+    if news:
+        changed = (
+            f"\nSince then the run has something new ({', '.join(news)}): remove the "
+            "folder and export again to have that with the model."
         )
     drawn = ""
     if card.trained_on_drawings:
@@ -136,8 +149,12 @@ def _exported(
     return (
         f"Largest differences from Keras on {card.checked_on}:\n"
         f"{agreement.table(card.checked)}\n\n"
-        f"Exported: {folder}; {card.serves} is served.{trained}{measured}{drawn}"
+        f"Exported: {folder}; {card.serves} is served.{trained}{changed}{drawn}"
     )
+
+
+def _papers(run: run_dir.RunDir) -> list[pathlib.Path]:
+    return [run.path / name for name in _PAPERS if (run.path / name).exists()]
 
 
 def _environment() -> dict[str, Any]:
