@@ -28,6 +28,18 @@ LOWER_IS_BETTER = (
     "class_calibration_error",
 )
 
+_RANGES = {
+    "quadratic_kappa": (-1.0, 1.0),
+    "log_loss": (0.0, np.inf),
+    "class_log_loss": (0.0, np.inf),
+    "class_brier": (0.0, 2.0),
+}
+
+
+def possible(figure: str) -> tuple[float, float]:
+    """The lowest and the highest value that a figure can have, by its name."""
+    return _RANGES.get(figure, (0.0, 1.0))
+
 
 @dataclasses.dataclass(frozen=True)
 class Mean:

@@ -20,7 +20,7 @@ class Outcome:
         value: The objective; None unless the trial is done.
         figures: Metric -> its entry of `metrics.json`, or the mean over the runs.
         runs: The objective of each run of the trial, in the order of the runs.
-        failure: Why it failed, or "".
+        reason: Why it failed or was given up, or "".
         start: When a worker took it.
         end: When it ended.
     """
@@ -32,7 +32,7 @@ class Outcome:
     value: float | None = None
     figures: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     runs: Sequence[float] = ()
-    failure: str = ""
+    reason: str = ""
     start: datetime.datetime | None = None
     end: datetime.datetime | None = None
 

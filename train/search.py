@@ -3,6 +3,7 @@
 import contextlib
 import math
 import pathlib
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -66,6 +67,7 @@ class Search:
         """
         self._tuner, self._parameters, self._config = tuner, parameters, config
         self._metrics, self._run_dir = metrics, run_dir
+        self._showing, self._said = threading.Lock(), ""
         if tuner.trials is None:
             self._points = search_space.grid(parameters)
         else:
@@ -83,10 +85,14 @@ class Search:
         runs = len(self._points) * len(self._tuner.repeats)
         return (
             f"Nothing is wrong with the config. The search: {len(self._points)} trials "
-            f"of {varied}, {runs} runs, {self._tuner.workers} at a time, by "
+            f"of {varied}, {runs} runs, {self._workers} at a time, by "
             f"{table.label(self._tuner.objective)} of the validation photographs. "
             f"Results: {self._run_dir}."
         )
+
+    @property
+    def _workers(self) -> int:
+        return min(self._tuner.workers, len(self._points))
 
     def run(self) -> str:
         """Searches until no trial is left, here or with another worker.
@@ -158,9 +164,11 @@ class Search:
 
     def _work(self) -> None:
         gpus = len(tf.config.list_physical_devices("GPU"))
-        self._shares = shares.divide(self._tuner.workers, gpus)
+        if self._workers < self._tuner.workers:
+            logging.info("There are %d trials for as many workers.", self._workers)
+        self._shares = shares.divide(self._workers, gpus)
         crew = workers.Crew(
-            self._study, self._attempt, self._tuner.workers, on_change=self._show
+            self._study, self._attempt, self._workers, on_change=self._show
         )
         logs = self._run_dir / "logs"
         with contextlib.ExitStack() as ended:
@@ -187,7 +195,7 @@ class Search:
             name = "-".join(folder.relative_to(self._run_dir / "trials").parts)
             watch_run = watch
             if self._tuner.pruner is not None and not figures:
-                watch_run = _Pruning(attempt, watch, folder, self._tuner.direction)
+                watch_run = _Pruning(attempt, watch, folder, self._tuner)
             figures.append(
                 trial.run(
                     self._command,
@@ -206,7 +214,7 @@ class Search:
         """Prepares the photographs once, before workers would wait for each other."""
         log = self._run_dir / "logs" / "prepare.log"
         point = search_space.first(self._parameters)
-        logging.info("Preparing the photographs that are not prepared yet.")
+        logging.info("Seeing to it that all photographs are prepared.")
         try:
             self._command.call(
                 "prepare", self._run_dir, point, log, watch, self._zygotes[0]
@@ -217,6 +225,10 @@ class Search:
 
     def _show(self, attempt: study.Attempt) -> None:
         """Says how far the search is, and shows an ended trial in TensorBoard."""
+        with self._showing:  # One worker after the other.
+            self._show_alone(attempt)
+
+    def _show_alone(self, attempt: study.Attempt) -> None:
         every, tuner = self._study.trials(), self._tuner
         now = next(one for one in every if one.number == attempt.number)
         if now.ended:
@@ -224,14 +236,16 @@ class Search:
             with folder_lock.hold(self._run_dir, wait=True):
                 hparams_board.write_trial(self._run_dir, now)
         said = study_table.progress(
-            every, tuner.objective, tuner.direction, tuner.workers
+            every, tuner.objective, tuner.direction, self._workers
         )
         if not now.ended:
             folder = trial.folder(self._run_dir, now.number, tuner.repeats[0])
             verb = "goes on" if folder.exists() else "begins"
             logging.info("Trial %d %s: %s. %s", now.number, verb, self._told(now), said)
-        elif all(one.state != "waiting" for one in every):  # Else the next one says it.
+        # While a trial waits, the one that begins next says it.
+        elif said != self._said and all(one.state != "waiting" for one in every):
             logging.info("%s", said)
+        self._said = said
 
     def _told(self, now: outcomes.Outcome) -> str:
         """A trial's point for a person: four digits of what was drawn from a range."""
@@ -267,10 +281,11 @@ class _Pruning:
         attempt: study.Attempt,
         watch: Callable[[], None],
         folder: pathlib.Path,
-        direction: str,
+        tuner: Any,
     ):
         self._attempt, self._watch = attempt, watch
-        self._curve = curve.Curve(folder, direction)
+        self._pruner = type(tuner.pruner).__name__
+        self._curve = curve.Curve(folder, tuner.direction)
         self._looked = -math.inf
 
     def __call__(self) -> None:
@@ -280,4 +295,4 @@ class _Pruning:
         self._looked = time.monotonic()
         for epoch, value in self._curve.new():
             if self._attempt.hopeless(epoch, value):
-                raise workers.PrunedError
+                raise workers.PrunedError(f"After epoch {epoch}, by {self._pruner}.")

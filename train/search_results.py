@@ -60,11 +60,11 @@ def write(
     ranked = outcomes.ranked(every, tuner.direction)
     rows = [*ranked, *(one for one in every if one.state != "done")]
     tables = study_table.render(rows, parameters, objective)
-    failures = [
-        f"Trial {one.number} failed: {one.failure}" for one in every if one.failure
+    reasons = [
+        f"Trial {one.number} {one.state}: {one.reason}" for one in every if one.reason
     ]
     if not ranked:
-        raise ValueError("\n\n".join(["No trial is done.", tables, *failures]))
+        raise ValueError("\n\n".join(["No trial is done.", tables, *reasons]))
 
     run_dirs = {
         one.number: trial.folder(run_dir, one.number, tuner.repeats[0])
@@ -78,7 +78,7 @@ def write(
     files = [f"--gin_file={run_dir / BEST}", f"--run_dir={run_dir / 'best'}"]
     command = shlex.join(["python", "main.py", *files, *folders])
     whole_files.write_text(
-        run_dir / BEST, _best_gin(name, ranked[0], objective, command)
+        run_dir / BEST, _best_gin(name, ranked[0], objective, tuner.repeats, command)
     )
     reach = None if floor is None else floor.reach / len(tuner.repeats) ** 0.5
     drawn = _draw(ranked, parameters, shares, objective, reach)
@@ -100,7 +100,7 @@ def write(
         optimism=winner.OPTIMISM,
         noise=noise,
         importance=shares,
-        failures=failures,
+        reasons=reasons,
         command=command,
         config=(run_dir / CONFIG).read_text(encoding="utf-8"),
         pictures={title: pages.figure(figure) for title, figure in drawn.items()},
@@ -110,10 +110,8 @@ def write(
     )
     whole_files.write_text(run_dir / PAGE, page)
     verdict = f"{'Warning: ' if doubtful else ''}{verdict}"
-    said = [tables, *failures, verdict, winner.OPTIMISM, noise]
-    if shares:
-        listed = ", ".join(f"{key} {100 * one:.0f} %" for key, one in shares.items())
-        said.append(f"Importance (fANOVA): {listed}.")
+    said = [tables, *reasons, verdict, winner.OPTIMISM, noise]
+    said.append(_say_importance(shares, len(ranked)))
     said.append(
         f"To train and test the winner: {command}\n"
         f"Report: {run_dir / PAGE}\n"
@@ -122,17 +120,37 @@ def write(
     return "\n\n".join(said)
 
 
+def _say_importance(shares: Mapping[str, float], done: int) -> str:
+    if not shares:
+        return "Importance: not known, as too few trials that are done differ."
+    listed = ", ".join(f"{key} {100 * one:.0f} %" for key, one in shares.items())
+    return f"Importance (fANOVA, roughly, of {done} trials): {listed}."
+
+
 def _short(importance: Mapping[str, float]) -> dict[str, float]:
     names = outcomes.short_names(list(importance))
     return {names[key]: share for key, share in importance.items()}
 
 
-def _best_gin(name: str, best: outcomes.Outcome, objective: str, command: str) -> str:
+def _best_gin(
+    name: str,
+    best: outcomes.Outcome,
+    objective: str,
+    repeats: Sequence[Mapping[str, str]],
+    command: str,
+) -> str:
+    mean = ""
+    if len(repeats) > 1:
+        over = " and ".join(repeats[0])
+        mean = (
+            f"#\n# That is the mean of {len(repeats)} runs, over {over}: the command "
+            "trains one,\n# with what the experiment has there.\n"
+        )
     lines = "".join(f"{key} = {text}\n" for key, text in best.point.items())
     return (
         f"# Trial {best.number} of the search {name!r}, the best of its trials: "
         f"{table.label(objective)} {best.value:.4f}\n"
-        "# on the validation photographs, by which it was chosen.\n"
+        f"# on the validation photographs, by which it was chosen.\n{mean}"
         f"#\n# {command}\n\ninclude '{CONFIG}'\n\n{lines}"
     )
 

@@ -167,19 +167,20 @@ class Study:
         """How much each binding decides of the objective (fANOVA, Hutter et al., 2014).
 
         Returns:
-            Binding -> its share, all of them summing to 1, the largest first; nothing
-            where fewer than two trials are done, or all are equally good.
+            Binding -> its share, all of them summing to 1, the largest first, of those
+            that vary among the trials that are done; nothing where these are fewer
+            than two more than such bindings, or equally good.
         """
-        values = {
-            one.value
-            for one in self._latest().values()
-            if one.state == TrialState.COMPLETE
-        }
-        if len(values) < 2:
+        every = self._latest().values()
+        done = [one for one in every if one.state == TrialState.COMPLETE]
+        keys = [one.key for one in self._parameters]
+        varied = [key for key in keys if len({one.params[key] for one in done}) > 1]
+        alike = len({one.value for one in done}) < 2
+        if alike or not varied or len(done) < len(varied) + 2:
             return {}
         evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
         found = optuna.importance.get_param_importances(
-            self._study, evaluator=evaluator
+            self._study, evaluator=evaluator, params=varied
         )
         return {key: float(share) for key, share in found.items()}
 
@@ -245,7 +246,7 @@ class Study:
             value=one.value if done else None,
             figures=one.user_attrs.get("figures", {}) if done else {},
             runs=tuple(one.user_attrs.get("runs", ())) if done else (),
-            failure=one.user_attrs.get("failure", ""),
+            reason=one.user_attrs.get("reason", ""),
             start=one.datetime_start,
             end=one.datetime_complete,
         )
@@ -309,11 +310,11 @@ class Attempt:
 
     def fail(self, reason: str) -> None:
         """Ends the trial for a reason of its own; raises LostError if too late."""
-        self._tell(TrialState.FAIL, failure=reason)
+        self._tell(TrialState.FAIL, reason=reason)
 
-    def prune(self) -> None:
+    def prune(self, reason: str) -> None:
         """Ends the trial as hopeless; raises LostError if too late."""
-        self._tell(TrialState.PRUNED)
+        self._tell(TrialState.PRUNED, reason=reason)
 
     def give_back(self) -> None:
         """Ends the attempt, not the trial: it waits for a worker again."""
@@ -334,7 +335,7 @@ class Attempt:
 
 def _is_lost(one: FrozenTrial) -> bool:
     """Whether an attempt ended with its worker, and not for a reason of its own."""
-    return one.state == TrialState.FAIL and "failure" not in one.user_attrs
+    return one.state == TrialState.FAIL and "reason" not in one.user_attrs
 
 
 def _difference(old: str, new: str) -> tuple[str, str]:

@@ -9,6 +9,8 @@ from evaluation import table
 from train import outcomes, search_space
 
 _ENDS = ("value", "low", "high")
+_FIRST = ("trial", "state")
+_TIMES = ("start", "end", "seconds")
 
 
 def progress(
@@ -105,7 +107,10 @@ def figure(one: outcomes.Outcome, objective: str) -> tuple[str, str]:
     if one.value is None:
         return "-", "-"
     ends = one.interval(objective)
-    return f"{one.value:.4f}", "-" if ends is None else f"{ends[0]:.4f}-{ends[1]:.4f}"
+    return (
+        f"{one.value:.4f}",
+        "-" if ends is None else f"{ends[0]:.4f} to {ends[1]:.4f}",
+    )
 
 
 def to_csv(
@@ -117,7 +122,7 @@ def to_csv(
 ) -> str:
     """All trials with all their figures, and the objective of each of their runs.
 
-    Start and end are in seconds since 1970.
+    Start and end are local times.
 
     Args:
         every: All trials.
@@ -135,15 +140,19 @@ def to_csv(
         if one
     ]
     keys = [one.key for one in parameters]
-    writer.writerow(["trial", "state", *keys, "start", "end", *heads, *runs, "failure"])
+    writer.writerow([*_FIRST, *keys, *_TIMES, *heads, *runs, "reason"])
     for one in every:
         cells = [
             one.figures.get(name, {}).get(end) for name in metrics for end in _ENDS
         ]
         each = list(one.runs) if len(one.runs) == len(runs) else [None] * len(runs)
-        times = [when and round(when.timestamp(), 3) for when in (one.start, one.end)]
+        times = [
+            when and when.isoformat(sep=" ", timespec="seconds")
+            for when in (one.start, one.end)
+        ]
+        times.append(round(one.seconds, 1) if one.end else None)
         values = [one.values.get(key) for key in keys]
         writer.writerow(
-            [one.number, one.state, *values, *times, *cells, *each, one.failure]
+            [one.number, one.state, *values, *times, *cells, *each, one.reason]
         )
     return text.getvalue()

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from evaluation import scoring
 from input_pipeline import folder_lock, whole_files
 from train import search_space, zygote
 
@@ -214,7 +215,8 @@ def average(
 
     Returns:
         Those of a single run as they are. Of several, the mean of each metric that all
-        of them have, with Student's interval of a mean over `independent` runs.
+        of them have, with Student's interval of a mean over `independent` runs, as far
+        as the metric can have such values; without one if no two of them differ.
     """
     if len(runs) == 1:
         return {name: dict(entry) for name, entry in runs[0].items()}
@@ -225,11 +227,15 @@ def average(
             continue
         alone = independent(values, folds)
         mean, error = float(np.mean(alone)), float(stats.sem(alone))
+        figures[name] = {"value": mean, "low": None, "high": None}
+        if error <= 1e-12:
+            figures[name]["reason"] = f"all {len(alone)} {unit} are alike"
+            continue
         half = error * float(stats.t.ppf(0.975, len(alone) - 1))
-        figures[name] = {
-            "value": mean,
-            "low": mean - half,
-            "high": mean + half,
+        lowest, highest = scoring.possible(name)
+        figures[name] |= {
+            "low": max(mean - half, lowest),
+            "high": min(mean + half, highest),
             "method": f"Student's t over {len(alone)} {unit}",
         }
     return figures

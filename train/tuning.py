@@ -25,6 +25,12 @@ _SAMPLERS = "train.samplers"
 
 _REPEATS = {"split.fold": "tune.folds", "train.seed": "tune.seeds"}
 
+_OF_OPTUNA = {
+    "sampler": ("BaseSampler", "RandomSampler"),
+    "pruner": ("BasePruner", "MedianPruner"),
+}
+"""Attribute -> the class it must be of, by name: Optuna may be missing; an example."""
+
 _NEEDS = {"GPSampler": "torch"}
 """What Optuna imports only when a sampler draws, by the sampler."""
 
@@ -80,6 +86,14 @@ class Tuner:
                     f"`tune.{name}` must list each number once. Received: {given}."
                 )
 
+        for name, (base, example) in _OF_OPTUNA.items():
+            value = getattr(self, name)
+            bases = {one.__name__ for one in type(value).__mro__}
+            if value is not None and base not in bases:
+                raise ValueError(
+                    f"`tune.{name}` must be one of Optuna's {name}s, as in tune.{name} "
+                    f"= @{example}(). Received: {value!r}."
+                )
         sampler = type(self.sampler).__name__
         package = _NEEDS.get(sampler)
         if package and importlib.util.find_spec(package) is None:

@@ -14,7 +14,7 @@ WAIT_SECONDS = 1.0
 
 
 class PrunedError(Exception):
-    """The pruner gives up the trial."""
+    """The pruner gives up the trial; the text is the reason."""
 
 
 class StoppedError(Exception):
@@ -64,7 +64,7 @@ class Crew:
             while any(one.is_alive() for one in threads):
                 time.sleep(0.1)
         except KeyboardInterrupt:
-            logging.info("Stopping. Trials that are running keep their checkpoints.")
+            logging.info("Stopping. What is running keeps its last checkpoint.")
             raise
         finally:
             self._stopping.set()
@@ -104,8 +104,8 @@ class Crew:
         except trial.TrialError as error:
             attempt.fail(str(error))
             logging.warning("Trial %d failed: %s", attempt.number, error)
-        except PrunedError:
-            attempt.prune()
+        except PrunedError as error:
+            attempt.prune(str(error))
         except StoppedError:
             attempt.give_back()
             return

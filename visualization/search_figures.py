@@ -90,7 +90,7 @@ def parameters(
             if different[0] > 0 and different[-1] >= 10 * different[0]:
                 axes.set_xscale("log")
             if len(different) <= _TICKS:  # A grid's, which says more than round ones.
-                axes.set_xticks(different, [f"{one:g}" for one in different])
+                axes.set_xticks(different, [f"{one:.4g}" for one in different])
                 axes.set_xticks([], minor=True)
         else:
             texts = sorted({str(one) for one in column})

@@ -41,7 +41,7 @@ def _trial(folder, number, point, skill):
     end = NOON + datetime.timedelta(minutes=12)
     if skill is None:
         reason = "The loss is not finite."
-        return outcomes.Outcome(number, "failed", end=end, failure=reason, **known)
+        return outcomes.Outcome(number, "failed", end=end, reason=reason, **known)
     path = folder / "trials" / str(number)
     drawn_runs.write_run(path, skill=skill, seed=number, split="valid")
     names = tasks.referable().class_names

@@ -19,7 +19,7 @@ def test_the_winner_is_compared_on_the_photographs_of_validation(written):
     assert rows == ["trial", "0", "1", "3", "2"]
     assert "Warning: Trial 0 has the best AUC" in said
     assert "DeLong, p corrected for all trials" in said
-    assert "Importance (fANOVA): learning_rate 75 %, batch_size 25 %." in said
+    assert "of 3 trials): learning_rate 75 %, batch_size 25 %." in said
 
 
 def test_figures_and_page_are_there(written):

@@ -28,16 +28,16 @@ def test_trials_are_taken_in_turn_and_read_back(tmp_path):
     done(first, 0.75)
     second.fail("The memory was full.")
     assert shared.is_open
-    third.prune()
+    third.prune("After epoch 3.")
     assert not shared.is_open
     zero, one, two = shared.trials()
     assert (zero.state, zero.value, zero.runs) == ("done", 0.75, (0.75,))
     assert (zero.point, zero.values) == ({"a.x": "0"}, {"a.x": 0})
     assert zero.figures == {"auc": {"value": 0.75}}
-    assert (one.state, one.value, one.failure) == (
+    assert (one.state, one.value, one.reason) == (
         ("failed", None, "The memory was full.")
     )
-    assert (two.state, two.value) == ("pruned", None)
+    assert (two.state, two.value, two.reason) == ("pruned", None, "After epoch 3.")
 
 
 def test_what_is_given_back_waits_for_another(tmp_path):
@@ -176,6 +176,23 @@ def test_all_importance_belongs_to_the_parameter_that_decides(tmp_path):
     assert list(shares) == ["a.rate", "a.size"]
     assert shares["a.rate"] > 0.95
     assert sum(shares.values()) == pytest.approx(1)
+
+
+def test_what_does_not_vary_among_finished_trials_has_no_importance(tmp_path):
+    parameters = [
+        search_space.Parameter("a.rate", "choice", (1, 2, 3)),
+        search_space.Parameter("a.size", "choice", (1, 2)),
+    ]
+    grid = search_space.grid(parameters)
+    shared = drawn_study.make(tmp_path, parameters=parameters, points=grid)
+    found = []
+    while attempt := shared.claim():
+        if attempt.point["a.size"] == "1":
+            done(attempt, float(attempt.point["a.rate"]))
+            found.append(shared.importance())
+        else:
+            attempt.fail("The memory was full.")
+    assert found == [{}, {}, {"a.rate": 1.0}]
 
 
 @pytest.mark.parametrize(

@@ -79,9 +79,9 @@ def test_the_table_has_a_row_a_trial():
     rows = [ended(0, values=values, figures=figures), waiting(1)]
     text = study_table.render(rows, drawn_space.parameters(), "auc")
     assert text.splitlines() == [
-        "trial  learning_rate  batch_size  AUC     95 % interval  state",
-        "0      0.1            2           0.5000  0.2500-0.7500  done",
-        "1      -              -           -       -              waiting",
+        "trial  learning_rate  batch_size  AUC     95 % interval     state",
+        "0      0.1            2           0.5000  0.2500 to 0.7500  done",
+        "1      -              -           -       -                 waiting",
     ]
 
 

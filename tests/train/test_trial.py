@@ -179,6 +179,23 @@ def test_several_runs_have_their_mean_with_students_interval():
     assert (entry["low"], entry["high"]) == pytest.approx((low, high))
 
 
+def test_an_interval_has_no_values_that_the_metric_cannot_have():
+    runs = [
+        {"auc": {"value": auc}, "quadratic_kappa": {"value": kappa}}
+        for auc, kappa in ((0.6, -0.5), (0.9, 0.5))
+    ]
+    found = trial.average(runs)
+    assert (found["auc"]["low"], found["auc"]["high"]) == (0, 1)
+    kappa = found["quadratic_kappa"]
+    assert (kappa["low"], kappa["high"]) == (-1, 1)
+
+
+def test_runs_that_are_all_alike_have_no_interval():
+    found = trial.average([{"auc": {"value": 0.5}}] * 2)["auc"]
+    assert (found["value"], found["low"], found["high"]) == (0.5, None, None)
+    assert found["reason"] == "all 2 seeds are alike"
+
+
 def test_seeds_of_one_fold_count_once():
     values = [0.8, 0.9, 0.85, 0.87]  # Two folds of two seeds.
     entry = trial.average([{"auc": {"value": one}} for one in values], 2)["auc"]

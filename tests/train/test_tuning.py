@@ -141,7 +141,10 @@ def test_sampler_and_pruner_are_no_part_of_a_trial(tmp_path):
 
 
 def test_a_sampler_whose_package_is_missing_is_refused(monkeypatch):
-    class GPSampler:
+    class BaseSampler:
+        """Optuna's is abstract."""
+
+    class GPSampler(BaseSampler):
         """Optuna's imports its package when it draws, perhaps in the tenth trial."""
 
     monkeypatch.setitem(tuning._NEEDS, "GPSampler", "no_such_package")
@@ -149,6 +152,21 @@ def test_a_sampler_whose_package_is_missing_is_refused(monkeypatch):
         ValueError, match=r"GPSampler, which needs no_such_package\. In"
     ):
         tuning.Tuner(space=SPACE, sampler=GPSampler(), trials=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "kind"),
+    [
+        ("sampler", "pruners", "MedianPruner"),
+        ("pruner", "samplers", "RandomSampler"),
+    ],
+)
+def test_a_sampler_is_no_pruner_and_a_pruner_no_sampler(name, other, kind):
+    optuna = pytest.importorskip("optuna", reason="Optuna is not installed")
+    value = getattr(getattr(optuna, other), kind)()
+    message = rf"`tune.{name}` must be one of Optuna's {name}s.* Received: .*{kind}"
+    with pytest.raises(ValueError, match=message):
+        tuning.Tuner(space=SPACE, trials=2, **{name: value})
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])

@@ -39,13 +39,14 @@ def test_failure_and_pruning_end_the_trial_alone(tmp_path):
         if attempt.number == 0:
             raise trial.TrialError("The memory was full.")
         if attempt.number == 1:
-            raise workers.PrunedError
+            raise workers.PrunedError("After epoch 1.")
         return result(attempt)
 
     changes = []
     crew(shared, run, on_change=lambda one: changes.append(one.number)).work()
     assert [one.state for one in shared.trials()] == ["failed", "pruned", "done"]
-    assert shared.trials()[0].failure == "The memory was full."
+    reasons = [one.reason for one in shared.trials()]
+    assert reasons == ["The memory was full.", "After epoch 1.", ""]
     assert changes == [0, 0, 1, 1, 2, 2]
 
 
