@@ -8,6 +8,20 @@ from the content; a file's name says nothing.
 import dataclasses
 import struct
 
+import numpy as np
+
+# A progressive JPEG is decoded in passes over all of its pixels, some 10 as programs
+# write it. A file of 25 MB may ask for 250,000 of them: hours.
+_MOST_SCANS = 100
+_MOST_SCANNED = 5_000_000_000  # Pixels of all passes: about four seconds.
+
+# Memory is taken for a whole tile, and those of a small image may be as large as they
+# say. A row of them may reach beyond its edge.
+_MOST_TILE = 4096**2
+
+# Width, height; strips and tiles, where they lie and how long they are.
+_TIFF_TAGS = {256, 257, 273, 279, 322, 323, 324, 325}
+
 
 @dataclasses.dataclass(frozen=True)
 class ImageHeader:
@@ -100,6 +114,12 @@ def _read_jpeg(data: bytes) -> ImageHeader:
                 raise ValueError(
                     "the JPEG must give its size before its pixels. Save it anew."
                 )
+            scans = data.count(b"\xff\xda", position)
+            if scans > _MOST_SCANS and scans * width * height > _MOST_SCANNED:
+                raise ValueError(
+                    f"the JPEG of {width}x{height} pixels must be decoded in at most "
+                    f"{_MOST_SCANS} passes. Received: {scans}. Save it anew."
+                )
             complete = data.rfind(b"\xff\xd9", position) >= 0
             return ImageHeader("JPEG", width, height, complete)
         # C4, C8 and CC lie among the frame headers (SOF) but are tables.
@@ -110,6 +130,12 @@ def _read_jpeg(data: bytes) -> ImageHeader:
 
 def _read_png(data: bytes) -> ImageHeader:
     width, height = struct.unpack_from(">II", data, 16)
+    position, kind = 8, b""
+    while position < len(data) and kind != b"IDAT":
+        kind = data[position + 4 : position + 8]
+        if kind == b"acTL":  # Decoding takes four times as much memory.
+            raise ValueError("the PNG must not be animated. Save its first picture.")
+        position += 12 + int.from_bytes(data[position : position + 4])
     return ImageHeader("PNG", width, height, b"IEND\xaeB`\x82" in data)
 
 
@@ -135,20 +161,37 @@ def _read_tiff(data: bytes) -> ImageHeader:
     order = "<" if data.startswith(b"II") else ">"
     (directory,) = struct.unpack_from(order + "I", data, 4)
     (entries,) = struct.unpack_from(order + "H", data, directory)
-    tags = {}
+    tags: dict[int, np.ndarray] = {}
     for entry in range(directory + 2, directory + 2 + 12 * entries, 12):
         tag, kind, count = struct.unpack_from(order + "HHI", data, entry)
-        if kind in (3, 4):  # SHORT and LONG: sizes, and where the pixels lie.
-            letter, width = (("H", 2), ("I", 4))[kind - 3]
-            at = entry + 8
-            if count * width > 4:  # A long list lies elsewhere.
-                (at,) = struct.unpack_from(order + "I", data, at)
-            tags[tag] = struct.unpack_from(f"{order}{count}{letter}", data, at)
+        # Of two the decoder believes the first.
+        if tag not in _TIFF_TAGS or tag in tags:
+            continue
+        if kind not in (3, 4):
+            raise ValueError(
+                f"the TIFF must give its tag {tag} as SHORT or LONG, 3 or 4. Received: "
+                f"{kind}. Save it anew."
+            )
+        width, at = 2 * (kind - 2), entry + 8
+        if count * width > 4:  # A long list lies elsewhere.
+            (at,) = struct.unpack_from(order + "I", data, at)
+        if not 0 < count * width <= len(data) - at:
+            raise IndexError
+        # Without a copy: all lists may be as long as the file.
+        tags[tag] = np.frombuffer(data, f"{order}u{width}", count, at)
     if 256 not in tags or 257 not in tags:
         raise ValueError("the TIFF must give ImageWidth and ImageLength. Save it anew.")
-    offsets = tags.get(273) or tags.get(324) or ()  # Strips, or else tiles.
-    lengths = tags.get(279) or tags.get(325) or ()
-    end = max(
-        (at + length for at, length in zip(offsets, lengths, strict=False)), default=0
-    )
-    return ImageHeader("TIFF", tags[256][0], tags[257][0], 0 < end <= len(data))
+    width, height = int(tags[256][0]), int(tags[257][0])
+    if 322 in tags and 323 in tags:
+        tile = int(tags[322][0]), int(tags[323][0])
+        if tile[0] * tile[1] > width * height + _MOST_TILE:
+            raise ValueError(
+                f"the TIFF of {width}x{height} pixels must have tiles of that size at "
+                f"most. Received: {tile[0]}x{tile[1]}. Save it anew."
+            )
+    nothing = np.zeros(1, np.int64)
+    starts = tags.get(273, tags.get(324, nothing))  # Of strips, or else of tiles.
+    lengths = tags.get(279, tags.get(325, nothing))
+    count = min(len(starts), len(lengths))
+    end = int((starts[:count].astype(np.int64) + lengths[:count]).max())
+    return ImageHeader("TIFF", width, height, 0 < end <= len(data))

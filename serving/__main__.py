@@ -34,6 +34,11 @@ def main(arguments: list[str]) -> int:
     try:
         api = settings.Api.from_environment()
         page = settings.Page.from_environment()
+        if api.port == 0:
+            raise ValueError(
+                f"{settings.Api.PREFIX}PORT must be a port that the page can know: not "
+                "0, which is any. Received: 0."
+            )
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -110,7 +110,9 @@ def figures(card: Card) -> dict[str, list[str]]:
     for part, words in parts.items():
         measured = card["figures"].get(part, {})
         columns[words] = [
-            f"{one['value']:.2f} ({one['low']:.2f}-{one['high']:.2f})" if one else ""
+            f"{one['value']:.2f} ({one['low']:.2f}-{one['high']:.2f})"
+            if one and one["value"] is not None
+            else ""
             for one in map(measured.get, ("sensitivity", "specificity", "auc"))
         ]
         prevalence = _prevalence(card, part)

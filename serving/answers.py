@@ -11,6 +11,10 @@ QUALITY = ("brightness", "sharpness", "overexposed", "underexposed", "retina_sha
 """What is measured of a photograph, as `input_pipeline.quality` names it."""
 
 
+FORMULA = tuple("=+-@\t\r")
+"""With which a name begins that a spreadsheet would take for a formula."""
+
+
 def columns(class_names: Sequence[str]) -> list[str]:
     """The columns that every CSV of answers has; docs/serving.md describes them."""
     named = ["file", "diseased", "disease_probability", "threshold", "predicted"]

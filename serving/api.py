@@ -66,6 +66,7 @@ def build(predicting: predictor.Predictor, limits: settings.Api) -> types.ASGIAp
         version="1",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         lifespan=until_closed,
     )
     _answer_errors(app)

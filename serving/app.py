@@ -8,6 +8,7 @@
 import functools
 import hashlib
 import pathlib
+import re
 import sys
 from typing import Any
 
@@ -49,6 +50,7 @@ def main() -> None:
         source = _connect(page)
         _show_limits(source.card)
         photographs = _choose(page.most_photographs)
+        _check_sizes(photographs, source.card)
         if photographs:
             _show_answers(source, photographs, _ask(source, photographs))
     except (asking.NoAnswer, ValueError) as error:
@@ -58,8 +60,13 @@ def main() -> None:
     _show_model(source.card)
 
 
-@streamlit.cache_resource(show_spinner="Loading the model …")
 def _connect(page: settings.Page) -> asking.Source:
+    # The API is asked for its card each time: it may have another model by now.
+    return asking.connect(page) if page.model is None else _load(page)
+
+
+@streamlit.cache_resource(show_spinner="Loading the model …")
+def _load(page: settings.Page) -> asking.Source:
     return asking.connect(page)
 
 
@@ -104,10 +111,21 @@ def _choose(most: int) -> dict[str, bytes]:
     return photographs
 
 
+def _check_sizes(photographs: dict[str, bytes], card: dict) -> None:
+    """Names those that the API would refuse, and all others with them."""
+    most = card.get("accepts", {}).get("most_bytes")
+    large = [name for name, data in photographs.items() if most and len(data) > most]
+    if large:
+        raise ValueError(
+            f"A photograph may have at most {most / 1e6:g} MB. Remove "
+            f"{', '.join(large)}, or save it as JPEG."
+        )
+
+
 def _ask(source: asking.Source, photographs: dict[str, bytes]) -> list[dict]:
     """The answers; each photograph is asked about once in a visit."""
     known = streamlit.session_state.setdefault("answers", {})
-    keys = [hashlib.sha256(data).hexdigest() for data in photographs.values()]
+    keys = [_key(source, data) for data in photographs.values()]
     files = dict(zip(keys, photographs.values(), strict=True))
     missing = [key for key in files if key not in known]
     if missing:
@@ -120,6 +138,13 @@ def _ask(source: asking.Source, photographs: dict[str, bytes]) -> list[dict]:
     for key in known.keys() - set(keys):
         del known[key]
     return [known[key] for key in keys]
+
+
+def _key(source: asking.Source, data: bytes) -> tuple[str, ...]:
+    """By which it is known what a model said of a photograph."""
+    card = source.card
+    model = card["fingerprints"]["model_sha256"], card["running"]["variant"]
+    return *model, hashlib.sha256(data).hexdigest()
 
 
 def _show_answers(
@@ -136,7 +161,11 @@ def _show_answers(
     with words:
         streamlit.header(wording.headline(answer, card["task"]), divider="gray")
         if answer["answer"] == "abstention":
-            streamlit.info(wording.abstention(answer), icon=":material/help:")
+            # It may have what the file begins with: no Markdown, no picture elsewhere.
+            text = re.sub(
+                r"([\\`*_{}\[\]<>()#!|~$:])", r"\\\1", wording.abstention(answer)
+            )
+            streamlit.info(text, icon=":material/help:")
         else:
             _show_decision(answer, card)
     seen: dict[str, Any] = {}
@@ -289,7 +318,7 @@ def _show_heatmap(
 
 def _occlude(source: asking.Source, data: bytes, explained: str) -> list[list[float]]:
     """A heat map that takes a while; the last one of a visit is kept."""
-    key = hashlib.sha256(data).hexdigest(), explained
+    key = *_key(source, data), explained
     kept_key, cells = streamlit.session_state.get("occluded", (None, None))
     if kept_key != key:
         with streamlit.spinner("Asking the model without each part, up to a minute …"):

@@ -73,6 +73,8 @@ class Api:
                 "POST", "/predict/batch?heatmaps=true", files=files
             )
             for said in content["answers"]:
+                if said["model"]["sha256"] != self.card["fingerprints"]["model_sha256"]:
+                    raise NoAnswer("The API has another model by now. Try again.")
                 yield said | _noted(request_id)
 
     def occlude(self, photograph: bytes, class_name: str) -> list[list[float]]:

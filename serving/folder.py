@@ -110,7 +110,9 @@ class Folder:
         writer = csv.DictWriter(text, columns)
         writer.writeheader()
         writer.writerows(rows)
-        whole_files.write_text(output / FILE, text.getvalue())
+        # Names of files may be bytes that are no letters.
+        content = text.getvalue().encode(errors="backslashreplace").decode()
+        whole_files.write_text(output / FILE, content)
         return _summary(rows, predictor, output)
 
     def _row(
@@ -122,8 +124,9 @@ class Folder:
     ) -> dict[str, Any]:
         """Predicts one file; draws its heat map."""
         card = predictor.card
+        file = name.as_posix()
         row: dict[str, Any] = {
-            "file": name.as_posix(),
+            "file": f"./{file}" if file.startswith(answers.FORMULA) else file,
             "model": card.name,
             "variant": predictor.variant,
             "model_sha256": card.fingerprints["model_sha256"],

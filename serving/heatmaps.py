@@ -76,11 +76,13 @@ def on_picture(
     """
     height, width = shape
     across, down = width / crop.width, height / crop.height
+    left, top = round(crop.left * across), round(crop.top * down)
     scaled = fundus.Crop(
-        left=round(crop.left * across),
-        top=round(crop.top * down),
-        right=round(crop.right * across),
-        bottom=round(crop.bottom * down),
+        left=left,
+        top=top,
+        # A small retina in a long picture has a pixel at least.
+        right=max(left + 1, round(crop.right * across)),
+        bottom=max(top + 1, round(crop.bottom * down)),
         width=width,
         height=height,
     )

@@ -9,7 +9,7 @@ import uuid
 
 from starlette import datastructures, types
 
-from serving import logs, monitoring
+from serving import logs, monitoring, problems
 
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -54,6 +54,10 @@ class Observed:
             await self._app(scope, exchange.receive, exchange.send)
         except Exception:  # It has been answered.
             logging.exception("failed")
+        except asyncio.CancelledError:  # The server stops, and waits no longer.
+            given_up = problems.Problem("stopping", "Try again.", {"Retry-After": "5"})
+            if exchange.status is None:
+                await given_up.response()(scope, exchange.receive, exchange.send)
         finally:
             self._finish(scope, exchange)
             logs.REQUEST_ID.reset(token)

@@ -35,6 +35,7 @@ KINDS = {
     "no-prediction": Kind(422, "The model says nothing of this photograph"),
     "no-heat-map": Kind(409, "The model was exported without heat maps"),
     "busy": Kind(503, "The server has too much to do"),
+    "stopping": Kind(503, "The server was stopped before it could answer"),
     "timeout": Kind(503, "The photograph could not be answered in time"),
 }
 """Name, the last part of a problem's `type` -> kind."""

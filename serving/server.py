@@ -8,6 +8,7 @@ from starlette import types
 from uvicorn.protocols.http import h11_impl
 
 _HEAD_SECONDS = 10
+_READ_SECONDS = 60
 
 
 def run(app: types.ASGIApp, host: str, port: int, shutdown_seconds: int) -> None:
@@ -44,14 +45,27 @@ def run(app: types.ASGIApp, host: str, port: int, shutdown_seconds: int) -> None
 
 
 class _Protocol(h11_impl.H11Protocol):
-    """Closes a connection on which the head of a request does not come to its end.
+    """Closes connections whose client neither asks nor listens.
+
+    Those on which the head of a request does not come to its end, and those on which an
+    answer is not read: it would stay in memory for ever.
 
     h11 and not httptools: it has a limit for the size of that head.
     """
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
+        # Writing counts as paused as long as anything is unread.
+        transport.set_write_buffer_limits(high=0)
         self._await_head()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread = self.loop.call_later(_READ_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._unread.cancel()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()

@@ -9,6 +9,7 @@ import dataclasses
 import difflib
 import os
 import pathlib
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self, get_type_hints
 
@@ -52,6 +53,22 @@ class _Settings:
                 raise ValueError(f"The environment variable {name} must be set.")
         return cls(**values)
 
+    def _check_key(self) -> None:
+        if self.key is not None and not re.fullmatch("[!-~]([ -~]*[!-~])?", self.key):
+            # Without what was received, which is a secret.
+            raise ValueError(
+                f"{KEY} must consist of ASCII letters, digits and signs, without a "
+                "space at either end: no client could send it. Make one: openssl rand "
+                "-hex 32."
+            )
+
+    def _check_port(self, least: int) -> None:
+        if not least <= self.port <= 65_535:
+            raise ValueError(
+                f"{self.PREFIX}PORT must be from {least} to 65535. Received: "
+                f"{self.port}."
+            )
+
     def _at_least(self, least: float, *names: str) -> None:
         for name in names:
             value = getattr(self, name)
@@ -80,7 +97,7 @@ class Api(_Settings):
         most_bytes: Of one photograph's file.
         most_held_bytes: Of all uploads in memory together, with more the answer is 503.
         most_megapixels: Of one photograph, where that is less than the model's own
-            limit; decoding may take 6 MB of memory each.
+            limit; decoding may take 6 MB of memory each, of a TIFF of 16 bits 12.
         upload_seconds: In which a request must have arrived.
         answer_seconds: In which it must be answered from then on.
         occlusion_seconds: The same of a heat map by occlusion, which asks the model
@@ -109,7 +126,9 @@ class Api(_Settings):
     shutdown_seconds: int = 60
 
     def __post_init__(self):
-        self._at_least(0, "port", "most_waiting", "shutdown_seconds")
+        self._check_key()
+        self._check_port(0)
+        self._at_least(0, "most_waiting", "shutdown_seconds")
         self._at_least(1, "threads", "most_photographs", "most_bytes")
         self._at_least(0.01, "most_megapixels", "upload_seconds", "answer_seconds")
         self._at_least(0.01, "occlusion_seconds")
@@ -155,7 +174,9 @@ class Page(_Settings):
     port: int = 8501
 
     def __post_init__(self):
-        self._at_least(1, "most_photographs", "seconds", "port")
+        self._check_key()
+        self._check_port(1)
+        self._at_least(1, "most_photographs", "seconds")
         if not self.api.startswith(("http://", "https://")):
             raise ValueError(
                 f"{self.PREFIX}API must be an address such as http://127.0.0.1:8000. "

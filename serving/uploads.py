@@ -96,7 +96,10 @@ class Upload:
                 "invalid-request",
                 f"The form must have files named {name!r}, and nothing else.",
             )
-        files = [await one.read() for _, one in form.multi_items()]
+        files = []
+        for _, one in form.multi_items():
+            files.append(await one.read())
+            await one.close()  # At once: the memory is limited for one copy of each.
         if any(len(one) > self._limits.most_bytes for one in files):
             raise self._too_large()
         return files

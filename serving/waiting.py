@@ -95,8 +95,8 @@ class Line:
         raise TimeoutError(f"not done within {seconds:g} seconds")
 
     def close(self) -> None:
-        """Waits for what is being worked on."""
-        self._pool.shutdown()
+        """Waits for what is being worked on; what only waits is never done."""
+        self._pool.shutdown(cancel_futures=True)
 
     @staticmethod
     def _timed(task: Callable[[], Any]) -> tuple[Any, float]:

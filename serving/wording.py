@@ -49,7 +49,10 @@ def headline(answer: Answer, task: Mapping[str, Any]) -> str:
     words = found.capitalize() if answer["diseased"] else f"No {found}"
     if task["name"] == "icdr_grades":
         number = task["class_names"].index(answer["predicted"])
-        words = f"Grade {number}, {answer['predicted']}: {words[0].lower()}{words[1:]}"
+        # The most probable grade may be on the other side of the threshold.
+        if (number in task["disease_classes"]) == answer["diseased"]:
+            found = f"{words[0].lower()}{words[1:]}"
+            words = f"Grade {number}, {answer['predicted']}: {found}"
     return f"{words}, but unsure" if _unsure(answer) else words
 
 
@@ -180,7 +183,10 @@ def as_csv(
     writer.writeheader()
     for name, answer in zip(names, said, strict=True):
         # A spreadsheet would take such a name for a formula.
-        row = {"file": f"'{name}" if name[:1] in "=+-@\t\r" else name, **answer}
+        row = {
+            "file": f"'{name}" if name.startswith(answers.FORMULA) else name,
+            **answer,
+        }
         row["model"] = answer["model"]["name"]
         row["variant"] = answer["model"]["variant"]
         row["model_sha256"] = answer["model"]["sha256"]

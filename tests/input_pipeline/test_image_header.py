@@ -1,5 +1,6 @@
 import io
 import struct
+import tracemalloc
 
 import pytest
 from PIL import Image
@@ -105,3 +106,59 @@ def test_a_jpeg_with_damaged_segments_says_where():
     data[20] = 0  # The marker after the JFIF segment's 18 bytes.
     with pytest.raises(ValueError, match=r"marker at byte 20\. Received"):
         image_header.read(bytes(data))
+
+
+def tiff(*tags, tail=b""):
+    entries = b"".join(struct.pack("<HHII", *one) for one in tags)
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + tail
+
+
+def test_long_lists_of_a_tiff_take_no_memory():
+    # Each of 400 tags claims nearly the whole file as its list.
+    lists = [(30_000 + one, 4, 250_000, 8) for one in range(400)]
+    ours = [(tag, 4, 250_000, 8) for tag in (273, 279, 324, 325)]
+    data = tiff((256, 4, 1, 30), (257, 4, 1, 20), *ours, *lists, tail=bytes(1_000_000))
+    tracemalloc.start()
+    try:
+        header = image_header.read(data)
+        assert tracemalloc.get_traced_memory()[1] < 10 * len(data)
+    finally:
+        tracemalloc.stop()
+    assert (header.width, header.height) == (30, 20)
+
+
+def test_of_two_sizes_the_decoder_and_we_believe_the_first():
+    data = tiff((256, 4, 1, 9000), (256, 4, 1, 10), (257, 4, 1, 8000), (257, 4, 1, 10))
+    header = image_header.read(data)
+    assert (header.width, header.height) == (9000, 8000)
+
+
+def test_a_size_of_another_kind_is_refused():
+    with pytest.raises(ValueError, match=r"its tag 256 as SHORT or LONG.*Received: 9"):
+        image_header.read(tiff((256, 9, 1, 9000), (256, 4, 1, 10), (257, 4, 1, 10)))
+
+
+def test_tiles_are_hardly_larger_than_their_image():
+    size, tiles = ((256, 4, 1, 500), (257, 4, 1, 500)), ((322, 4, 1), (323, 4, 1))
+    huge = tiff(*size, *((*one, 16_000) for one in tiles))
+    with pytest.raises(ValueError, match=r"tiles of that size.*Received: 16000x16000"):
+        image_header.read(huge)
+    image_header.read(tiff(*size, *((*one, 1024) for one in tiles)))
+
+
+def test_a_jpeg_of_endless_passes_is_refused():
+    whole = _encode("JPEG", (8000, 6000), progressive=True)
+    start, end = whole.rfind(b"\xff\xda"), whole.rfind(b"\xff\xd9")
+    assert image_header.read(whole).width == 8000
+    longer = whole[:end] + whole[start:end] * 110 + whole[end:]
+    with pytest.raises(ValueError, match=r"at most 100 passes\. Received: 12"):
+        image_header.read(longer)
+    # What follows a photograph, such as a phone's film, may look like passes.
+    small = _encode("JPEG", progressive=True) + b"\xff\xda" * 200
+    assert image_header.read(small).complete
+
+
+def test_an_animated_png_is_refused():
+    frames = {"save_all": True, "append_images": [Image.new("RGB", (37, 21))]}
+    with pytest.raises(ValueError, match="must not be animated"):
+        image_header.read(_encode("PNG", **frames))

@@ -149,10 +149,20 @@ def webp(width: int, height: int) -> bytes:
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
-def tiff(width: int, height: int, entries: int = 9, next_page: int = 0) -> bytes:
+def passes(width: int, height: int, count: int) -> bytes:
+    """A progressive JPEG that is decoded in many passes: hours for a few megabytes."""
+    whole = saved(PIL.Image.new("RGB", (width, height)), "JPEG", progressive=True)
+    start, end = whole.rfind(b"\xff\xda"), whole.rfind(b"\xff\xd9")
+    return whole[:end] + whole[start:end] * count + whole[end:]
+
+
+def tiff(
+    width: int, height: int, entries: int = 9, next_page: int = 0, more=()
+) -> bytes:
     """A TIFF whose directory announces what is not there."""
     tags = [(256, width), (257, height), (258, 8), (259, 1), (262, 2), (273, 8)]
-    tags += [(277, 3), (278, height), (279, 2**32 - 1)]
+    tags += [(277, 3), (278, height), (279, 2**32 - 1), *more]
+    entries = max(entries, len(tags))
     fields = [struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags]
     directory = struct.pack("<H", entries) + b"".join(fields)
     return b"II*\0" + struct.pack("<I", 8) + directory + struct.pack("<I", next_page)
@@ -184,6 +194,9 @@ def bombs() -> dict[str, bytes]:
         "TIFF without pixels": tiff(0, 0),
         "TIFF of endless pages": tiff(700, 700, next_page=8),
         "TIFF of endless tags": tiff(700, 700, entries=65_535),
+        "TIFF of two sizes": tiff(20_000, 20_000, more=[(256, 9), (257, 9)]),
+        "TIFF of huge tiles": tiff(500, 500, more=[(322, 16_000), (323, 16_000)]),
+        "JPEG of endless passes": passes(7000, 7000, 10_000),
     }
 
 

@@ -99,6 +99,11 @@ def test_figures_keep_the_terms_of_the_trade():
     assert rows["prevalence"] == "0.60"
     assert rows["PPV at prevalence 0.1, calculated"] == "0.33"
     assert columns["validation, which chose"] == [""] * 6
+    # Where all were ill there is none.
+    nothing = {"value": None, "n": 64, "reason": "one class"}
+    test = CARD["figures"]["test"] | {"auc": nothing}
+    columns = about.figures(CARD | {"figures": {"test": test}})
+    assert columns["test photographs"][2] == ""
 
 
 def test_an_ensemble_of_folds_learnt_from_what_also_validates():

@@ -208,6 +208,8 @@ def test_health(server):
 def test_what_is_not_there_is_a_problem_document(server):
     is_problem(server.get("/nothing"), 404)
     is_problem(server.get("/predict"), 405)
+    # No redirect, which would be to wherever the client says that this is.
+    is_problem(server.get("/model/"), 404)
     for name, kind in problems.KINDS.items():
         assert server.get(f"/problems/{name}").json()["title"] == kind.title
     is_problem(server.get("/problems/nothing"), 404)
@@ -450,6 +452,49 @@ def test_what_is_accepted_is_finished_before_the_end(exported, slow):
             answers = [one.result() for one in asked]
         assert [one.status_code for one in answers] == [200] * 20
         assert server.join() == 0
+
+
+def test_what_does_not_end_in_time_is_given_up(exported, slow):
+    hasty = {"threads": 1, "answer_seconds": 300, "shutdown_seconds": 1}
+    with servers.serve(exported, hasty) as server:
+        with concurrent.futures.ThreadPoolExecutor(60) as pool:
+            asked = [pool.submit(server.post, "/predict", slow) for _ in range(60)]
+            while server.metrics()["retinograd_photographs_pending"] < 20:
+                time.sleep(0.02)
+            server.process.send_signal(signal.SIGTERM)
+            answers = [one.result() for one in asked if not one.exception()]
+        late = [one for one in answers if one.status_code != 200]
+        assert is_problem(late[0], 503, "stopping")["detail"] == "Try again."
+        assert {one.status_code for one in late} == {503}
+        assert server.join() == 0
+        assert not [line for line in server.log if "traceback" in line]
+
+
+def test_who_does_not_read_answers_is_sent_away(exported):
+    hurried = (
+        "from serving import api, server; server._READ_SECONDS = 1; "
+        "server._HEAD_SECONDS = 60; api.main()"
+    )
+    command = (sys.executable, "-c", hurried)
+    with (
+        servers.serve(exported, command=command) as server,
+        contextlib.ExitStack() as connections,
+    ):
+        descriptors = f"/proc/{server.process.pid}/fd"
+        before = len(os.listdir(descriptors))
+        for _ in range(4):
+            one = connections.enter_context(server.connect())
+            # Far more answers than the system itself keeps for who does not read.
+            one.sendall(b"GET /model HTTP/1.1\r\nHost: x\r\n\r\n" * 4000)
+        while sum(line.get("endpoint") == "/model" for line in server.log) < 40:
+            time.sleep(0.05)
+        assert server.get("/healthz").status_code == 200
+        for _ in range(200):
+            if len(os.listdir(descriptors)) <= before:
+                break
+            time.sleep(0.1)
+        else:
+            pytest.fail("answers that nobody reads are kept")
 
 
 def test_a_model_that_learnt_from_drawings_says_so(exported, drawing):

@@ -118,6 +118,29 @@ def test_a_page_without_its_api_says_so(script):
     assert page.button[0].label == "Try again"
 
 
+def test_a_page_shows_the_card_of_the_model_that_answers(
+    exported, damaged_card, monkeypatch
+):
+    other = damaged_card(name="another")
+    with servers.serve(exported) as server:
+        monkeypatch.setenv("RETINOGRAD_PAGE_API", server.address)
+        page = v1.AppTest.from_file(SCRIPT, default_timeout=60).run()
+        assert "**tiny** decides on" in words(page)
+        port = server.port
+    with servers.serve(other, {"port": port}):
+        page.run()
+        assert "**another** decides on" in words(page)
+
+
+def test_what_the_api_would_refuse_is_named():
+    card = {"accepts": {"most_bytes": 2_000_000}}
+    photographs = {"small.jpg": b"x", "large.png": bytes(2_000_001)}
+    with pytest.raises(ValueError, match=r"at most 2 MB\. Remove large\.png, or save"):
+        app._check_sizes(photographs, card)
+    app._check_sizes({"small.jpg": b"x"}, card)
+    app._check_sizes(photographs, {})
+
+
 def test_a_misspelt_setting_is_named(script):
     page = script(modle="x")
     assert "Did you mean RETINOGRAD_PAGE_MODEL?" in page.error[0].value
@@ -261,6 +284,15 @@ def test_a_reader_uploads_photographs_and_rubbish(visit, drawing, tmp_path):
     page.upload(photograph)
     page.see("Look at", "rubbish.jpg", "eye.jpg", "Download as CSV")
     shutil.rmtree(tmp_path)
+
+
+def test_what_a_file_begins_with_is_shown_as_it_is(visit, tmp_path):
+    page = visit(1280)
+    rubbish = tmp_path / "rubbish.jpg"
+    rubbish.write_bytes(b"![a](//b.c/d)")
+    page.upload(rubbish)
+    page.see("No answer", "beginning b'![a](//b.c/d)'")
+    assert not page.driver.find_elements("css selector", "img[src*='b.c/d']")
 
 
 def test_a_reader_takes_the_result_home_on_paper(visit, drawing, tmp_path):

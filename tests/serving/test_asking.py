@@ -5,7 +5,10 @@ import requests
 
 from serving import asking, settings
 
-CARD = {"accepts": {"most_photographs": 16}}
+CARD = {
+    "accepts": {"most_photographs": 16},
+    "fingerprints": {"model_sha256": "1" * 64},
+}
 
 
 @pytest.mark.parametrize(("kind", "tries"), [("timeout", 1), ("busy", 5)])
@@ -27,3 +30,17 @@ def test_what_took_too_long_is_not_asked_again(monkeypatch, kind, tries):
     with pytest.raises(asking.NoAnswer, match="The API refused"):
         source.occlude(b"", "referable")
     assert len(asked) == tries
+
+
+def test_an_answer_of_another_model_is_not_shown_with_this_ones_card(monkeypatch):
+    def request(method, address, **content):
+        answer = requests.Response()
+        said = {"answers": [{"model": {"sha256": "2" * 64}}]}
+        content = CARD if method == "GET" else said
+        answer.status_code, answer._content = 200, json.dumps(content).encode()
+        return answer
+
+    monkeypatch.setattr(requests, "request", request)
+    source = asking.connect(settings.Page())
+    with pytest.raises(asking.NoAnswer, match="another model by now"):
+        list(source.ask([b""]))

@@ -122,3 +122,19 @@ def test_a_folder_without_photographs_is_refused(tmp_path):
 def test_impossible_settings_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         folder.Folder(**settings)
+
+
+def test_names_that_are_no_letters_or_formulas_lose_nothing(
+    start, exported_run, drawing, tmp_path
+):
+    photographs = tmp_path / "odd"
+    photographs.mkdir()
+    (photographs / "=1+1.jpg").write_bytes(drawing)
+    with open(os.fsencode(photographs) + b"/caf\xe9.jpg", "wb") as file:
+        file.write(drawing)
+    where = {"photographs": photographs, "output_dir": tmp_path / "out"}
+    start("predict", exported_run[0], ALLOWED, **where)
+    found = rows(tmp_path / "out")
+    # The first is its path still, which no spreadsheet computes.
+    assert list(found) == ["./=1+1.jpg", r"caf\udce9.jpg"]
+    assert all(row["diseased"] for row in found.values())

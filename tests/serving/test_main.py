@@ -67,3 +67,13 @@ def test_it_takes_one_folder():
     with start("one", "two") as process:
         assert process.stderr.read().startswith("usage: python -m serving [folder")
     assert process.returncode == 2
+
+
+def test_a_port_that_the_page_cannot_know_is_refused(exported):
+    with start(exported, RETINOGRAD_API_PORT="0") as process:
+        try:
+            _, said = process.communicate(timeout=60)
+        finally:
+            process.terminate()
+    assert process.returncode == 1
+    assert "RETINOGRAD_API_PORT must be a port that the page can know" in said

@@ -257,6 +257,12 @@ def test_a_heat_map_lies_where_its_cell_lies(loaded, drawing):
         heatmaps.on_photograph(said, (356, 536), 2)
 
 
+def test_a_heat_map_is_seen_in_a_picture_in_which_the_retina_is_a_pixel():
+    crop = fundus.Crop(24_000, 300, 24_384, 684, width=50_000, height=1000)
+    shown = heatmaps.on_picture(np.ones((4, 4)), crop, (1, 64))
+    np.testing.assert_array_equal(np.flatnonzero(shown), [31])
+
+
 def test_an_overlay_is_the_photograph_where_nothing_speaks(loaded, drawing):
     said = loaded.predict(drawing)
     picture = heatmaps.overlay(drawing, said, opacity=0.0)

@@ -41,6 +41,15 @@ def test_the_key_has_one_name_for_the_api_and_the_page():
         settings.Page.from_environment({"RETINOGRAD_PAGE_KEY": "12"})
 
 
+@pytest.mark.parametrize("key", [" ", "a key ", "ключ", "a\nkey"])
+def test_a_key_that_no_client_could_send_is_refused_and_not_shown(key):
+    for kind in (settings.Api, settings.Page):
+        with pytest.raises(ValueError, match="RETINOGRAD_API_KEY must") as caught:
+            kind.from_environment(MODEL | {"RETINOGRAD_API_KEY": key})
+        assert key.strip() not in str(caught.value) or key == " "
+    settings.Page.from_environment({"RETINOGRAD_API_KEY": "a key, with = signs"})
+
+
 def test_settings_are_frozen_and_hide_the_key():
     api = settings.Api(model=pathlib.Path("m"), key="secret")
     assert "secret" not in repr(api)
@@ -52,7 +61,8 @@ def test_settings_are_frozen_and_hide_the_key():
     ("variables", "message"),
     [
         ({"PORT": "http"}, r"PORT must be a whole number\. Received: 'http'"),
-        ({"PORT": "-1"}, r"PORT must be at least 0\. Received: -1"),
+        ({"PORT": "-1"}, r"PORT must be from 0 to 65535\. Received: -1"),
+        ({"PORT": "70000"}, r"PORT must be from 0 to 65535\. Received: 70000"),
         ({"ANSWER_SECONDS": "nan"}, "ANSWER_SECONDS must be at least 0.01"),
         ({"ANSWER_SECONDS": "soon"}, r"must be a number\. Received: 'soon'"),
         ({"ALLOW_DRAWINGS": "maybe"}, r"must be one of 1, true, yes, .*'maybe'"),

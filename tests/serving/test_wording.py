@@ -72,6 +72,8 @@ ABSTENTION = {
             False,
             "Grade 1, mild: no referable diabetic retinopathy",
         ),
+        # No grade of which the decision would be untrue.
+        (tasks.icdr_grades(), "mild", True, "Referable diabetic retinopathy"),
         (tasks.any_dr(), "DR", True, "Diabetic retinopathy"),
         (tasks.macular_edema(), "no risk", False, "No macular edema risk"),
     ],

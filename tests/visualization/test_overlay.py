@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from matplotlib import colormaps
@@ -30,6 +32,18 @@ def test_every_level_has_matplotlibs_colour():
     colours = colormaps[overlay.COLOR_MAP](heatmap)[..., :3] * 255
     expected = colours * np.sqrt(heatmap)[..., np.newaxis]
     np.testing.assert_allclose(found, expected, atol=1.1)
+
+
+def test_a_large_picture_is_in_memory_once():
+    image = np.full((1500, 2000, 3), 200, np.uint8)
+    heatmap = np.full((1500, 2000), 0.5, np.float32)
+    tracemalloc.start()
+    try:
+        overlay.overlay(image, heatmap)
+        # Once in float32, once as the result, and some planes of it.
+        assert tracemalloc.get_traced_memory()[1] < 8 * image.nbytes
+    finally:
+        tracemalloc.stop()
 
 
 def test_half_opaque_evidence_is_halfway():
