@@ -117,7 +117,9 @@ def main(argv: list[str]) -> None:
             raise
         _fail(f"error: {terminal.describe(error)}", 1)
     except KeyboardInterrupt:
-        _fail("Stopped. The same command goes on from what is saved.", 130)
+        goes_on = MODE.value in ("run", "prepare", "train", "tune")
+        how = "goes on from what is saved" if goes_on else "begins anew"
+        _fail(f"Stopped. The same command {how}.", 130)
 
 
 def _run() -> str:

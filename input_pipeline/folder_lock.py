@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import io
 import pathlib
 from collections.abc import Iterator
 
@@ -23,9 +24,9 @@ def hold(folder: pathlib.Path, *, wait: bool) -> Iterator[None]:
 
     Raises:
         BlockingIOError: Another process holds the folder and `wait` is False.
+        OSError: The folder cannot be made, or not be written to.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / NAME, "ab") as file:
+    with _lock_file(folder) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -37,3 +38,15 @@ def hold(folder: pathlib.Path, *, wait: bool) -> Iterator[None]:
             logging.info("Waiting for another process that is at work in %s.", folder)
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _lock_file(folder: pathlib.Path) -> io.BufferedWriter:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return open(folder / NAME, "ab")
+    except OSError as error:
+        raise OSError(
+            f"{folder} must be a folder that can be written to. Received: "
+            f"{error.strerror}. Make it so, or name another one (--run_dir, "
+            "--prepared_dir)."
+        ) from error

@@ -312,14 +312,19 @@ def test_a_programming_error_keeps_its_traceback(run_main, monkeypatch, error):
         run_main(gin_file=[SHIPPED], mode="prepare")
 
 
-def test_control_c_is_answered_in_a_line(run_main, monkeypatch):
+@pytest.mark.parametrize(
+    ("mode", "how"),
+    [("prepare", "goes on from what is saved"), ("export", "begins anew")],
+)
+def test_control_c_is_answered_in_a_line(run_main, monkeypatch, mode, how):
     def stopped(where):
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(experiment.MODES, "prepare", (stopped, ("prepare",)))
-    status, _, err = run_main(gin_file=[SHIPPED], mode="prepare")
+    entry_points = experiment.MODES[mode][1]
+    monkeypatch.setitem(experiment.MODES, mode, (stopped, entry_points))
+    status, _, err = run_main(gin_file=[SHIPPED], mode=mode)
     assert status == 130
-    assert err == "Stopped. The same command goes on from what is saved.\n"
+    assert err == f"Stopped. The same command {how}.\n"
 
 
 def test_flags_say_where(run_main, monkeypatch, tmp_path):

@@ -24,6 +24,16 @@ def test_a_second_holder_is_refused_with_a_way_out(tmp_path):
         pass
 
 
+def test_a_folder_that_cannot_be_made_is_named_with_the_way_out(tmp_path):
+    (tmp_path / "file").touch()
+    message = r"file/run must be a folder .*: Not a directory\. .*--run_dir"
+    with (
+        pytest.raises(OSError, match=message),
+        folder_lock.hold(tmp_path / "file" / "run", wait=True),
+    ):
+        pass
+
+
 def test_the_folder_is_free_after_an_error(tmp_path):
     with (
         pytest.raises(ZeroDivisionError),
