@@ -8,7 +8,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy import stats
 
-from evaluation import alignment, compared_runs, comparison, paired_tests, table
+from evaluation import (
+    alignment,
+    compared_runs,
+    comparison,
+    paired_tests,
+    scoring,
+    table,
+)
 from input_pipeline import whole_files
 from train import outcomes, trial
 
@@ -77,7 +84,7 @@ def rivals(
     found = []
     for other in others:
         if len(winner.runs) > 1:
-            found.append(_by_runs(winner, other, folds))
+            found.append(_by_runs(winner, other, objective, folds))
         else:
             found.append(_by_photographs(winner, other, objective, run_dirs))
     corrected = paired_tests.holm([one.p for one in found])
@@ -87,7 +94,9 @@ def rivals(
     ]
 
 
-def _by_runs(winner: outcomes.Outcome, other: outcomes.Outcome, folds: int) -> Rival:
+def _by_runs(
+    winner: outcomes.Outcome, other: outcomes.Outcome, objective: str, folds: int
+) -> Rival:
     differences = trial.independent(np.subtract(other.runs, winner.runs), folds)
     mean = float(differences.mean())
     unit = _FOLDS if folds > 1 else "seeds"
@@ -100,7 +109,10 @@ def _by_runs(winner: outcomes.Outcome, other: outcomes.Outcome, folds: int) -> R
     freedom = len(differences) - 1
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * error
     p = float(2 * stats.t.sf(abs(mean) / error, freedom))
-    return Rival(other.number, mean, mean - half, mean + half, p, method)
+    lowest, highest = scoring.possible(objective)
+    most = highest - lowest
+    low, high = max(mean - half, -most), min(mean + half, most)
+    return Rival(other.number, mean, low, high, p, method)
 
 
 def _by_photographs(
