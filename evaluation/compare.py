@@ -74,8 +74,7 @@ class Comparer:
             raise ValueError(
                 f"`compare.seed` must be at least 0. Received: {self.seed}."
             )
-        number = isinstance(self.margin, int | float)
-        if self.margin is not None and not (number and 0 < self.margin < 1):
+        if self.margin is not None and not 0 < self.margin < 1:
             raise ValueError(
                 "`compare.margin` must be above 0 and below 1: by how much a run may "
                 f"be worse than the first. Received: {self.margin!r}. To judge none: "
