@@ -24,6 +24,7 @@ from evaluation import (
     comparison_text,
     intervals,
     joint,
+    non_inferiority,
 )
 from input_pipeline import whole_files
 from visualization import comparison_figures, figures
@@ -42,12 +43,16 @@ class Comparer:
         split: Whose photographs; never "train".
         resamples: Bootstrap resamples behind an interval.
         seed: Decides the resamples.
+        margin: By how much a run may be worse than the first and still count as not
+            inferior to it, 0-1 exclusive; `None` judges none. Choose it before
+            anything is compared.
     """
 
     metrics: Sequence[str] = ("auc", "balanced_accuracy")
     split: str = "test"
     resamples: int = 2000
     seed: int = 0
+    margin: float | None = None
 
     def __post_init__(self):
         if isinstance(self.metrics, str) or not self.metrics:
@@ -68,6 +73,12 @@ class Comparer:
         if self.seed < 0:
             raise ValueError(
                 f"`compare.seed` must be at least 0. Received: {self.seed}."
+            )
+        if self.margin is not None and not 0 < self.margin < 1:
+            raise ValueError(
+                "`compare.margin` must be above 0 and below 1: by how much a run may "
+                f"be worse than the first. Received: {self.margin!r}. To judge none: "
+                "compare.margin = None."
             )
         intervals.check_settings(self.resamples, _CONFIDENCE)
 
@@ -94,6 +105,8 @@ class Comparer:
         questions = alignment.questions(aligned)
         for question in questions:
             self._check_metrics(question)
+        if self.margin is not None:
+            _check_reference(runs[0].name, questions)
         folder = run_dirs[0] / "compare" / self._name(run_dirs)
         if dry_run:
             names = ", ".join(run.name for run in runs)
@@ -110,7 +123,9 @@ class Comparer:
                 run.name: {"folder": str(run.folder), "rule": run.task["rule"]}
                 for run in runs
             },
-            "questions": [self._compare(one, patients) for one in questions],
+            "questions": [
+                self._compare(one, patients, runs[0].name) for one in questions
+            ],
             "joint": [
                 dataclasses.asdict(
                     joint.both_right(*pair, groups=patients, confidence=_CONFIDENCE)
@@ -146,7 +161,10 @@ class Comparer:
                 )
 
     def _compare(
-        self, question: alignment.Question, patients: list[str | None] | None
+        self,
+        question: alignment.Question,
+        patients: list[str | None] | None,
+        reference: str,
     ) -> dict[str, Any]:
         """Runs that ask the same: each one's figures, and those of every pair."""
         runs = question.runs
@@ -174,6 +192,7 @@ class Comparer:
             "repeats": alignment.repeats(runs),
             "noise": {},
             "pairs": [],
+            "non_inferiority": [],
         }
         if len(runs) > 1:
             compared = comparison.compare(
@@ -186,6 +205,17 @@ class Comparer:
                 **settings,
             )
             content |= {name: compared[name] for name in ("noise", "pairs")}
+        if self.margin is not None:
+            content["non_inferiority"] = [
+                dataclasses.asdict(
+                    non_inferiority.judge(
+                        reference, pair["second"], name, row, self.margin
+                    )
+                )
+                for pair in content["pairs"]
+                if pair["first"] == reference
+                for name, row in pair["differences"].items()
+            ]
         return content
 
     def _name(self, run_dirs: Sequence[pathlib.Path]) -> str:
@@ -204,6 +234,19 @@ class Comparer:
             return name
         # File systems end names at 255 bytes.
         return f"{name[:100]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+
+
+def _check_reference(reference: str, questions: Sequence[alignment.Question]) -> None:
+    """Refuses runs that cannot be judged against the first."""
+    beside = {name for one in questions if reference in one.names for name in one.names}
+    for question in questions:
+        for name in question.names:
+            if name not in beside:
+                raise ValueError(
+                    "`compare.margin` judges each run against the first, "
+                    f"{reference}, but {name} asks something else of a photograph: "
+                    f"{question.rule}. Leave it out, or compare without a margin."
+                )
 
 
 def _patients(runs: Sequence[compared_runs.Run]) -> list[str | None] | None:

@@ -35,6 +35,8 @@ def report(result: Mapping[str, Any]) -> str:
         blocks += [_pair(pair, question) for pair in question["pairs"]]
         if question["pairs"]:
             blocks.append(_wrap(noise(question)))
+        if question["non_inferiority"]:
+            blocks.append(_judgements(question))
     blocks += [_wrap(joint(one)) for one in result["joint"]]
     return "\n\n".join(blocks)
 
@@ -85,6 +87,20 @@ def noise(question: Mapping[str, Any]) -> str:
         return text
     return (
         f"{text} Standard deviation of the difference between two such runs: {amounts}."
+    )
+
+
+def margin(question: Mapping[str, Any]) -> str:
+    """Sentences on how runs are judged against the first by a margin."""
+    first = question["non_inferiority"][0]
+    confidence = question["confidence"]
+    return (
+        f"By a margin of {first['margin']:g}, to be chosen before comparing, a run is "
+        f"not inferior to {first['reference']} where the {100 * confidence:g} % "
+        f"interval of its difference from {first['reference']} lies above "
+        f"-{first['margin']:g} (one-sided test at {50 * (1 - confidence):.3g} %). "
+        "No correction is made: claiming it of every figure and run judged here needs "
+        "none, picking those that pass would."
     )
 
 
@@ -161,6 +177,13 @@ def _pair(pair: Mapping[str, Any], question: Mapping[str, Any]) -> str:
     texts.append(mcnemar(pair, question))
     lines = [_wrap(f"- {one}", "  ") for one in texts]
     return "\n".join([_wrap(f"{pair['first']} and {pair['second']}"), *lines])
+
+
+def _judgements(question: Mapping[str, Any]) -> str:
+    """How runs are judged against the first, and each answer."""
+    texts = [one["verdict"] for one in question["non_inferiority"]]
+    lines = [_wrap(f"- {one}", "  ") for one in texts]
+    return "\n".join([_wrap(margin(question)), *lines])
 
 
 def _tables(scores: Mapping[str, Mapping[str, Any]], names: Sequence[str]) -> list[str]:

@@ -184,6 +184,55 @@ def test_patients_with_several_photographs_are_drawn_whole(runs):
     assert "without a test, since photographs of one patient" in " ".join(text.split())
 
 
+def test_with_a_margin_each_run_is_judged_against_the_first(runs):
+    drawn = {"good": {"skill": 3.0}, "poor": {"skill": 0.3, "seed": 1}}
+    good, poor = runs(**drawn)
+    first, second = areas(good, poor)
+    text, result, folder = run([good, poor], margin=0.05)
+    assert folder.name == "poor-resamples-200-margin-0.05"
+    assert result["settings"]["margin"] == 0.05
+    (question,) = result["questions"]
+    area, balanced = question["non_inferiority"]
+    assert (area["reference"], area["run"]) == ("good", "poor")
+    assert (area["metric"], balanced["metric"]) == ("auc", "balanced_accuracy")
+    assert area["advantage"] == pytest.approx(second - first)
+    row = question["pairs"][0]["differences"]["auc"]
+    assert (area["low"], area["high"]) == (-row["high"], -row["low"])
+    assert area["answer"] == "inferior"
+    flat = " ".join(text.split())
+    assert "poor is inferior to good in AUC by more than the margin of 0.05: " in flat
+    assert "interval of its difference from good lies above -0.05 (one-sided" in flat
+    assert "test at 2.5 %)" in flat
+
+    _, result, _ = run([poor, good], margin=0.05, metrics=("auc",))
+    (area,) = result["questions"][0]["non_inferiority"]
+    assert (area["reference"], area["answer"]) == ("poor", "not inferior")
+
+
+def test_of_three_runs_none_is_judged_but_against_the_first(runs):
+    _, result, _ = run(runs(a={}, b={"seed": 1}, c={"seed": 2}), margin=0.1)
+    judged = [
+        (one["reference"], one["run"])
+        for one in result["questions"][0]["non_inferiority"]
+    ]
+    assert judged == [("a", "b"), ("a", "b"), ("a", "c"), ("a", "c")]
+
+
+def test_without_a_margin_nothing_is_judged(runs):
+    text, result, _ = run(runs(a={}, b={"seed": 1}))
+    assert result["questions"][0]["non_inferiority"] == []
+    assert "inferior" not in text
+
+
+def test_a_run_that_asks_something_else_is_not_judged(runs):
+    edema = {"task": tasks.macular_edema(), "label": lambda grade: min(grade, 2)}
+    folders = runs(a={}, b={"seed": 1}, edema=edema)
+    message = r"against the first, a, but edema asks something else.* Leave it out"
+    with pytest.raises(ValueError, match=message):
+        run(folders, margin=0.05)
+    assert not (folders[0] / "compare").exists()
+
+
 def test_what_was_left_out_is_said(runs):
     names = drawn_runs.ids(60)
     text, result, _ = run(
@@ -251,6 +300,14 @@ def test_an_unknown_metric_names_those_there_are(runs):
         ({"metrics": ("auc", "auc")}, "each figure once"),
         ({"split": "train"}, r"must not be 'train'.*Compare on 'valid' or 'test'"),
         ({"resamples": 10}, "at least 100"),
+        (
+            {"margin": 0.0},
+            r"`compare\.margin` must be above 0 and below 1.*: 0\.0\. To",
+        ),
+        ({"margin": 1}, "above 0 and below 1"),
+        ({"margin": -0.05}, "above 0 and below 1"),
+        ({"margin": float("nan")}, "above 0 and below 1"),
+        ({"margin": True}, "above 0 and below 1"),
         ({"seed": -1}, r"`compare\.seed` must be at least 0"),
     ],
 )

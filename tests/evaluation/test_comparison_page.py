@@ -77,6 +77,25 @@ def test_tables_hold_runs_differences_tests_and_joint_figures(read):
     assert all(sum(map(int, row[3:])) == 56 for row in joint[1:])
 
 
+def test_a_margin_has_sentences_a_table_and_a_method(tmp_path, read):
+    runs = {"teacher": {"skill": 3.0}, "student": {"skill": 0.3, "seed": 1}}
+    folders = [
+        drawn_runs.write_run(tmp_path / name, **one) for name, one in runs.items()
+    ]
+    compare.Comparer(resamples=200, margin=0.05).run(folders)
+    (path,) = folders[0].glob("compare/*/comparison.html")
+    judged = test_audit_page.Page(path.read_text(encoding="utf-8"))
+    assert "student is inferior to teacher in AUC by more than the margin" in (
+        judged.text
+    )
+    rows = judged.tables["Not inferior to teacher by a margin of 0.05"]
+    assert rows[0] == ["Run", "figure", "difference", "interval", "answer"]
+    assert rows[1][:2] == ["student", "AUC"] and rows[1][4] == "inferior"
+    assert rows[1][2].startswith("-")
+    assert "Non-inferiority is judged by the same intervals" in judged.text
+    assert "inferior" not in read.text.lower()
+
+
 def test_what_was_left_out_is_told(read):
     rows = read.tables["Photographs that were left out"][1:]
     assert ["grades", "4", "edema has trained on them"] in rows
