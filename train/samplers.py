@@ -3,8 +3,12 @@
 import gin
 from optuna import pruners, samplers
 
+# A grid needs none, and one objective neither NSGA-III nor Wilcoxon's pruner, which is
+# for figures of many photographs and not for a curve.
 _SAMPLERS = (
+    samplers.CmaEsSampler,
     samplers.GPSampler,
+    samplers.NSGAIISampler,
     samplers.QMCSampler,
     samplers.RandomSampler,
     samplers.TPESampler,

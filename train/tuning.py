@@ -31,7 +31,7 @@ _OF_OPTUNA = {
 }
 """Attribute -> the class it must be of, by name: Optuna may be missing; an example."""
 
-_NEEDS = {"GPSampler": "torch"}
+_NEEDS = {"CmaEsSampler": "cmaes", "GPSampler": "torch"}
 """What Optuna imports only when a sampler draws, by the sampler."""
 
 
