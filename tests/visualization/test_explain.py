@@ -727,6 +727,7 @@ def test_what_cannot_be_checked_is_not_offered_and_said_so(start, tmp_path):
     methods = (Nothing(), METHODS[2])
     content, folder = start(tmp_path, methods=methods, photographs=1)
     assert "nothing" not in content["offered"]
-    assert not explain.offers(folder / explain.FILE, "nothing")
+    assert "nothing" in explain.failed(folder / explain.FILE)
+    assert not explain.failed(folder / explain.FILE) & set(content["offered"])
     text = explanation_table.report(content)
     assert "unknown: no map has evidence" in text
