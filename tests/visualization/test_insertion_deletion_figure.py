@@ -25,7 +25,7 @@ def test_each_method_has_a_line_in_both_panels_and_chance_is_the_dashed_one():
 
 def test_many_methods_are_told_apart():
     names = [str(number) for number in range(12)]
-    curves = {kind: dict.fromkeys(names, [0, 0.5, 1]) for kind in CURVES}
+    curves = {kind: {one: [0, 0.5, 1] for one in names} for kind in CURVES}
     axes, _ = insertion_deletion_figure.draw(CHANGED, curves, "chance").axes
     looks = {(one.get_color(), one.get_linestyle()) for one in axes.lines}
     assert len(looks) == len(names)
