@@ -31,6 +31,7 @@ from serving import (
     server,
     service,
     settings,
+    wording,
 )
 
 Key = Annotated[
@@ -169,10 +170,14 @@ def _photographs(shared: service.Service) -> fastapi.APIRouter:
         Or gives its `cells` as JSON. `grad_cam` comes with the prediction; `occlusion`
         asks the model about 300 times what it says without a part of the photograph.
         """
-        if method == "grad_cam" and not card.heatmaps:
-            raise problems.Problem(
-                "no-heat-map", "Take method=occlusion, or a model that has them."
-            )
+        offered = wording.offered(of_card)
+        if method not in offered:
+            others = " or ".join(f"method={one}" for one in offered)
+            way_out = f"Take {others or 'another model'}."
+            if method in card.failed_methods:
+                text = f"{wording.not_offered(of_card)} {way_out}"
+                raise problems.Problem("method-failed", text)
+            raise problems.Problem("no-heat-map", way_out)
         unwanted = threading.Event()
 
         def draw(data: bytes) -> tuple[service.Said, fastapi.Response | None]:

@@ -270,8 +270,12 @@ def _show_heatmap(
         default=answer["explained"],
         required=True,
     )
-    # What the model itself gives, if it does.
-    methods = ["occlusion"] if answer["heatmaps"] is None else list(wording.METHODS)
+    methods, failed = wording.offered(source.card), wording.not_offered(source.card)
+    if failed:
+        streamlit.caption(failed)
+    if not methods:
+        streamlit.image(picture, width="stretch", alt=name)
+        return {"photograph": picture}
     method = streamlit.segmented_control(
         "By",
         methods,

@@ -145,6 +145,8 @@ class Card(Deciding):
             outlined, in photographs that the model was not trained on: `method`,
             `photographs`, and `pointing`, lesion -> `photographs`, `value`, `low`,
             `high`, `chance`. None where nobody measured it.
+        failed_methods: Methods of heat maps that failed a sanity check of this model,
+            and are not offered; none where nothing was checked.
         intended_use: What it is for, and what not.
     """
 
@@ -166,6 +168,7 @@ class Card(Deciding):
     environment: Mapping[str, Any]
     settings: Mapping[str, Any]
     lesion_agreement: Mapping[str, Any] | None = None
+    failed_methods: Sequence[str] = ()
     intended_use: str = INTENDED_USE
 
     @property

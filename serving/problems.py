@@ -34,6 +34,7 @@ KINDS = {
     "key-needed": Kind(401, "The API key is missing or wrong"),
     "no-prediction": Kind(422, "The model says nothing of this photograph"),
     "no-heat-map": Kind(409, "The model was exported without heat maps"),
+    "method-failed": Kind(409, "The method failed a sanity check of this model"),
     "busy": Kind(503, "The server has too much to do"),
     "stopping": Kind(503, "The server was stopped before it could answer"),
     "timeout": Kind(503, "The photograph could not be answered in time"),

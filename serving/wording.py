@@ -124,6 +124,23 @@ def quality(measured: Mapping[str, float]) -> dict[str, str]:
     }
 
 
+def offered(card: Mapping[str, Any]) -> list[str]:
+    """The methods of heat maps that the model has and that failed no check."""
+    has = {"grad_cam": card["heatmaps"], "occlusion": True}
+    return [one for one in METHODS if has[one] and one not in card["failed_methods"]]
+
+
+def not_offered(card: Mapping[str, Any]) -> str:
+    """Which methods are not offered since they failed a check, or an empty text."""
+    failed = [METHODS[one] for one in METHODS if one in card["failed_methods"]]
+    if not failed:
+        return ""
+    return (
+        f"Not offered: {' and '.join(failed)}. A check did not find that what it shows "
+        "depends on what this model has learnt."
+    )
+
+
 def shown(explained: str, method: str) -> str:
     """What the colours of a heat map mean."""
     colours = f"red is what speaks most for '{explained}', blue least, clear nothing"

@@ -112,10 +112,15 @@ def write_report(
     return tables(run, folder)
 
 
-def doubted(run: run_dir.RunDir) -> bool:
-    """Whether any of the run's explanations found that a report's maps mean nothing."""
+def failed_methods(run: run_dir.RunDir) -> list[str]:
+    """The methods whose maps mean nothing, as any of the run's explanations found."""
     checked = (run.path / "explanations").rglob(explain.FILE)
-    return any(not explain.offers(one, report_maps.METHOD) for one in checked)
+    return sorted(set().union(*map(explain.failed, checked)))
+
+
+def doubted(run: run_dir.RunDir) -> bool:
+    """Whether the maps of a report are among them."""
+    return report_maps.METHOD in failed_methods(run)
 
 
 def rewrite_reports(run: run_dir.RunDir, audited: audit.Audit) -> None:

@@ -282,18 +282,10 @@ def _checked(
     return shown, said.explained(said.of(shown, by)), by
 
 
-def offers(path: pathlib.Path, method: str) -> bool:
-    """Whether a method may be shown, by the `scores.json` of its run.
-
-    Args:
-        path: That file.
-        method: The method's name.
-
-    Returns:
-        False if it was checked and failed; True also if it was not among the methods.
-    """
+def failed(path: pathlib.Path) -> set[str]:
+    """The methods that were checked and are not to be shown, by a `scores.json`."""
     content = whole_files.read_json(path)
-    return method in content["offered"] or method not in content["sanity"]
+    return set(content["sanity"]) - set(content["offered"])
 
 
 def lesion_agreement(path: pathlib.Path, method: str) -> dict[str, Any] | None:

@@ -17,6 +17,7 @@ from visualization import (
     explanation_figures,
     figures,
     insertion_deletion,
+    insertion_deletion_figure,
     overlay,
 )
 
@@ -25,6 +26,8 @@ OUTCOMES = ("hits", "misses_by_one", "misses_by_more")
 
 DPI = 130
 """Of pictures: a prepared photograph of 256 pixels is shown at 351."""
+
+_CHANCE = "chance"
 
 
 def write(
@@ -56,8 +59,10 @@ def write(
             came from the camera too; None: they are not.
 
     Returns:
-        Outcome -> how many photographs there are, and how many are pictured; and
-        `curves`, method -> mean areas, and the share of its maps outside the retina.
+        Outcome -> how many photographs there are, and how many are pictured;
+        `curves`, method -> mean areas, and the share of its maps outside the retina;
+        and `mean_curves`: `changed`, the share of pixels at each step, and for
+        `insertion` and `deletion` method -> mean probability of the class there.
 
     Raises:
         ValueError: An original cannot be read.
@@ -67,7 +72,7 @@ def write(
     opened = images.open(collection, ids)
     probabilities, by_id = said.probabilities(collection, ids), said.answering(ids)
     off = np.abs(said.predicted(probabilities) - labels)
-    counts, measured = {}, {}
+    counts, measured, followed = {}, {}, {}
     for outcome, these in zip(OUTCOMES, (off == 0, off == 1, off > 1), strict=True):
         chosen = evenly(np.flatnonzero(these), photographs)
         counts[outcome] = {"photographs": int(these.sum()), "pictured": len(chosen)}
@@ -90,7 +95,7 @@ def write(
             tf.summary.image(f"{name}, {outcome}/{method}", grid[None])
         chance = insertion_deletion.random_maps(pictures.shape[:3], seed)
         retinas = [baselines.retina(image) for image in pictures]
-        for method, heatmaps in (maps | {"chance": chance}).items():
+        for method, heatmaps in (maps | {_CHANCE: chance}).items():
             found = insertion_deletion.measure(
                 functools.partial(said.predict, by=by),
                 pictures,
@@ -104,6 +109,7 @@ def write(
                 if one.any()
             ]
             measured.setdefault(method, []).append((*found.areas, np.array(outside)))
+            followed.setdefault(method, []).append(found)
         for number, one in enumerate(named):
             place = chosen[number]
             of_one = {method: heatmaps[number] for method, heatmaps in maps.items()}
@@ -125,7 +131,10 @@ def write(
                     laid = overlay.overlay(original, carried, opacity)
                     file = folder / name / "originals" / f"{stem}_{method}.jpg"
                     explanation_figures.save(laid, file)
-    return counts | {"curves": _means(measured)}
+    curves = _mean_curves(followed)
+    figure = insertion_deletion_figure.draw(curves["changed"], curves, _CHANCE)
+    figures.save(figure, folder / name / "insertion_deletion.png")
+    return counts | {"curves": _means(measured), "mean_curves": curves}
 
 
 def _original(
@@ -157,3 +166,18 @@ def _means(measured: Mapping[str, list]) -> dict[str, dict[str, float | None]]:
             for name, column in zip(names, columns, strict=True)
         }
     return found
+
+
+def _mean_curves(
+    followed: Mapping[str, Sequence[insertion_deletion.Curves]],
+) -> dict[str, Any]:
+    """Means over all photographs, at each step."""
+    found: dict[str, Any] = {}
+    for kind in insertion_deletion.Curves._fields:
+        every = {
+            method: np.concatenate([getattr(one, kind) for one in parts])
+            for method, parts in followed.items()
+        }
+        found[kind] = {name: one.mean(axis=0).tolist() for name, one in every.items()}
+        steps = next(iter(every.values())).shape[1]
+    return {"changed": np.linspace(0, 1, steps).tolist()} | found

@@ -153,6 +153,25 @@ def test_a_model_without_heat_maps_is_explained_by_occlusion(damaged_card, drawi
         assert np.max(answer.json()["cells"]) == 1
 
 
+@pytest.mark.parametrize("has_maps", [True, False])
+def test_a_method_that_failed_a_check_is_refused_with_the_reason(
+    damaged_card, drawing, has_maps
+):
+    folder = damaged_card(failed_methods=["occlusion"], heatmaps=has_maps)
+    with servers.serve(folder) as server:
+        answer = server.post("/explain?method=occlusion", drawing)
+        said = is_problem(answer, 409, "method-failed")
+        assert "Not offered: Occlusion. A check did not find" in said["detail"]
+        way_out = "Take method=grad_cam." if has_maps else "Take another model."
+        assert said["detail"].endswith(way_out)
+        assert server.get("/model").json()["failed_methods"] == ["occlusion"]
+        answer = server.post("/explain", drawing)
+        if has_maps:
+            assert answer.status_code == 200
+        else:
+            assert "occlusion" not in is_problem(answer, 409, "no-heat-map")["detail"]
+
+
 def test_occlusion_leaves_half_of_the_threads_to_others(exported, drawing):
     limits = settings.Api(model=exported, threads=4)
     begun, go_on = threading.Semaphore(0), threading.Event()

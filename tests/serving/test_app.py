@@ -89,6 +89,21 @@ def test_a_model_without_heat_maps_can_be_asked_for_one(script, damaged_card):
     assert not page.exception
 
 
+@pytest.mark.parametrize("has_maps", [True, False])
+def test_a_method_that_failed_a_check_is_not_offered_and_said_so(
+    script, damaged_card, has_maps
+):
+    folder = damaged_card(failed_methods=["occlusion"], heatmaps=has_maps)
+    page = script(model=folder)
+    page.button_group(key="example").select("Severe").run()
+    assert not page.exception
+    methods = [one for one in page.get("button_group") if one.key == "method"]
+    offered = [option for one in methods for option in one.options]
+    assert offered == (["Grad-CAM"] if has_maps else [])
+    assert any("Not offered: Occlusion. A" in one.value for one in page.caption)
+    assert "the threshold of" in words(page)
+
+
 def test_a_heat_map_that_takes_too_long_leaves_the_rest_of_the_page(
     script, monkeypatch
 ):

@@ -56,6 +56,14 @@ def test_it_makes_the_probabilities_that_a_run_makes(name, num_classes, calibrat
     assert deciding.views is None
 
 
+def test_a_card_of_before_methods_were_noted_has_none_that_failed(damaged_card):
+    folder = damaged_card()
+    written = json.loads((folder / "card.json").read_text())
+    del written["card_sha256"], written["failed_methods"]
+    (folder / "card.json").write_text(json.dumps(cards.sealed(written)))
+    assert list(cards.load(folder).failed_methods) == []
+
+
 def test_a_card_that_was_changed_is_not_believed(exported, tmp_path):
     text = (exported / "card.json").read_text()
     threshold = str(cards.load(exported).threshold)

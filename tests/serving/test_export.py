@@ -22,6 +22,8 @@ from input_pipeline import images, splits
 from models import outputs
 from serving import card as cards
 from serving import export, formats
+from train import run_dir
+from train.modes import explain as modes_explain
 from visualization import explain, grad_cam
 
 PAPERS = ("leakage.json", "ledger.jsonl", "model_card.md", "operative_config.gin")
@@ -196,6 +198,31 @@ def test_the_card_says_how_far_heat_maps_agree_with_lesions(
     }
     path.write_text(json.dumps({"lesions": None}))
     assert explain.lesion_agreement(path, "grad_cam") is None
+
+
+def test_the_card_says_which_methods_failed_a_check_of_the_run(
+    exported_run, exported, start, tmp_path, caplog
+):
+    assert cards.load(exported).failed_methods == []
+    run = shutil.copytree(exported_run[0], tmp_path / "tiny")
+    for name, failed in (("", "occlusion"), ("other", "layer_cam")):
+        checked = {"sanity": {"grad_cam": {}, failed: {}}, "offered": ["grad_cam"]}
+        folder = run / "explanations" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(checked | {"lesions": None})
+        (folder / "scores.json").write_text(text)
+    said = start("export", run)
+    assert "new (which methods of heat maps fail a check): remove the folder" in said
+    # A check that comes after an export names what it offers in vain.
+    modes_explain.warn_of_exports(run_dir.RunDir(run))
+    assert "default offers maps that failed a check: occlusion. Remove" in caplog.text
+    caplog.clear()
+    shutil.rmtree(run / "export")
+    start("export", run, "export.formats = []")
+    card = cards.load(run / "export" / "default")
+    assert card.failed_methods == ["layer_cam", "occlusion"] and card.heatmaps
+    modes_explain.warn_of_exports(run_dir.RunDir(run))
+    assert "offers maps" not in caplog.text
 
 
 def test_a_model_that_was_trained_anew_is_not_taken_for_the_exported_one(

@@ -1,6 +1,7 @@
 import cv2
 import numpy as np
 import pytest
+from matplotlib import colors
 
 from visualization import explanation_figures, figures
 
@@ -37,6 +38,39 @@ def test_each_method_stands_beside_the_photograph_and_none_is_hidden():
     assert [one.get_xydata().tolist() for one in marked] == [[[29.5, 29.5]]] * 2
     assert not empty
     assert figures.to_rgb(figure).shape[2] == 3
+
+
+def extent(contour):
+    """Left, top, right and bottom of a contour's lines."""
+    return contour.get_datalim(contour.axes.transData).extents.tolist()
+
+
+def test_half_of_the_maximum_and_lesions_are_outlined_and_the_colours_explained():
+    blob = np.zeros((64, 64))
+    blob[20:40, 24:40] = 1
+    lesion = np.zeros((64, 64), bool)
+    lesion[5:9, 5:11] = True
+    figure = explanation_figures.side_by_side(
+        IMAGE,
+        {"grad_cam": blob, "occlusion": np.zeros((64, 64))},
+        "a title",
+        lesions={"hard_exudates": lesion},
+    )
+    *panels, bar = figure.axes
+    drawn = [
+        [
+            (colors.to_hex(one.get_edgecolor()[0]), extent(one))
+            for one in axes.collections
+        ]
+        for axes in panels
+    ]
+    # Midway between the pixels within and those around them.
+    expert = ("#ffffff", [4.5, 4.5, 10.5, 8.5])
+    half = ("#000000", [23.5, 19.5, 39.5, 39.5])
+    assert drawn == [[expert], [expert, half], [expert]]
+    assert bar.get_ylabel() == "evidence, of its maximum"
+    assert bar.get_ylim() == (0, 1)
+    assert bar.get_position().x0 > max(one.get_position().x1 for one in panels)
 
 
 def test_a_gallery_has_the_map_below_its_photograph():

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models import resnet_v2
+from models import efficientnet_lite, ensemble, pretrained, resnet_v2
 from tests.visualization import explained_scores
 from visualization import explainer, grad_cam, layers
 
@@ -40,7 +40,34 @@ def headed(application, last, **options):
     return build
 
 
+def lite():
+    return pretrained.pretrained(
+        image_size=SIZE,
+        num_outputs=3,
+        backbone=efficientnet_lite.efficientnet_lite,
+        weights=None,
+    )
+
+
+def keras_resnet():
+    return pretrained.pretrained(
+        image_size=SIZE,
+        num_outputs=3,
+        backbone=keras.applications.ResNet50,
+        weights=None,
+        hidden_units=16,
+        dropout=0.5,
+    )
+
+
+def averaged():
+    return ensemble.average([small_resnet() for _ in range(3)])
+
+
 MODELS = {
+    "efficientnet_lite": lite,
+    "resnet50": keras_resnet,
+    "ensemble": averaged,
     "resnet_v2": small_resnet,
     "mobilenet": headed(keras.applications.MobileNet, "conv_pw_13_relu", alpha=0.25),
     "mobilenet_v2": headed(keras.applications.MobileNetV2, "out_relu", alpha=0.35),

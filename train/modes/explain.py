@@ -7,7 +7,8 @@ from absl import logging
 from evaluation import decision, networks
 from input_pipeline import audit, prepare, whole_files
 from serving import card as cards
-from train import checkpoints, commands, data, ensemble, results
+from serving import wording
+from train import checkpoints, commands, data, ensemble, results, run_dir
 from train import recipe as recipes
 from visualization import explain, explanation_table
 
@@ -51,14 +52,24 @@ def explain_mode(where: commands.Where) -> str:
         )
         if results.doubted(run):  # Its reports showed maps until now.
             results.rewrite_reports(run, audited)
-            for card in sorted((run.path / "export").glob(f"*/{cards.FILE}")):
-                if cards.load(card.parent).heatmaps:
-                    logging.warning(
-                        "%s shows Grad-CAM's maps, which failed a check. Remove it, "
-                        "and export again with export.heatmaps = False.",
-                        card.parent,
-                    )
+        warn_of_exports(run)
     return _explained(explanations, folder, where)
+
+
+def warn_of_exports(run: run_dir.RunDir) -> None:
+    """Names the exported models that offer maps which failed a check since."""
+    failed = results.failed_methods(run)
+    for path in sorted((run.path / "export").glob(f"*/{cards.FILE}")):
+        card = cards.load(path.parent)
+        offered = set(wording.offered(card.description())) & set(failed)
+        if offered:
+            logging.warning(
+                "%s offers maps that failed a check: %s. Remove it, and export "
+                "again%s.",
+                path.parent,
+                ", ".join(sorted(offered)),
+                " with export.heatmaps = False" if "grad_cam" in offered else "",
+            )
 
 
 def _explained(

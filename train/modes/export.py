@@ -84,6 +84,7 @@ def export_mode(where: commands.Where) -> str:
             },
             "environment": _environment(),
             "lesion_agreement": _lesion_agreement(run) if exporter.heatmaps else None,
+            "failed_methods": results.failed_methods(run),
         }
         exporter.export(
             model,
@@ -128,6 +129,8 @@ def _exported(
     ]
     if card.heatmaps and card.lesion_agreement != _lesion_agreement(run):
         news.append("how far its heat maps agree with lesions")
+    if list(card.failed_methods) != results.failed_methods(run):
+        news.append("which methods of heat maps fail a check")
     changed = ""
     if news:
         changed = (
