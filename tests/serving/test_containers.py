@@ -149,8 +149,15 @@ def test_images_run_without_privileges():
             place for place, name in enumerate(instructions) if name in ("COPY", "RUN")
         )
         assert "HEALTHCHECK" in instructions
-    for image in re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE):
-        assert ":" in image or image in stages()
+
+
+def test_the_base_image_is_one_and_does_not_move():
+    images = set(re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)) - {*stages()}
+    (image,) = images
+    digest = "(@sha256:[0-9a-f]{64})?"
+    assert re.fullmatch(rf"python:3\.12\.\d+-slim-bookworm{digest}", image)
+    guide = (servers.ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    assert image.partition("@")[0] in guide
 
 
 def test_services_are_read_only_limited_and_local():
