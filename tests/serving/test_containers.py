@@ -265,7 +265,7 @@ def read_only(*folders):
         }
 
     def allow(writing):
-        for path in before:
+        for path in filter(pathlib.Path.exists, before):
             mode = path.stat().st_mode
             path.chmod(mode | 0o200 if writing else mode & ~0o222)
 
