@@ -156,6 +156,18 @@ class Facts:
         """The datasets that the model was trained for, for a reader."""
         return _listed(self.trained["datasets"])
 
+    @property
+    def sources(self) -> dict[str, str]:
+        """Title of each published dataset that is in the run -> citation and terms."""
+        folders = self.collection.folders if self.collection else ()
+        # Drawings may lie in the folders, and bear the name, of a published dataset.
+        drawn = {one.dataset for one in folders if one.drawn}
+        names = {*self.trained["datasets"], *self.datasets} - drawn
+        return {
+            dataset_titles.title(name): dataset_titles.SOURCES[name]
+            for name in sorted(names & dataset_titles.SOURCES.keys())
+        }
+
     def where_of(self, part: str) -> str:
         """The datasets of one part, for a reader."""
         return _listed(sorted({*self.parts[part].known["dataset"]}))

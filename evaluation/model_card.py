@@ -1,7 +1,7 @@
 """The model card: what a model is for, and how far it can be trusted, in Markdown."""
 
 from evaluation import facts as known
-from evaluation import operating_point, remarks
+from evaluation import operating_point, remarks, starting_weights
 from visualization import pages
 
 FILE = "model_card.md"
@@ -29,5 +29,6 @@ def render(facts: known.Facts) -> str:
         results=facts.content["results"],
         oddities=remarks.oddities(facts),
         limits=remarks.limits(facts),
+        began=starting_weights.sentence(facts.operative_config or ""),
         bindings=known.bindings,
     )

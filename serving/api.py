@@ -209,7 +209,7 @@ def _photographs(shared: service.Service) -> fastapi.APIRouter:
             ((said, drawn),) = await shared.answer(request, draw, seconds=seconds)
         finally:
             unwanted.set()
-        shared.monitor.answer(said)
+        # Not counted: that photograph has, or will have, its decision by `/predict`.
         if isinstance(said, predictor.Abstention):
             raise problems.Problem("no-prediction", said.message, reason=said.reason)
         return drawn

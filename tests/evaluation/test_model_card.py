@@ -1,12 +1,13 @@
 """The model card: purpose, data, metrics with intervals and limits, in Markdown."""
 
+import copy
 import dataclasses
 import re
 
 import pytest
 
 from evaluation import facts, model_card, remarks
-from input_pipeline import tasks
+from input_pipeline import records, tasks
 
 
 @pytest.fixture
@@ -39,6 +40,32 @@ def test_the_split_is_counted(drawn):
     assert re.search(rf"\| valid: chose the epoch.* \| {valid} \|", text)
     assert "| test | 12 |" in text
     assert drawn.audited.collection.fingerprint in text
+
+
+def test_published_datasets_are_cited_and_drawings_are_not(drawn):
+    text = section(model_card.render(drawn), "Data")
+    assert "CC BY" not in text  # Theirs is no published name.
+    trained = drawn.trained | {"datasets": ["idrid", "our clinic"]}
+    found = dataclasses.replace(drawn, trained=trained)
+    text = section(model_card.render(found), "Data")
+    assert "\n\nIDRiD: Porwal et al., “Indian Diabetic" in text
+    assert text.rstrip().endswith("CC BY 4.0.") and "clinic:" not in text
+    # Drawings in IDRiD's layout are called so too.
+    (folder,) = drawn.collection.folders
+    folder = copy.copy(folder)
+    folder.dataset, folder.drawn = "idrid", True
+    collection = records.Collection([folder])
+    found = dataclasses.replace(found, collection=collection)
+    assert "CC BY" not in model_card.render(found)
+
+
+def test_the_weights_that_it_began_with_are_named(drawn):
+    text = "train.model = @pretrained\npretrained.weights = 'imagenet'\n"
+    text += "pretrained.backbone = @efficientnet_lite\n"
+    found = dataclasses.replace(drawn, operative_config=text)
+    made_by = section(model_card.render(found), "Made by")
+    assert made_by.startswith("\nIts weights began as ImageNet's")
+    assert "began as" not in model_card.render(drawn)
 
 
 def test_the_metrics_are_one_table_with_a_row_a_metric(drawn):

@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 
 from input_pipeline import dataset_titles
@@ -19,6 +21,18 @@ def test_what_was_published_is_called_as_its_publisher_calls_it(reader):
 
 def test_there_is_no_title_without_a_dataset():
     assert dataset_titles.TITLES.keys() == {reader().name for reader in PUBLISHED}
+
+
+def test_whoever_is_to_be_named_for_a_dataset_is():
+    assert dataset_titles.SOURCES.keys() == dataset_titles.TITLES.keys()
+    for reader in PUBLISHED:
+        name = reader().name
+        source = dataset_titles.SOURCES[name]
+        # The readers cite their papers in prose of their own.
+        cited = " ".join(sys.modules[reader.__module__].__doc__.split())
+        assert source.split()[0].strip(",") in cited
+        for licence in ("CC BY 4.0", "CC BY-SA 4.0", "education only", "rules"):
+            assert (licence in source) == (licence in cited), name
 
 
 def test_what_somebody_named_keeps_its_name():

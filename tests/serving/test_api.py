@@ -546,6 +546,25 @@ def test_what_is_counted(exported, loaded, drawings):
         assert 'variant="float32"' in info
 
 
+def test_a_photograph_that_is_explained_too_counts_once(exported, drawing):
+    with servers.serve(exported) as server:
+        server.post("/predict", drawing)
+        for query in ("", "?cells=true", "?method=occlusion&cells=true"):
+            assert server.post(f"/explain{query}", drawing).status_code == 200
+        is_problem(server.post("/explain", b"GIF89a"), 422, "no-prediction")
+        found = server.metrics()
+        decisions = [
+            found[f'retinograd_decisions_total{{diseased="{one}"}}']
+            for one in ("true", "false")
+        ]
+        assert sum(decisions) == 1
+        assert found["retinograd_disease_probability_count"] == 1
+        assert found["retinograd_score_drift_photographs"] == 1
+        assert found['retinograd_abstentions_total{reason="unreadable"}'] == 0
+        name = 'retinograd_requests_total{endpoint="/explain",status="200"}'
+        assert found[name] == 3
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

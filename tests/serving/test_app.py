@@ -18,7 +18,7 @@ import pypdf
 import pytest
 import requests
 from selenium.common import exceptions
-from selenium.webdriver.common import keys
+from selenium.webdriver.common import action_chains, keys
 from streamlit.testing import v1
 
 from serving import app, asking, draw_examples, settings
@@ -241,6 +241,29 @@ class Page:
         """
         self.wait(text, lambda: self.driver.execute_script(script, text))
 
+    def press(self, key: str) -> None:
+        """Presses a key, wherever the focus is."""
+        action_chains.ActionChains(self.driver).send_keys(key).perform()
+
+    def tab_to(self, selector: str, text: str = "") -> None:
+        """Goes on by Tab until what has the focus fits; it must be in sight then."""
+        script = """
+        const one = document.activeElement, box = one.getBoundingClientRect();
+        const fits = one.matches(arguments[0]) && one.innerText.includes(arguments[1]);
+        const name = one.getAttribute('aria-label') || one.innerText;
+        const seen = box.bottom > 0 && box.top < innerHeight;
+        return [fits, seen, `${one.tagName} ${name}`];
+        """
+        passed = []
+        for _ in range(60):
+            self.press(keys.Keys.TAB)
+            fits, seen, name = self.driver.execute_script(script, selector, text)
+            if fits:
+                assert seen, f"{name} has the focus out of sight"
+                return
+            passed.append(name)
+        raise AssertionError(f"Tab never comes to {selector} {text}: {passed}")
+
     def upload(self, *paths: pathlib.Path) -> None:
         """Chooses files."""
         chosen = "\n".join(map(str, paths))
@@ -287,6 +310,18 @@ def test_a_reader_picks_an_example_and_moves_the_slider(visit, width):
     scroll_width, inner_width = page.driver.execute_script(widths)
     assert scroll_width <= inner_width == width
     assert page.driver.get_log("browser") == []
+
+
+@pytest.mark.parametrize("key", ["ENTER", "SPACE"])
+def test_a_reader_without_a_mouse_comes_to_a_result(visit, key):
+    page = visit(1280)
+    assert page.driver.execute_script("return document.activeElement.tagName") == "BODY"
+    page.tab_to("button", "No retinopathy")  # Arrows would go on to the others.
+    page.press(getattr(keys.Keys, key))
+    page.see("eferable diabetic retinopathy", "By the model's own account")
+    page.picture()
+    page.tab_to("button", "Download as CSV")
+    page.tab_to("input[type=range]")
 
 
 def test_a_reader_uploads_photographs_and_rubbish(visit, drawing, tmp_path):

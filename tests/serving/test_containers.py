@@ -149,8 +149,15 @@ def test_images_run_without_privileges():
             place for place, name in enumerate(instructions) if name in ("COPY", "RUN")
         )
         assert "HEALTHCHECK" in instructions
-    for image in re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE):
-        assert ":" in image or image in stages()
+
+
+def test_the_base_image_is_one_and_does_not_move():
+    images = set(re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)) - {*stages()}
+    (image,) = images
+    digest = "(@sha256:[0-9a-f]{64})?"
+    assert re.fullmatch(rf"python:3\.12\.\d+-slim-bookworm{digest}", image)
+    guide = (servers.ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    assert image.partition("@")[0] in guide
 
 
 def test_services_are_read_only_limited_and_local():
@@ -193,6 +200,18 @@ def test_tensorboard_starts_if_asked_for_and_cannot_change_the_run():
     assert copied("tensorboard") == []
 
 
+def requirements(stage) -> list[pathlib.Path]:
+    """The lists of packages of a stage."""
+    copies = (rest.split()[0] for name, rest in stages()[stage] if name == "COPY")
+    wanted = (one for one in copies if one.startswith("serving/requirements"))
+    return [servers.ROOT / one for one in wanted]
+
+
+def pinned(stage) -> dict[str, str]:
+    """All packages of a stage, with their versions."""
+    return pins("\n".join(one.read_text("utf-8") for one in requirements(stage)))
+
+
 def installed(stage, folder) -> str:
     """The interpreter of an environment that has the packages of a stage."""
     if not os.environ.get("RETINOGRAD_INSTALLS"):
@@ -205,20 +224,60 @@ def installed(stage, folder) -> str:
             subprocess.run([*arguments, "--quiet"], check=True)
     python = str(folder / "bin" / "python")
     # Nothing came that is not pinned.
-    frozen = [python, "-m", "pip", "freeze", "--disable-pip-version-check"]
+    frozen = [python, "-m", "pip", "freeze", "--all", "--disable-pip-version-check"]
     done = subprocess.run(frozen, capture_output=True, text=True, check=True)
-    files = (rest.split()[0] for name, rest in stages()[stage] if name == "COPY")
-    pinned = {}
-    for one in files:
-        if one.startswith("serving/requirements"):
-            pinned |= pins((servers.ROOT / one).read_text(encoding="utf-8"))
-    assert pins(done.stdout) == pinned
+    # Those that `venv` itself puts there, before Python 3.12 two.
+    brought = {"pip", "setuptools"} - pinned(stage).keys()
+    found = pins(done.stdout)
+    assert {one: found[one] for one in found.keys() - brought} == pinned(stage)
     absent = (
         "import importlib.util as u, sys; sys.exit(any(map(u.find_spec, sys.argv[1:])))"
     )
     packages = ("tensorflow", "keras", "gin")
     subprocess.run([python, "-c", absent, *packages], check=True)
     return python
+
+
+def environment(stage, home) -> dict[str, str]:
+    """The variables of an image that hold anywhere, in the form of `env`."""
+    values = [
+        one
+        for name, rest in stages()[stage]
+        if name == "ENV"
+        for one in shlex.split(rest)
+        if not one.startswith(("PATH=", "HOME=", "RETINOGRAD_"))
+    ]
+    return dict(one.split("=", 1) for one in values) | {"HOME": str(home)}
+
+
+@contextlib.contextmanager
+def read_only(*folders):
+    """As the root of a container: what writes there fails, or is found out.
+
+    Modes stop everybody but root, whom tests may run as; so all is compared as well.
+    """
+
+    def state():
+        return {
+            path: (path.lstat().st_size, path.lstat().st_mtime_ns)
+            for folder in folders
+            for path in (folder, *folder.rglob("*"))
+        }
+
+    def allow(writing):
+        for path in filter(pathlib.Path.exists, before):
+            mode = path.stat().st_mode
+            path.chmod(mode | 0o200 if writing else mode & ~0o222)
+
+    before = state()
+    allow(writing=False)
+    try:
+        yield
+        after = state()
+    finally:
+        allow(writing=True)
+    changed = sorted(str(one) for one, _ in before.items() ^ after.items())
+    assert not changed
 
 
 def check_health(stage, python, port) -> None:
@@ -238,6 +297,26 @@ def copy(stage, folder) -> None:
             shutil.copy(servers.ROOT / one, target)
         elif not one.startswith("pretrained/"):
             shutil.copytree(servers.ROOT / one, target)
+
+
+@pytest.mark.parametrize("stage", ["packages", "page-packages", "tensorboard-packages"])
+def test_the_packages_are_there_for_the_python_of_the_image(stage, tmp_path):
+    """By wheels alone: the images have no compiler."""
+    if not os.environ.get("RETINOGRAD_INSTALLS"):
+        pytest.skip("asks an index of packages: set RETINOGRAD_INSTALLS=1")
+    python = re.search(r"^FROM python:(\d+\.\d+)\.", DOCKERFILE, re.MULTILINE)[1]
+    # Debian 12 has glibc 2.36; pip takes each platform that is named, and no older one.
+    platforms = [f"--platform=manylinux_2_{minor}_x86_64" for minor in range(17, 37)]
+    asked = [sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed"]
+    asked += ["--quiet", "--disable-pip-version-check", "--only-binary=:all:"]
+    asked += [f"--python-version={python}", "--implementation=cp", *platforms]
+    asked += ["--platform=manylinux2014_x86_64", f"--target={tmp_path}"]
+    asked += ["--report=-", *(f"--requirement={one}" for one in requirements(stage))]
+    done = subprocess.run(asked, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = [one["metadata"] for one in json.loads(done.stdout)["install"]]
+    lines = [f"{one['name']}=={one['version']}" for one in found]
+    assert pins("\n".join(lines)) == pinned(stage)
 
 
 def test_compose_understands_its_file(tmp_path):
@@ -269,10 +348,11 @@ def test_the_page_of_the_image_starts_and_asks_the_api(exported, tmp_path):
     here = {"0.0.0.0": "127.0.0.1", "port=8501": f"port={port}"}
     for ours, others in here.items():
         words = [one.replace(ours, others) for one in words]
-    with servers.serve(exported) as server:
-        environment = os.environ | {"HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1"}
-        environment["RETINOGRAD_PAGE_API"] = server.address
-        of_image = {"cwd": tmp_path / "app", "env": environment}
+    home.mkdir()  # In the image it is /tmp, which can be written.
+    with servers.serve(exported) as server, read_only(tmp_path / "app"):
+        variables = os.environ | environment("page", home)
+        variables["RETINOGRAD_PAGE_API"] = server.address
+        of_image = {"cwd": tmp_path / "app", "env": variables}
         with subprocess.Popen(words, **of_image) as process:
             try:
                 health = f"http://127.0.0.1:{port}/_stcore/health"
@@ -294,11 +374,18 @@ def test_the_api_of_the_image_starts_and_answers(exported, drawing, tmp_path):
     python = installed("packages", tmp_path / "venv")
     folder = tmp_path / "app"
     copy("api", folder)
-    words = (python, *command("api", "CMD")[1:])
-    with servers.serve(exported, command=words, folder=folder) as server:
+    # Its user has no home, which nothing may make.
+    home = tmp_path / "none"
+    values = [f"{one}={value}" for one, value in environment("api", home).items()]
+    words = ("env", *values, python, *command("api", "CMD")[1:])
+    with (
+        read_only(folder, exported),
+        servers.serve(exported, command=words, folder=folder) as server,
+    ):
         assert server.post("/predict", drawing).json()["answer"] == "prediction"
         assert server.metrics()["process_resident_memory_bytes"] < 500e6
         check_health("api", python, server.port)
+    assert not home.exists()
 
 
 def test_the_tensorboard_of_the_image_shows_a_run(tmp_path):
@@ -318,7 +405,14 @@ def test_the_tensorboard_of_the_image_shows_a_run(tmp_path):
     def get(path, **query):
         return requests.get(f"{address}/{path}", params=query, timeout=60)
 
-    with subprocess.Popen(words, cwd=tmp_path) as process:
+    app, home = tmp_path / "app", tmp_path / "home"
+    app.mkdir()
+    home.mkdir()
+    variables = os.environ | environment("tensorboard", home)
+    with (
+        read_only(run, app),
+        subprocess.Popen(words, cwd=app, env=variables) as process,
+    ):
         try:
             wait_for(lambda: "curves" in get("plugin/scalars/tags").json())
             (point,) = get("plugin/scalars/scalars", run="curves", tag="loss").json()

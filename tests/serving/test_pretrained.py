@@ -34,6 +34,15 @@ def test_its_papers_count_the_readings_of_the_test_set():
     assert "CC BY 4.0" in (card.PRETRAINED.parent / "README.md").read_text()
 
 
+def test_the_folder_alone_names_whom_it_comes_from():
+    # The images carry this folder, not the page beside it.
+    text = (card.PRETRAINED / "model_card.md").read_text()
+    data, _, made_by = text.partition("## Made by")
+    assert "Porwal et al." in data and "CC BY 4.0" in data
+    assert "ImageNet's" in made_by and "EfficientNet-Lite0" in made_by
+    assert "Google" in made_by and "Apache-2.0" in made_by
+
+
 def test_it_answers_with_a_heat_map(shipped, drawing):
     said = shipped.predict(drawing)
     assert isinstance(said, predictor.Prediction)
