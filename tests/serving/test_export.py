@@ -20,8 +20,8 @@ from ai_edge_litert import interpreter
 from evaluation import predictions
 from input_pipeline import images, splits
 from models import outputs
+from serving import agreement, export, formats
 from serving import card as cards
-from serving import export, formats
 from visualization import explain, grad_cam
 
 PAPERS = ("leakage.json", "ledger.jsonl", "model_card.md", "operative_config.gin")
@@ -358,6 +358,32 @@ def test_what_disagrees_is_refused_and_its_files_are_gone(tmp_path):
     card = export_small(tmp_path / "all", formats=[Wrong()], **open_gate)
     assert card.checked[-1]["refused"] is None
     assert (tmp_path / "all" / "wrong" / "model.txt").exists()
+
+
+def test_what_its_run_time_cannot_open_is_refused_and_the_rest_is_written(tmp_path):
+    inputs = keras.Input((32, 32, 3))
+    x = keras.layers.Conv2D(8, 8, 8)(inputs)
+    # tf2onnx writes grouped convolutions, as of ConvNeXt, as an operation of no one's.
+    x = keras.layers.Conv2D(8, 3, groups=4, name="feature_map")(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(inputs, keras.layers.Dense(2)(x))
+    two = [formats.Onnx(), formats.LiteRt()]
+    card = export_small(tmp_path / "model", model, formats=two)
+    rows = {row["name"]: row for row in card.checked}
+    refused = rows["ONNX"]["refused"]
+    assert refused.startswith("ONNX Runtime cannot open it: ")
+    assert "StatefulPartitionedCall" in refused and "\n" not in refused
+    assert {rows["ONNX"][name] for name in ("megabytes", "agreement", "auc")} == {None}
+    assert rows["LiteRT"]["agreement"] == 1 and rows["LiteRT"]["refused"] is None
+    # Whose machine it was is nobody's business.
+    assert str(tmp_path) not in (tmp_path / "model" / "card.json").read_text()
+    names = {path.name for path in (tmp_path / "model").iterdir()}
+    assert names == {"card.json", "float32.bin", "float32.xml", "model.tflite"}
+    assert card.files.keys() == names - {"card.json"}
+    (line,) = [
+        one for one in agreement.table(card.checked).splitlines() if "ONNX " in one
+    ]
+    assert line.split()[:9] == ["ONNX", *8 * ["-"]]
 
 
 def test_int8_is_made_also_where_float32_is_refused(tmp_path, monkeypatch):
