@@ -120,9 +120,8 @@ def test_a_run_on_features_that_was_stopped_goes_on_as_if_it_was_not(
     assert history["weights_sha256"] == undisturbed["weights_sha256"]
 
 
-@pytest.mark.parametrize("step", [8 + 3, 2 * 8, 2 * 8 + 3])
 def test_a_run_on_features_at_first_goes_on_before_and_after_they_are_left(
-    step, audited, split, tmp_path, monkeypatch
+    audited, split, tmp_path, monkeypatch
 ):
     def settings():
         first = phases.Phase(epochs=2, optimizer=lambda: keras.optimizers.Adam(1e-2))
@@ -132,7 +131,9 @@ def test_a_run_on_features_at_first_goes_on_before_and_after_they_are_left(
     monkeypatch.setattr(trainer, "CALL_SECONDS", 0.0)  # One step a call.
     whole, undisturbed = train(settings(), audited, split, tmp_path / "undisturbed")
     assert built._frozen and not whole._frozen
-    stop_at_step(settings(), step, audited, split, tmp_path / "stopped")
-    _, resumed = train(settings(), audited, split, tmp_path / "stopped")
-    assert len(resumed["epochs"]) == 2 + 2
-    assert resumed["weights_sha256"] == undisturbed["weights_sha256"]
+    for step in (8 + 3, 2 * 8, 2 * 8 + 3):
+        folder = tmp_path / f"stopped at {step}"
+        stop_at_step(settings(), step, audited, split, folder)
+        _, resumed = train(settings(), audited, split, folder)
+        assert len(resumed["epochs"]) == 2 + 2
+        assert resumed["weights_sha256"] == undisturbed["weights_sha256"]
