@@ -56,7 +56,12 @@ _OURS = (
 _KERAS = {
     "keras.optimizers": (
         keras.optimizers.Adam,
+        keras.optimizers.Adamax,
         keras.optimizers.AdamW,
+        keras.optimizers.Lamb,
+        keras.optimizers.Lion,
+        keras.optimizers.Nadam,
+        keras.optimizers.RMSprop,
         keras.optimizers.SGD,
     ),
     "keras.losses": (

@@ -40,7 +40,8 @@ class Row:
     Attributes:
         name: The run-time and its precision.
         megabytes: Size of its files; None of Keras, which compares with itself.
-        images_per_second: How fast, on the machine that exported.
+        images_per_second: How fast, on the machine that exported; None where it could
+            not be asked, as of all that follows but `refused`.
         logit_difference: The largest; None where one is no number.
         probability_difference: The largest of the probability of disease, 0-1, or None.
         heatmap_difference: The largest, on a scale from 0 to 1, or None; None without
@@ -54,11 +55,11 @@ class Row:
 
     name: str
     megabytes: float | None
-    images_per_second: float
+    images_per_second: float | None
     logit_difference: float | None
     probability_difference: float | None
     heatmap_difference: float | None
-    agreement: float
+    agreement: float | None
     auc: float | None
     auc_difference: float | None
     refused: str | None = None
@@ -146,6 +147,20 @@ def compare(
         auc_difference=lost,
         refused=", ".join(reasons) or None,
     )
+
+
+def unopened(name: str, reason: str) -> Row:
+    """The row of a file that its run-time cannot open.
+
+    Args:
+        name: The format.
+        reason: What the run-time says of it.
+
+    Returns:
+        The row, with nothing but the reason.
+    """
+    fields = {one.name: None for one in dataclasses.fields(Row)}
+    return Row(**fields | {"name": name, "refused": " ".join(reason.split())})
 
 
 _HEAD = (

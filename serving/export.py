@@ -191,9 +191,16 @@ class Exporter:
         try:
             for one in self.every_format:
                 logging.info("Exporting to %s.", one.name)
+                before = _files(partial, ["."])
                 _write(one, graph, partial, training)
+                try:
+                    opened = one.open(partial)
+                except file_formats.UnopenedError as error:
+                    rows.append(agreement.unopened(one.name, str(error)))
+                    _remove(partial, _files(partial, ["."]).keys() - before)
+                    continue
                 written, kept = {}, []
-                for runnable in one.open(partial):
+                for runnable in opened:
                     sizes = _files(partial, runnable.files)
                     said = agreement.ask(runnable.run, validation, deciding)
                     row = compare(runnable.name, sum(sizes.values()) / 1e6, said)

@@ -33,6 +33,10 @@ BATCH = 16
 """Photographs at once, in the run-times that do not divide the processor themselves."""
 
 
+class UnopenedError(ValueError):
+    """A run-time cannot open the file that was written for it."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Runnable:
     """One way to run an exported model.
@@ -93,7 +97,11 @@ class Format(abc.ABC):
 
     @abc.abstractmethod
     def open(self, folder: pathlib.Path) -> list[Runnable]:
-        """Opens what was written; there may be several ways to run it."""
+        """Opens what was written; there may be several ways to run it.
+
+        Raises:
+            UnopenedError: Its run-time does not know all that the model computes.
+        """
 
 
 @dataclasses.dataclass(frozen=True)
@@ -206,9 +214,15 @@ class Onnx(Format):
         """Opens it in ONNX Runtime, as `Format.open` says."""
         import onnxruntime
 
-        session = onnxruntime.InferenceSession(
-            os.fspath(folder / "model.onnx"), providers=["CPUExecutionProvider"]
-        )
+        path = os.fspath(folder / "model.onnx")
+        try:
+            session = onnxruntime.InferenceSession(
+                path, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # Its own classes have no other parent.
+            # The card goes to others, whose business the folder is not.
+            said = str(error).replace(path, "model.onnx")
+            raise UnopenedError(f"ONNX Runtime cannot open it: {said}") from error
         names = [one.name for one in session.get_outputs()]
 
         def run(batch):

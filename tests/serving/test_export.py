@@ -13,15 +13,16 @@ from typing import ClassVar
 import keras
 import numpy as np
 import onnxruntime
+import openvino
 import pytest
 import tensorflow as tf
 from ai_edge_litert import interpreter
 
 from evaluation import predictions
 from input_pipeline import images, splits
-from models import outputs
+from models import efficientnet_lite, outputs, pretrained
+from serving import agreement, export, formats
 from serving import card as cards
-from serving import export, formats
 from train import run_dir
 from train.modes import explain as modes_explain
 from visualization import explain, grad_cam
@@ -355,13 +356,19 @@ def small_model(
     return keras.Model(inputs, logits)
 
 
+def cells(side):
+    """24 photographs of 4 x 4 colours."""
+    small = np.random.default_rng(0).integers(0, 256, (24, 4, 4, 3), np.uint8)
+    return small.repeat(side // 4, axis=1).repeat(side // 4, axis=2)
+
+
 def export_small(folder, model=None, **settings):
-    photographs = np.random.default_rng(0).integers(0, 256, (24, 4, 4, 3), np.uint8)
-    photographs = photographs.repeat(8, axis=1).repeat(8, axis=2)
+    model = model or small_model()
+    photographs = cells(model.input_shape[1])
     exporter = export.Exporter(**{"formats": ()} | settings)
     diseased = np.arange(24) % 2 == 0
     return exporter.export(
-        model or small_model(),
+        model,
         outputs.Softmax(),
         ABOUT,
         photographs,
@@ -385,6 +392,84 @@ def test_what_disagrees_is_refused_and_its_files_are_gone(tmp_path):
     card = export_small(tmp_path / "all", formats=[Wrong()], **open_gate)
     assert card.checked[-1]["refused"] is None
     assert (tmp_path / "all" / "wrong" / "model.txt").exists()
+
+
+def test_what_its_run_time_cannot_open_is_refused_and_the_rest_is_written(tmp_path):
+    inputs = keras.Input((32, 32, 3))
+    x = keras.layers.Conv2D(8, 8, 8)(inputs)
+    # tf2onnx writes grouped convolutions, as of ConvNeXt, as an operation of no one's.
+    x = keras.layers.Conv2D(8, 3, groups=4, name="feature_map")(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(inputs, keras.layers.Dense(2)(x))
+    two = [formats.Onnx(), formats.LiteRt()]
+    card = export_small(tmp_path / "model", model, formats=two)
+    rows = {row["name"]: row for row in card.checked}
+    refused = rows["ONNX"]["refused"]
+    assert refused.startswith("ONNX Runtime cannot open it: ")
+    assert "StatefulPartitionedCall" in refused and "\n" not in refused
+    assert {rows["ONNX"][name] for name in ("megabytes", "agreement", "auc")} == {None}
+    assert rows["LiteRT"]["agreement"] == 1 and rows["LiteRT"]["refused"] is None
+    # Whose machine it was is nobody's business.
+    assert str(tmp_path) not in (tmp_path / "model" / "card.json").read_text()
+    names = {path.name for path in (tmp_path / "model").iterdir()}
+    assert names == {"card.json", "float32.bin", "float32.xml", "model.tflite"}
+    assert card.files.keys() == names - {"card.json"}
+    (line,) = [
+        one for one in agreement.table(card.checked).splitlines() if "ONNX " in one
+    ]
+    assert line.split()[:9] == ["ONNX", *8 * ["-"]]
+
+
+@pytest.mark.parametrize(
+    "backbone",
+    [
+        functools.partial(keras.applications.MobileNetV3Small, minimalistic=True),
+        keras.applications.EfficientNetV2B0,
+        efficientnet_lite.efficientnet_lite,
+    ],
+    ids=["MobileNetV3", "EfficientNetV2", "EfficientNet-Lite"],
+)
+def test_every_family_has_maps_in_closed_form_and_openvino_says_the_same(
+    tmp_path, backbone
+):
+    model = pretrained.pretrained(
+        image_size=64, num_outputs=2, backbone=backbone, weights=None
+    )
+    batch = cells(64).astype(np.float32)
+    for layer in model.layers:  # Else random weights say nothing of photographs.
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.0
+    model(batch, training=True)
+    kernel = model.get_layer("logits").kernel
+    scale = np.ptp(model(batch, training=False), axis=0).max()
+    kernel.assign(4 * kernel / scale)
+
+    # Of two classes the tape's gradient is that of the difference of the logits.
+    both = keras.Model(
+        model.input, [model.get_layer("feature_map").output, model.output]
+    )
+    with tf.GradientTape() as tape:
+        feature_map, logits = both(batch, training=False)
+        difference = logits[:, 1] - logits[:, 0]
+    weights = tf.reduce_mean(tape.gradient(difference, feature_map), axis=(1, 2))
+    expected = tf.einsum("bhwc,bc->bhw", feature_map, weights).numpy()
+    bound = grad_cam.GradCam().bind(model, outputs.Softmax())
+    assert bound.facts["gradient"] == "closed form"
+    evidence = bound.evidence(batch, np.ones(len(batch), np.int32))
+    largest = np.abs(expected).max()
+    assert evidence.shape == (24, 2, 2) and largest > 0
+    np.testing.assert_allclose(evidence, expected, atol=1e-4 * largest)
+
+    card = export_small(tmp_path / "model", model)
+    row = next(one for one in card.checked if one["name"] == "OpenVINO float32")
+    assert card.heatmaps and row["agreement"] == 1
+    assert row["logit_difference"] < 1e-3 and row["heatmap_difference"] < 1e-2
+    path = tmp_path / "model" / "float32.xml"
+    exact = {"INFERENCE_PRECISION_HINT": "f32"}
+    compiled = openvino.Core().compile_model(path, "CPU", exact)
+    for place in (0, 1):
+        said = compiled(batch[place : place + 1])["logits"][0]
+        np.testing.assert_allclose(said, logits[place], atol=1e-3)
 
 
 def test_int8_is_made_also_where_float32_is_refused(tmp_path, monkeypatch):
@@ -554,8 +639,6 @@ def test_a_model_of_openvino_can_be_closed_at_any_moment(exported):
 
 
 def test_only_what_stands_behind_the_feature_map_is_spared_rounding(tmp_path):
-    import openvino
-
     export_small(tmp_path / "model")
     read = openvino.Core().read_model(pathlib.Path(tmp_path, "model", "float32.xml"))
     names = formats._behind_feature_map(read)

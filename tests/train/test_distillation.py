@@ -12,6 +12,7 @@ from models import losses, outputs
 from tests.train.test_earlier_run import train
 from tests.train.test_trainer import stop_at_step, tiny_recipe
 from train import distillation, trainer
+from train import teacher as teachers
 
 PLAIN = pipeline.TrainingStream(batch_size=4)
 TURNED = pipeline.TrainingStream(
@@ -91,6 +92,30 @@ def test_a_step_learns_from_what_the_teacher_says(taught_by, stream, audited, sp
     training.train_steps(batches, tf.constant(1, tf.int64))
     expected = by_hand(said, logits, batch[1], batch[2], 3.0, 0.7)
     assert training.running()["loss"] == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("stream", "asked_for"),
+    [(PLAIN, ["32 photographs"]), (TURNED, ["a step"])],
+    ids=["plain", "augmented"],
+)
+def test_a_teacher_is_asked_once_about_photographs_that_stay_the_same(
+    taught_by, stream, asked_for, audited, split, tmp_path, monkeypatch
+):
+    asked = []
+
+    class Heard(teachers.Teacher):
+        def __call__(self, photographs):
+            asked.append("a step")
+            return super().__call__(photographs)
+
+        def logits(self, photographs):
+            asked.append(f"{len(photographs)} photographs")
+            return super().logits(photographs)
+
+    monkeypatch.setattr(teachers, "Teacher", Heard)
+    train(distilled(taught_by, stream, epochs=2), audited, split, tmp_path / "run")
+    assert asked == asked_for  # The graph of a step is made once.
 
 
 def test_a_teacher_is_not_trained_and_changes_no_first_weight(

@@ -61,6 +61,29 @@ def test_a_new_run_begins_with_the_weights_that_the_earlier_one_kept(earlier):
     assert int(built.optimizer.iterations) == 0
 
 
+def test_a_run_that_begins_with_another_and_was_stopped_goes_on_as_if_it_was_not(
+    audited, split, earlier, tmp_path, monkeypatch
+):
+    """Not from the earlier run's weights again, nor with another new head."""
+
+    def settings():
+        return tiny_recipe(
+            task=tasks.icdr_grades(),
+            monitor="val_loss",
+            epochs=3,
+            keep="last",
+            init_from=str(earlier),
+            checkpoint_every_minutes=0.0,
+        )
+
+    monkeypatch.setattr(trainer, "CALL_SECONDS", 0.0)  # One step a call.
+    _, undisturbed = train(settings(), audited, split, tmp_path / "undisturbed")
+    stop_at_step(settings(), 8 + 3, audited, split, tmp_path / "stopped")
+    trainer.Trainer(settings(), 64).train(audited, split, tmp_path / "stopped")
+    history = json.loads((tmp_path / "stopped" / "history.json").read_text())
+    assert history["weights_sha256"] == undisturbed["weights_sha256"]
+
+
 def test_another_task_has_a_head_of_its_own(earlier):
     of_grades = tiny_recipe(init_from=str(earlier), task=tasks.icdr_grades())
     built = trainer.Trainer(of_grades, 64)

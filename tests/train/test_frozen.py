@@ -118,3 +118,22 @@ def test_a_run_on_features_that_was_stopped_goes_on_as_if_it_was_not(
     trainer.Trainer(settings(), 64).train(audited, split, tmp_path / "stopped")
     history = json.loads((tmp_path / "stopped" / "history.json").read_text())
     assert history["weights_sha256"] == undisturbed["weights_sha256"]
+
+
+def test_a_run_on_features_at_first_goes_on_before_and_after_they_are_left(
+    audited, split, tmp_path, monkeypatch
+):
+    def settings():
+        first = phases.Phase(epochs=2, optimizer=lambda: keras.optimizers.Adam(1e-2))
+        return of(model=tiny_model, first_phases=[first], checkpoint_every_minutes=0.0)
+
+    built = trainer.Trainer(settings(), 64)
+    monkeypatch.setattr(trainer, "CALL_SECONDS", 0.0)  # One step a call.
+    whole, undisturbed = train(settings(), audited, split, tmp_path / "undisturbed")
+    assert built._frozen and not whole._frozen
+    for step in (8 + 3, 2 * 8, 2 * 8 + 3):
+        folder = tmp_path / f"stopped at {step}"
+        stop_at_step(settings(), step, audited, split, folder)
+        _, resumed = train(settings(), audited, split, folder)
+        assert len(resumed["epochs"]) == 2 + 2
+        assert resumed["weights_sha256"] == undisturbed["weights_sha256"]

@@ -1,7 +1,9 @@
 import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 
+from configs import registry
 from train import optimizers, schedules
 
 
@@ -26,6 +28,33 @@ def test_with_a_scaled_loss_all_replicas_see_what_one_of_them_cannot_use(
     monkeypatch.setattr(tf.distribute, "get_replica_context", Replica)
     (gradient,) = optimizers.gather(built, [tf.constant([0.5])])
     assert bool(tf.math.is_finite(gradient)) == finite
+
+
+@pytest.mark.parametrize("make", registry._KERAS["keras.optimizers"])
+def test_all_that_a_registered_optimizer_remembers_is_in_its_state(make):
+    """One that is given another's weights and state goes on like that one."""
+
+    def built():
+        variables = [keras.Variable([1.0, -2.0]), keras.Variable([[3.0]])]
+        return variables, optimizers.build(make, variables, "float32", replicas=1)
+
+    def step(variables, optimizer, scale):
+        gradients = [tf.constant([scale, 1.0]), tf.constant([[-scale]])]
+        optimizer.apply_gradients(zip(gradients, variables, strict=True))
+
+    weights, first = built()
+    for scale in (0.5, 2.0, 1.0):
+        step(weights, first, scale)
+    others, second = built()
+    given, taken = (optimizers.state(one)["variables"] for one in (first, second))
+    for mine, theirs in zip([*weights, *given], [*others, *taken], strict=True):
+        theirs.assign(mine)
+    for scale in (3.0, -1.0):
+        step(weights, first, scale)
+        step(others, second, scale)
+    for mine, theirs in zip(weights, others, strict=True):
+        np.testing.assert_array_equal(mine.numpy(), theirs.numpy())
+    assert np.abs(weights[0].numpy() - [1.0, -2.0]).max() > 1e-4
 
 
 def test_rate_and_steps_can_be_told_of_variables_on_several_devices():

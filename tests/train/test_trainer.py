@@ -342,6 +342,9 @@ RESUMABLE = {
             gradient_accumulation_steps=3,
         ),
     },
+    "a product over all steps": lambda: {
+        "optimizer": lambda: keras.optimizers.Nadam(1e-2),
+    },
     "a scaled loss": lambda: {"dtype_policy": "mixed_float16"},
     "bfloat16, averages, a schedule": lambda: {
         "dtype_policy": "mixed_bfloat16",
