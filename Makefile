@@ -7,6 +7,7 @@ DEMO_DATA := data/synthetic
 RUNS := runs
 SERVING := .venv-serving
 MODEL ?= pretrained/idrid_referable
+CHECK_PYTHON = @$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else "Retinograd needs Python 3.11, 3.12 or 3.13. Received: %d.%d. Name another one: make PYTHON=python3.12" % v)'
 
 .PHONY: demo test lint tensorboard serve clean
 
@@ -31,12 +32,13 @@ clean:
 	rm -rf $(VENV) $(SERVING) $(DEMO_DATA)
 
 $(VENV)/.installed: requirements.txt
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else "Retinograd needs Python 3.11, 3.12 or 3.13. Received: %d.%d. Name another one: make PYTHON=python3.12" % v)'
+	$(CHECK_PYTHON)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
 	@touch $@
 
 $(SERVING)/.installed: serving/requirements.txt serving/requirements-page.txt
+	$(CHECK_PYTHON)
 	$(PYTHON) -m venv $(SERVING)
 	$(SERVING)/bin/python -m pip install --quiet --disable-pip-version-check --requirement serving/requirements-page.txt
 	@touch $@

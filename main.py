@@ -4,14 +4,24 @@ A gin file says what to do, flags say where:
 python main.py --gin_file=configs/synthetic_resnet_v2.gin --data_dir=data/synthetic
 """
 
+import importlib.util
 import pathlib
 import re
 import sys
 
-from absl import app, flags, logging
+_INSTALL = (
+    "`make demo` installs all that the project needs into .venv: source "
+    ".venv/bin/activate. Anywhere else, with Python 3.11, 3.12 or 3.13, do: pip "
+    "install --requirement requirements.txt"
+)
 
-from configs import statements, syntax
-from train import terminal, tf_config
+try:
+    from absl import app, flags, logging
+
+    from configs import statements, syntax
+    from train import terminal, tf_config
+except ModuleNotFoundError as error:
+    sys.exit(f"error: {sys.executable} lacks {error.name}. {_INSTALL}")
 
 MODES = (
     "run",
@@ -30,6 +40,7 @@ MODES = (
 
 _OF_A_RUN = ("evaluate", "explain", "verify")
 _READS_FOLDERS = ("run", "prepare", "train", "evaluate", "explain", "doctor")
+_GOES_ON = ("run", "prepare", "train", "tune", "explain", "predict")
 _ARCHIVES = (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz")
 
 GIN_FILE = flags.DEFINE_multi_string(
@@ -94,6 +105,7 @@ DRY_RUN = flags.DEFINE_bool(
     False,
     "Check config and labels, build the model, print the plan; open no photograph.",
 )
+_PATHS = (PREPARED_DIR, PREDICTIONS, RANDOM_LABELS, EXPORTED, PHOTOGRAPHS, OUTPUT_DIR)
 
 
 def main(argv: list[str]) -> None:
@@ -101,6 +113,9 @@ def main(argv: list[str]) -> None:
     terminal.show_own_messages()
     if len(argv) > 1:
         _fail(f"error: unexpected {' '.join(argv[1:])}: flags begin with --.", 2)
+    for flag in (*_PATHS, RUN_DIR):
+        if "" in (flag.value if flag is RUN_DIR else [flag.value]):
+            _fail(f"error: --{flag.name} is empty. Name a path, or leave it out.", 2)
     if PREDICTIONS.value is not None and MODE.value != "evaluate":
         _fail(f"error: --predictions needs --mode=evaluate, not {MODE.value}.", 2)
     if RANDOM_LABELS.value is not None and MODE.value != "explain":
@@ -110,22 +125,26 @@ def main(argv: list[str]) -> None:
             _fail(f"error: --{flag.name} needs --mode=predict, not {MODE.value}.", 2)
     try:
         print(_run())
-    except (NotImplementedError, RecursionError):  # Nobody's config causes these.
-        raise
-    except (ValueError, OSError, RuntimeError) as error:
-        if logging.get_verbosity() >= logging.DEBUG:
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if not package or importlib.util.find_spec(package):  # A slip of ours.
+            raise
+        _fail(f"error: {sys.executable} lacks {package}. {_INSTALL}", 1)
+    except KeyboardInterrupt:
+        how = "begins anew"
+        if MODE.value in _GOES_ON:
+            how = "goes on from what is saved"
+        _fail(f"Stopped. The same command {how}.", 130)
+    except Exception as error:
+        if logging.get_verbosity() >= logging.DEBUG or not terminal.is_told(error):
             raise
         _fail(f"error: {terminal.describe(error)}", 1)
-    except KeyboardInterrupt:
-        goes_on = MODE.value in ("run", "prepare", "train", "tune")
-        how = "goes on from what is saved" if goes_on else "begins anew"
-        _fail(f"Stopped. The same command {how}.", 130)
 
 
 def _run() -> str:
     tf_config.check_mode(MODE.value)
     gin_files = list(GIN_FILE.value)
-    run_dirs = [pathlib.Path(one) for one in RUN_DIR.value if one]
+    run_dirs = [pathlib.Path(one) for one in RUN_DIR.value]
     if MODE.value == "compare" and not gin_files:
         return _compare(run_dirs)
     if MODE.value != "compare" and len(run_dirs) > 1:
@@ -134,6 +153,11 @@ def _run() -> str:
             f"Received: {', '.join(map(str, run_dirs))}."
         )
     run_dir = run_dirs[0] if run_dirs else None
+    if MODE.value == "predict" and EXPORTED.value and run_dirs:
+        raise ValueError(
+            "--exported and --run_dir name two models. Name one of them. Received: "
+            f"{EXPORTED.value} and {run_dirs[0]}."
+        )
     if MODE.value == "predict" and not gin_files:
         return _predict(run_dir, **_asked())
     if not gin_files:
@@ -163,10 +187,16 @@ def _run() -> str:
         if not predictions.is_file():
             raise FileNotFoundError(f"--predictions: there is no file {predictions}.")
     parsed = syntax.parse(gin_files, GIN_BINDINGS.value)
-    if data_dirs and MODE.value in _READS_FOLDERS:
-        from train import first_look
+    run_dir = run_dir or pathlib.Path("runs", pathlib.Path(gin_files[-1]).stem)
+    prepared_dir = pathlib.Path(PREPARED_DIR.value)
 
+    from train import first_look
+
+    if data_dirs and MODE.value in _READS_FOLDERS:
         first_look.check(parsed, data_dirs)
+    if _needs_photographs(run_dir):
+        with first_look.reminding(run_dir):
+            first_look.check_at_hand(parsed, data_dirs, prepared_dir)
 
     with terminal.quiet_import():  # Seconds: so only once all of the above is right.
         from configs import loader, registry  # noqa: F401
@@ -174,21 +204,33 @@ def _run() -> str:
 
     run_mode, entry_points = experiment.MODES[MODE.value]
     bindings = loader.load(
-        gin_files, GIN_BINDINGS.value, entry_points, experiment.ENTRY_POINTS
+        gin_files,
+        GIN_BINDINGS.value,
+        entry_points,
+        experiment.ENTRY_POINTS,
+        written=True,
     )
-    return run_mode(
-        experiment.Where(
-            data_dirs=data_dirs,
-            prepared_dir=pathlib.Path(PREPARED_DIR.value),
-            run_dir=run_dir or pathlib.Path("runs", pathlib.Path(gin_files[-1]).stem),
-            compared=tuple(run_dirs),
-            bindings=experiment.deciding(bindings),
-            dry_run=DRY_RUN.value,
-            predictions=predictions,
-            random_labels=RANDOM_LABELS.value and pathlib.Path(RANDOM_LABELS.value),
-            **_asked(),
-        )
+    where = experiment.Where(
+        data_dirs=data_dirs,
+        prepared_dir=prepared_dir,
+        run_dir=run_dir,
+        compared=tuple(run_dirs),
+        bindings=experiment.deciding(bindings),
+        dry_run=DRY_RUN.value,
+        predictions=predictions,
+        random_labels=RANDOM_LABELS.value and pathlib.Path(RANDOM_LABELS.value),
+        **_asked(),
     )
+    with first_look.reminding(run_dir):
+        return run_mode(where)
+
+
+def _needs_photographs(run_dir: pathlib.Path) -> bool:
+    """Whether nothing can be done without them or their records, that much is sure."""
+    if tf_config.workers()[1] > 0:  # The chief prepares them.
+        return False
+    trains = MODE.value in ("run", "train") and not (run_dir / "model.keras").exists()
+    return trains or MODE.value == "prepare"
 
 
 def _compare(run_dirs: list[pathlib.Path]) -> str:
@@ -216,6 +258,10 @@ def _asked() -> dict[str, pathlib.Path | None]:
     if paths["photographs"] is None:
         raise ValueError("--mode=predict needs --photographs=<folder>.")
     for name in ("exported", "photographs"):
+        if paths[name] is not None and paths[name].is_file():
+            raise NotADirectoryError(
+                f"--{name}: {paths[name]} is a file. Name the folder that it lies in."
+            )
         if paths[name] is not None and not paths[name].is_dir():
             raise FileNotFoundError(f"--{name}: there is no folder {paths[name]}.")
     return paths

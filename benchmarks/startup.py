@@ -32,6 +32,9 @@ def main() -> None:
             "a wrong data folder": [
                 *[*program, "--gin_file=idrid_resnet_v2.gin", f"--data_dir={ROOT}"]
             ],
+            "no data folder": [
+                *[*program, "--gin_file=idrid_resnet_v2.gin", "--prepared_dir=none"]
+            ],
             "import tensorflow": [sys.executable, "-c", "import tensorflow"],
         }
         print(f"{'':20} {'median':>8}")

@@ -12,7 +12,14 @@ from typing import Any
 
 import gin
 
-from configs import configurables, statements, syntax, usage, value_types
+from configs import (
+    configurables,
+    own_code,
+    statements,
+    syntax,
+    usage,
+    value_types,
+)
 
 
 def load(
@@ -20,6 +27,8 @@ def load(
     gin_bindings: Sequence[str],
     entry_points: Sequence[str],
     other_entry_points: Sequence[str] = (),
+    *,
+    written: bool = False,
 ) -> list[statements.Binding]:
     """Parses gin files and bindings into gin's configuration, and locks it.
 
@@ -29,6 +38,8 @@ def load(
         entry_points: The configurables that will be called; all that they need must
             be bound.
         other_entry_points: Those that may be called another time with this config.
+        written: Whether lines that a person wrote in the files must have an effect.
+            Without all entry points nobody can tell.
 
     Returns:
         The bindings that hold, each name in its one spelling.
@@ -42,9 +53,7 @@ def load(
     imports = [one for one in parsed if isinstance(one, statements.Import)]
     for one in imports:
         _import(one)
-    resolved = [_resolve(one) for one in parsed if isinstance(one, statements.Binding)]
-    # A name has one spelling now, so that a later binding replaces an earlier one.
-    bindings = list({one.key: one for one in resolved}.values())
+    bindings = _holding(parsed)
 
     macros = {one.key: one for one in bindings if one.is_macro}
     _check_macros(bindings, macros)
@@ -52,7 +61,14 @@ def load(
         if not one.is_macro:
             _check_parameter(one, macros)
     usage.check_required(bindings, entry_points, gin_files)
-    usage.check_effect(bindings, [*entry_points, *other_entry_points])
+    every_entry_point = [*entry_points, *other_entry_points]
+    usage.check_effect(bindings, every_entry_point)
+    if written:
+        stages = [
+            _holding(syntax.parse(gin_files[: count + 1], ()))
+            for count in range(len(gin_files))
+        ]
+        usage.check_files(bindings, stages, every_entry_point)
 
     # gin is given what was read, so that includes and errors have one reader.
     lines = [f"import {one.module}" for one in imports]
@@ -67,13 +83,27 @@ def _import(statement: statements.Import) -> None:
         sys.path.append("")
     try:
         importlib.import_module(statement.module)
-    except (ImportError, SyntaxError, ValueError) as error:
-        way_out = "Correct it."
-        if isinstance(error, ImportError):
+    except Exception as error:
+        frames, reason, way_out = own_code.frames(error), str(error), "Correct it."
+        if frames and not isinstance(error, SyntaxError):  # Which names its own place.
+            reason = f"{own_code.place(frames[-1])}: {own_code.in_words(error)}"
+        elif isinstance(error, ImportError):
             way_out = "The module must lie in the current folder or be installed."
+        elif not isinstance(error, SyntaxError | ValueError):  # A slip of ours.
+            raise
+        if frames and isinstance(error, ImportError):
+            way_out = "Install what is missing, or correct the line."
         raise statements.ConfigError(
-            f"{statement.where}: cannot import {statement.module}: {error}. {way_out}"
+            f"{statement.where}: cannot import {statement.module}: "
+            f"{reason.removesuffix('.')}. {way_out}"
         ) from error
+
+
+def _holding(parsed: Sequence[statements.Statement]) -> list[statements.Binding]:
+    """The bindings that hold, each name in its one spelling."""
+    resolved = [_resolve(one) for one in parsed if isinstance(one, statements.Binding)]
+    # A name has one spelling now, so that a later binding replaces an earlier one.
+    return list({one.key: one for one in resolved}.values())
 
 
 def _resolve(binding: statements.Binding) -> statements.Binding:
@@ -106,7 +136,7 @@ def _check_macros(
                 meant = statements.did_you_mean(one.name, macros)
                 raise statements.ConfigError(
                     f"{binding.where}: there is no macro {one!r}."
-                    + (meant or f" Bind it: {one.name} = ...")
+                    + (meant or _bind(one.name, binding.where))
                 )
     for name, binding in macros.items():
         if name not in used:
@@ -116,6 +146,13 @@ def _check_macros(
                 f"%{name} or remove it. A parameter is bound as name.parameter = ..."
             )
         _expand(binding.value, macros)
+
+
+def _bind(macro: str, where: str) -> str:
+    """A sentence on what to do about a macro that an experiment leaves open."""
+    file = where.rpartition(", line ")[0]  # None on the command line.
+    hint = f" Comments in {file} may tell how it is found." if file else ""
+    return f" Bind it: {macro} = ...{hint}"
 
 
 def _expand(

@@ -43,6 +43,8 @@ class Binding:
         parameter: The parameter, or "" for a macro.
         value: Python literals, `Reference`s and `Macro`s.
         where: File and line, for a person.
+        included: Whether the file was included by another one, or is the copy of a
+            config that a run or a search keeps.
     """
 
     scope: str
@@ -50,6 +52,7 @@ class Binding:
     parameter: str
     value: Any
     where: str
+    included: bool = False
 
     @property
     def key(self) -> str:

@@ -18,6 +18,11 @@ CONFIGS = pathlib.Path(__file__).parent
 """Where a gin file is looked for last: `include 'models/resnet_v2.gin'`."""
 
 COMMAND_LINE = "--gin_bindings"
+
+COPY = "# A copy of a whole config.\n"
+"""Begins what searches keep; what runs keep has the headings of `gin.config_str`."""
+
+_COPY = re.compile(rf"\A{COPY}|^# Parameters for .*:\n# =+$", re.MULTILINE)
 """What `where` begins with in statements from the command line."""
 
 
@@ -152,7 +157,12 @@ class _Reader:
     def _bind(self, statement, where: str) -> statements.Binding:
         scope, parameter = statement.scope or "", statement.arg_name or ""
         binding = statements.Binding(
-            scope, statement.selector, parameter, statement.value, where
+            scope,
+            statement.selector,
+            parameter,
+            statement.value,
+            where,
+            included=len(self._stack) > 1 or bool(_COPY.search(self._text)),
         )
         if binding.key in self._bound:
             raise statements.ConfigError(

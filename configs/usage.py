@@ -112,8 +112,6 @@ def check_effect(
 ) -> None:
     """Does what is bound in a scope, or on the command line, change anything?
 
-    A file may bind what only some of the experiments that include it use.
-
     Args:
         bindings: A config.
         entry_points: All configurables that can be called with it.
@@ -122,19 +120,79 @@ def check_effect(
         ConfigError: A binding has no effect. Says what was perhaps meant.
     """
     every = list(uses(bindings, entry_points))
+    for one in _without_effect(bindings, every):
+        if one.scope or one.where.startswith(syntax.COMMAND_LINE):
+            raise _no_effect(one, every)
+
+
+def check_files(
+    bindings: Sequence[statements.Binding],
+    stages: Sequence[Sequence[statements.Binding]],
+    entry_points: Sequence[str],
+) -> None:
+    """Does each line that a person wrote in a file of the command change anything?
+
+    A file that is included may bind what only some experiments use. What only a later
+    file, or the command line, makes useless is no mistake of the file either.
+
+    Args:
+        bindings: A config.
+        stages: The config as each file leaves it, the first file's first.
+        entry_points: All configurables that can be called with it.
+
+    Raises:
+        ConfigError: A line has no effect. Says what was perhaps meant.
+    """
+    useless = {
+        (one.key, one.where)
+        for one in _without_effect(bindings, list(uses(bindings, entry_points)))
+    }
+    before: Sequence[statements.Binding] = ()
+    for stage in stages:
+        every = list(uses(stage, entry_points))
+        for one in _without_effect(stage, every):
+            own = not one.included and one not in before
+            if own and (one.key, one.where) in useless:
+                raise _no_effect(one, every)
+        before = stage
+
+
+def _without_effect(
+    bindings: Sequence[statements.Binding],
+    every: Sequence[tuple[Use, dict[str, statements.Binding]]],
+) -> Iterator[statements.Binding]:
+    """The bindings, but for macros, that none of the uses has."""
     holding = {one.key for _, bound in every for one in bound.values()}
-    scopes = {use.scope for use, _ in every}
     for one in bindings:
-        explicit = one.scope or one.where.startswith(syntax.COMMAND_LINE)
-        if one.key in holding or one.is_macro or not explicit:
-            continue
-        if one.scope and one.scope not in scopes:
-            reason = f"nothing enters the scope {one.scope!r}"
-            meant = statements.did_you_mean(one.scope, scopes - {""})
-        else:
-            scope = f" in the scope {one.scope!r}" if one.scope else ""
-            reason = f"nothing uses {one.name!r}{scope}"
-            meant = statements.did_you_mean(one.name, {use.name for use, _ in every})
-        raise statements.ConfigError(
-            f"{one.where}: {reason}, so {one.key} would have no effect.{meant}"
-        )
+        if one.key not in holding and not one.is_macro:
+            yield one
+
+
+def _no_effect(
+    one: statements.Binding,
+    every: Sequence[tuple[Use, dict[str, statements.Binding]]],
+) -> statements.ConfigError:
+    scopes, names = {use.scope for use, _ in every}, {use.name for use, _ in every}
+    shadow = next(
+        (
+            other
+            for use, bound in every
+            for other in bound.values()
+            if not one.scope
+            and (use.name, other.parameter) == (one.name, one.parameter)
+        ),
+        None,
+    )
+    if shadow:
+        reason, meant = f"{shadow.key} takes its place, {shadow.where}", ""
+    elif one.scope and one.scope not in scopes:
+        reason = f"nothing enters the scope {one.scope!r}"
+        meant = statements.did_you_mean(one.scope, scopes - {""})
+    else:
+        scope = f" in the scope {one.scope!r}" if one.scope else ""
+        reason = f"nothing uses {one.name!r}{scope}"
+        meant = statements.did_you_mean(one.name, names - {one.name})
+        meant = meant or f" Use it as @{one.name}, or remove the line."
+    return statements.ConfigError(
+        f"{one.where}: {reason}, so {one.key} would have no effect.{meant}"
+    )

@@ -1,5 +1,6 @@
 """Evaluation of a trained model: predictions, a decision, figures with intervals."""
 
+import collections
 import dataclasses
 import pathlib
 import textwrap
@@ -519,7 +520,23 @@ def report(content: dict[str, Any]) -> str:
         texts.append(members.report(content["members"]))
     if "others" in content:
         texts += _report_on_others(content)
+    if collapsed := _collapsed(content):
+        texts.append(collapsed)
     return "\n\n".join(texts)
+
+
+def _collapsed(content: dict[str, Any]) -> str:
+    """A warning of parts whose photographs all get one class; "" without any."""
+    found = collections.defaultdict(list)
+    for part, scores in content["results"].items():
+        only = metrics.only_class(np.array(scores["confusion_matrix"]))
+        if only is not None:
+            found[content["task"]["class_names"][only]].append(part)
+    return "\n".join(
+        f"Warning: the model has collapsed. In {', '.join(parts)} it gives every "
+        f"photograph the same class, {name}."
+        for name, parts in found.items()
+    )
 
 
 def _said_of_referral(scores: dict[str, Any]) -> str:

@@ -161,6 +161,21 @@ def confusion_matrix(
     return _cross_table(labels, predictions, num_classes, num_classes)
 
 
+def only_class(matrix: np.ndarray) -> int | None:
+    """The class of all predictions, if there is one although there are several labels.
+
+    Args:
+        matrix: int array of shape `(num_classes, num_classes)`, as `confusion_matrix`
+            returns it.
+
+    Returns:
+        The class, or None.
+    """
+    (predicted,) = np.nonzero(matrix.sum(axis=0))
+    several = np.count_nonzero(matrix.sum(axis=1)) > 1
+    return int(predicted[0]) if several and len(predicted) == 1 else None
+
+
 def score_table(diseased: np.ndarray, ranks: np.ndarray, num_ranks: int) -> np.ndarray:
     """Counts healthy and diseased photographs by the rank of their score.
 

@@ -29,6 +29,7 @@ def render(facts: known.Facts) -> str:
         results=facts.content["results"],
         oddities=remarks.oddities(facts),
         limits=remarks.limits(facts),
+        overcome=remarks.overcome(facts),
         began=starting_weights.sentence(facts.operative_config or ""),
         bindings=known.bindings,
     )

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from evaluation import assessment
+from evaluation import assessment, charts, metrics
 from evaluation import facts as known
 
 
@@ -30,7 +30,7 @@ def limits(facts: known.Facts) -> list[str]:
             "Each validation photograph was predicted by networks that had not trained "
             "on it. Whatever was chosen by these figures makes them too good."
         )
-    elif said.split == "valid":
+    elif said.split == "valid" and not _chosen_by_fold(facts):
         texts.append(
             "The validation photographs helped to choose the model, so their figures "
             "are too good."
@@ -44,6 +44,12 @@ def limits(facts: known.Facts) -> list[str]:
         texts.append(
             f"These photographs were read {readings} times: whatever was "
             "chosen after the first reading makes the figures too good."
+        )
+    if _chosen_by_fold(facts):
+        texts.append(
+            "The fold that validated a member also helped to choose the model, by its "
+            "best epoch: the out-of-fold figures are too good, and calibration and "
+            "threshold were chosen on them."
         )
     if facts.members and not facts.split.train and said.split != "valid":
         texts.append(
@@ -79,6 +85,12 @@ def _no_epoch_chosen(facts: known.Facts) -> bool:
     return kept == {"last"}
 
 
+def _chosen_by_fold(facts: known.Facts) -> bool:
+    """Whether it is one of every fold whose members keep their best epochs."""
+    kept = {one["kept"] for one in facts.members.values()}
+    return "best" in kept and not facts.split.train
+
+
 def oddities(facts: known.Facts) -> list[str]:
     """What is odd about a run, for somebody who only reads one section.
 
@@ -111,10 +123,10 @@ def _of_part(facts: known.Facts, name: str, scores: Mapping[str, Any]) -> list[s
             "undefined."
         )
     called = matrix.sum(axis=0)
-    if len(present) > 1 and (called > 0).sum() == 1:
+    if (only := metrics.only_class(matrix)) is not None:
         texts.append(
             "the model has collapsed: it gives every photograph the same class, "
-            f"{names[int(called.argmax())]}."
+            f"{names[only]}."
         )
     elif never := [
         names[number]
@@ -159,9 +171,36 @@ def _of_training(history: Mapping[str, Any]) -> list[str]:
             "come to its end."
         )
     for one in history.get("collapses", ()):
-        texts.append(
-            f"In epochs {one['first_epoch']} to {one['last_epoch']} the model had "
-            "collapsed: it gave every validation photograph the same class, "
-            f"{one['predicted']}."
-        )
+        if not _was_overcome(one, history):
+            texts.append(
+                f"In epochs {one['first_epoch']} to {one['last_epoch']} the model had "
+                "collapsed: it gave every validation photograph the same class, "
+                f"{one['predicted']}. The model has the weights of epoch "
+                f"{charts.kept_epoch(history)}."
+            )
     return texts
+
+
+def overcome(facts: known.Facts) -> list[str]:
+    """Collapses while training that say nothing against the model.
+
+    Args:
+        facts: The evaluated run.
+
+    Returns:
+        A sentence each.
+    """
+    return [
+        f"{f'{name}: ' if facts.members else ''}In epochs {one['first_epoch']} to "
+        f"{one['last_epoch']} the model gave every validation photograph the same "
+        f"class, {one['predicted']}, and recovered."
+        for name, history in facts.trainings.items()
+        for one in history.get("collapses", ())
+        if _was_overcome(one, history)
+    ]
+
+
+def _was_overcome(one: Mapping[str, Any], history: Mapping[str, Any]) -> bool:
+    """Whether the model recovered from a collapse, and is not that of its epochs."""
+    within = one["first_epoch"] <= charts.kept_epoch(history) <= one["last_epoch"]
+    return one.get("overcome", False) and not within  # Earlier runs do not say.

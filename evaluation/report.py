@@ -89,6 +89,7 @@ def render(facts: known.Facts, overlay: gallery.Overlay | None = None) -> str:
         order=list(facts.parts),
         oddities=remarks.oddities(facts),
         limits=remarks.limits(facts),
+        overcome=remarks.overcome(facts),
         scale=photograph.GRADES,
         counts=_counts(facts),
         audit=_audit(facts),

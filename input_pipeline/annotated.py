@@ -9,10 +9,8 @@ anew. So the pictures are compared, as the audit does.
 import concurrent.futures
 import dataclasses
 import hashlib
-import io
 import os
 import pathlib
-import zipfile
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -22,6 +20,7 @@ from input_pipeline import (
     audit,
     duplicates,
     fundus,
+    kept_arrays,
     lesion_masks,
     progress,
     quality,
@@ -136,32 +135,26 @@ def _kept_levels(
     kept_in: pathlib.Path | None,
 ) -> dict[str, np.ndarray]:
     """What `lesion_masks.read` gives of each lesion, decoded only the first time."""
-
-    def decode():
-        return {
-            lesion: np.uint8(np.round(255 * lesion_masks.read(path, crop, size)))
-            for lesion, path in one.masks.items()
-        }
-
     if kept_in is None:
-        return decode()
+        return _decode(one, crop, size)
     key = hashlib.sha256(repr((_KEPT_VERSION, crop, size)).encode())
     for lesion, path in one.masks.items():
         key.update(lesion.encode() + hashlib.sha256(path.read_bytes()).digest())
     file = kept_in / f"{key.hexdigest()[:24]}.npz"
-    try:
-        with np.load(io.BytesIO(file.read_bytes())) as kept:
-            return {lesion: kept[lesion] for lesion in one.masks}
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
-        pass  # Not there yet, or cut off: it is only a copy.
-    levels = decode()
-    packed = io.BytesIO()
-    np.savez_compressed(packed, **levels)
-    kept_in.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(f".{os.getpid()}.partial")
-    partial.write_bytes(packed.getvalue())
-    os.replace(partial, file)
+    levels = kept_arrays.load(file, one.masks)
+    if levels is None:
+        levels = _decode(one, crop, size)
+        kept_arrays.save(file, levels)
     return levels
+
+
+def _decode(
+    one: lesion_masks.Annotated, crop: fundus.Crop, size: int
+) -> dict[str, np.ndarray]:
+    return {
+        lesion: np.uint8(np.round(255 * lesion_masks.read(path, crop, size)))
+        for lesion, path in one.masks.items()
+    }
 
 
 def _copies(images: Sequence[np.ndarray], audited: audit.Audit) -> list[list[str]]:

@@ -237,14 +237,20 @@ def describe_difference(
         were certified are still there; "" where none does.
     """
     known = certified(certificate)
-    found = {one.dataset: one.fingerprint for one in collection.folders}
-    for name in sorted(known.keys() | found.keys()):
-        if known.get(name) != found.get(name):
-            return (
-                f"of {name!r} it knows the fingerprint {known.get(name)}, the "
-                f"records have {found.get(name)}."
-                f"{_what_changed(name, known, collection)}"
-            )
+    counts = {one["name"]: one["photographs"] for one in certificate["datasets"]}
+    folders = {one.dataset: one for one in collection.folders}
+    for name in sorted(known.keys() | folders.keys()):
+        now = folders.get(name)
+        if known.get(name) != (now and now.fingerprint):
+            before = "none"
+            if name in known:
+                before = f"{counts[name]} with the fingerprint {known[name]}"
+            here = "here are none"
+            if now:
+                count = len(now.photographs)
+                here = f"{now.folder} holds {count} with {now.fingerprint}"
+            changed = _what_changed(name, known, collection)
+            return f"of {name!r} it knows {before}, {here}.{changed}"
     return ""
 
 

@@ -12,12 +12,15 @@ NAME = ".lock"
 
 
 @contextlib.contextmanager
-def hold(folder: pathlib.Path, *, wait: bool) -> Iterator[None]:
+def hold(
+    folder: pathlib.Path, *, wait: bool, flag: str = "--run_dir"
+) -> Iterator[None]:
     """Holds `folder` for the length of a `with` block, creating it if need be.
 
     Args:
         folder: The folder to have alone.
         wait: Whether to wait for another process, or to refuse.
+        flag: What names another folder.
 
     Yields:
         Nothing.
@@ -33,7 +36,7 @@ def hold(folder: pathlib.Path, *, wait: bool) -> Iterator[None]:
             if not wait:
                 raise BlockingIOError(
                     f"Another process is at work in {folder}. Wait for it to end, or "
-                    "name another folder with --run_dir."
+                    f"name another folder with {flag}."
                 ) from None
             logging.info("Waiting for another process that is at work in %s.", folder)
             fcntl.flock(file, fcntl.LOCK_EX)
@@ -48,5 +51,5 @@ def _lock_file(folder: pathlib.Path) -> io.BufferedWriter:
         raise OSError(
             f"{folder} must be a folder that can be written to. Received: "
             f"{error.strerror}. Make it so, or name another one (--run_dir, "
-            "--prepared_dir)."
+            "--prepared_dir, --output_dir)."
         ) from error

@@ -82,6 +82,32 @@ class TrainingStream:
                 f"each of {', '.join(class_names)}. Received: {given}."
             )
 
+    def check_epoch(self, taken: int, photographs: int) -> None:
+        """Refuses batches larger than an epoch.
+
+        Args:
+            taken: How many photographs the sampler takes in an epoch.
+            photographs: How many there are.
+
+        Raises:
+            ValueError: They do not make a batch.
+        """
+        if taken >= self.batch_size:
+            return
+        drawn = ""
+        if taken != photographs:
+            drawn = f", which the sampler takes from {photographs}"
+        raise ValueError(
+            "`training_stream.batch_size` must not exceed the photographs of an epoch. "
+            f"Received: batch_size={self.batch_size} with {taken} photographs{drawn}. "
+            "Lower it."
+        )
+
+    @property
+    def balances(self) -> bool:
+        """Whether it makes up for classes of different sizes, as far as is known."""
+        return bool(self.class_weights) or samplers.balances(self.sampler)
+
     def open(
         self,
         prepared: records.Prepared | records.Collection,
@@ -145,12 +171,7 @@ class OpenStream:
             self._weights[:] = np.array(settings.class_weights)[labels]
         self._per_epoch = len(self._order(0)) if ids else 0
         self.steps_per_epoch = self._per_epoch // settings.batch_size
-        if self.steps_per_epoch == 0:
-            raise ValueError(
-                "`training_stream.batch_size` must not exceed the photographs of an "
-                f"epoch. Received: batch_size={settings.batch_size} with "
-                f"{self._per_epoch} photographs. Lower it."
-            )
+        settings.check_epoch(self._per_epoch, len(ids))
         budget = prepared_images.budget(settings.cache_gigabytes)
         self.images = prepared_images.open(prepared, ids, budget)
         self.memory_left = budget - self.images.cached_gigabytes

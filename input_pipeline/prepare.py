@@ -11,7 +11,7 @@ import itertools
 import json
 import pathlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import gin
@@ -168,6 +168,7 @@ class Preparation:
                 read, or those of a published set are not those that were prepared.
             OSError: The disk is full; finished shards are kept.
         """
+        self.check_at_hand(data_dirs, prepared_dir)
         # A slip in the last dataset's folder shows before the first is prepared.
         photographs = self.read(data_dirs)
         prepared = []
@@ -193,6 +194,27 @@ class Preparation:
         """Lists photographs with their labels, as `sources.read` does."""
         return sources.read(self.datasets, data_dirs)
 
+    def check_at_hand(
+        self, data_dirs: Collection[str], prepared_dir: pathlib.Path
+    ) -> None:
+        """Refuses datasets of which neither originals nor records are there.
+
+        Args:
+            data_dirs: Names of the datasets whose folder is known.
+            prepared_dir: Where prepared folders lie.
+
+        Raises:
+            NotPreparedError: Names all of them.
+        """
+        missing = [
+            one.name
+            for one in self.datasets
+            if one.name not in data_dirs and not self.folders(one, prepared_dir)
+        ]
+        if missing:
+            several = len(self.datasets) > 1
+            raise sources.not_prepared(missing, several, prepared_dir)
+
     def open(
         self, dataset: datasets.Dataset, prepared_dir: pathlib.Path
     ) -> records.Prepared:
@@ -201,14 +223,9 @@ class Preparation:
         Raises:
             ValueError: They were not, or some could not be read.
         """
-        folder = self.place(dataset, prepared_dir)
-        if not (folder / records.MANIFEST).exists():
-            raise ValueError(
-                f"{folder} holds no prepared photographs. Name the folder of the "
-                f"dataset {dataset.name!r}, {self._flag(dataset)}<folder>, or with "
-                "--prepared_dir the one that holds them."
-            )
-        prepared = records.Prepared(folder)
+        others = [one.name for one in self.datasets if one.name != dataset.name]
+        self.check_at_hand(others, prepared_dir)
+        prepared = records.Prepared(self.place(dataset, prepared_dir))
         self._check_complete(prepared)
         return prepared
 

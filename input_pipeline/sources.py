@@ -11,6 +11,10 @@ from input_pipeline import photograph
 from input_pipeline.datasets import dataset as datasets
 
 
+class NotPreparedError(ValueError):
+    """Photographs are not prepared, and nobody says where the originals are."""
+
+
 def name_folders(
     names: Sequence[str], given: Mapping[str, pathlib.Path]
 ) -> dict[str, pathlib.Path]:
@@ -41,6 +45,30 @@ def name_folders(
     if "" in given:
         return {names[0]: given[""]}
     return dict(given)
+
+
+def not_prepared(
+    missing: Sequence[str], several: bool, prepared_dir: pathlib.Path
+) -> NotPreparedError:
+    """The error that says what to name, and where to get it.
+
+    Args:
+        missing: Names of datasets.
+        several: Whether the experiment has more than one.
+        prepared_dir: Where prepared folders were looked for.
+
+    Returns:
+        The error, to be raised.
+    """
+    flags = " ".join(
+        f"--data_dir={f'{name}=' if several else ''}<folder>" for name in missing
+    )
+    return NotPreparedError(
+        f"{prepared_dir} holds no photographs of {', '.join(map(repr, missing))} that "
+        f"are prepared as this config asks. Name the folder of the originals, {flags}, "
+        "or with --prepared_dir the one that holds them prepared. docs/data.md tells "
+        "where to get a dataset and how its folder looks."
+    )
 
 
 def read(

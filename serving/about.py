@@ -16,6 +16,9 @@ Card = Mapping[str, Any]
 PREVALENCE = 0.1
 """Share of the ill for which it is said what an answer means."""
 
+# As `evaluation.operating_point` has it, for which SciPy would be needed here.
+_FIXED = "fixed"
+
 _LESIONS = {
     "any_lesion": "a lesion of any kind",
     "hard_exudates": "a hard exudate",
@@ -39,16 +42,30 @@ def track_record(card: Card) -> str:
 
 
 def meaning(answer: wording.Answer, card: Card) -> str:
-    """How often such an answer is right where fewer are ill than in the test set."""
+    """What the probability of an answer is worth, and where fewer are ill.
+
+    The probability of the one photograph is not moved to another prevalence by Bayes'
+    rule, as Saerens et al. (2002, eq. 4) do: that multiplies its odds, so that all
+    hangs on how near 1 it is, which some hundred photographs cannot tell. Of all such
+    answers together sensitivity and specificity tell how many would be right.
+    """
+    point, found = card["decision"]["operating_point"], wording.disease(card["task"])
+    count = point["n_diseased"] + point["n_healthy"]
+    text = "That number is not calibrated: a score rather than a frequency."
+    if card["decision"]["calibration"] is not None:
+        ill = _of_100(point["n_diseased"] / count)
+        text = (
+            f"That number was calibrated on {count} photographs, of which {ill} show "
+            f"{found}, and holds where as many do."
+        )
     values = predictive_values(card)
     if values is None:
-        return ""
+        return text
     kind = "positive" if answer["diseased"] else "negative"
     return (
-        f"{_of_100(_prevalence(card, 'test'))} test photographs show it. Where "
-        f"{_of_100(PREVALENCE)} do, a {kind} answer would be right in "
-        f"{_of_100(values[kind])} cases (calculated from the two figures by Bayes' "
-        "rule)."
+        f"{text} Where {_of_100(PREVALENCE)} have it, {_of_100(values[kind])} {kind} "
+        "answers would be right, sure and unsure ones taken together (by Bayes' rule, "
+        "from the figures on the test photographs)."
     )
 
 
@@ -71,7 +88,7 @@ def threshold(card: Card) -> str:
     """Where the threshold comes from, and what it did there."""
     point = card["decision"]["operating_point"]
     found, cleared = point["sensitivity"], point["specificity"]
-    if point["rule"] == "fixed" or found is None or cleared is None:
+    if point["rule"] == _FIXED or found is None or cleared is None:
         return "The threshold was fixed beforehand."
     text = (
         f"The threshold was chosen on {point['n_diseased'] + point['n_healthy']} other "
@@ -83,13 +100,31 @@ def threshold(card: Card) -> str:
     return f"{text}."
 
 
-def believed(card: Card, method: str) -> str:
-    """How far a heat map can be believed."""
+def believed(card: Card, answer: wording.Answer, explained: str, method: str) -> str:
+    """How far a heat map can be believed.
+
+    Args:
+        card: The model's card.
+        answer: What was said of the photograph.
+        explained: The class that the map speaks for.
+        method: How it was made.
+    """
+    task = card["task"]
+    if task["class_names"].index(explained) not in task["disease_classes"]:
+        return (
+            f"What speaks for '{explained}' is no lesion. Whether such a map shows the "
+            "right places was not measured."
+        )
     measured = card.get("lesion_agreement")
     if measured is None or measured["method"] != method:
         return (
-            f"Whether {wording.METHODS[method]} points at lesions was not measured "
-            "with this model."
+            f"How often {wording.METHODS[method]} points at lesions is not on this "
+            "model's card."
+        )
+    if not answer["diseased"]:
+        return (
+            "The answer is negative: what is red here weighed too little to change it, "
+            "and need not be a lesion. How well such a map points was not measured."
         )
     hits = [
         f"{words} in {_of_100(one['value'])} (by chance {100 * one['chance']:.0f})"
@@ -98,15 +133,17 @@ def believed(card: Card, method: str) -> str:
     ]
     return (
         f"On {measured['photographs']} photographs in which experts outlined lesions, "
-        "and from which the model had not learnt, the reddest place was on or beside "
-        f"{', '.join(hits)}."
+        f"and from which the model had not learnt, the reddest place of such a map was "
+        f"on or beside {', '.join(hits)}."
     )
 
 
 def figures(card: Card) -> dict[str, list[str]]:
     """How good it was on each part of its photographs, with 95 % intervals."""
     columns = {"figure": ["sensitivity", "specificity", "AUC", "prevalence"]}
-    parts = {"test": "test photographs", "valid": "validation, which chose"}
+    chosen = " and ".join(_chosen(card))
+    validation = f"validation, which chose {chosen}" if chosen else "validation"
+    parts = {"test": "test photographs", "valid": validation}
     for part, words in parts.items():
         measured = card["figures"].get(part, {})
         columns[words] = [
@@ -122,24 +159,53 @@ def figures(card: Card) -> dict[str, list[str]]:
         columns["figure"] += [f"PPV at prevalence {PREVALENCE:g}, calculated"]
         columns["figure"] += [f"NPV at prevalence {PREVALENCE:g}, calculated"]
         columns["test photographs"] += [f"{one:.2f}" for one in values.values()]
-        columns["validation, which chose"] += ["", ""]
+        columns[validation] += ["", ""]
     return columns
 
 
 def learnt(card: Card) -> str:
     """From how many photographs a model learnt, and what others were for."""
     photographs, origin = card["photographs"], _datasets(card)
+    chosen = " and ".join(_chosen(card))
     if photographs["train"]:
+        use = f"chose its {chosen}" if chosen else "chose nothing"
         return (
             f"It learnt from {photographs['train']} photographs of {origin}; "
-            f"{photographs['valid']} others chose its threshold and calibration."
+            f"{photographs['valid']} others {use}."
         )
     # An ensemble of folds: what one network trains on another one validates on.
-    return (
+    text = (
         f"Its networks learnt from {photographs['valid']} photographs of {origin}, "
-        "each from a part of them. What each said of the others chose threshold and "
-        "calibration."
+        "each from a part of them."
     )
+    return f"{text} What each said of the others chose {chosen}." if chosen else text
+
+
+def summary(card: Card) -> dict[str, str]:
+    """The model's card, as far as a reader has use for it."""
+    task, decision = card["task"], card["decision"]
+    point, calibration = decision["operating_point"], decision["calibration"]
+    rule = "fixed beforehand"
+    if point["rule"] != _FIXED:
+        rule = f"{point['rule']}, chosen on {decision['chosen_on']}"
+    size = card["preparation"]["image_size"]
+    methods = ", ".join(wording.METHODS[one] for one in wording.offered(card))
+    return {
+        "name": card["name"],
+        "for": card["intended_use"],
+        "question": task["rule"],
+        "answers": ", ".join(task["class_names"]),
+        "photographs": learnt(card),
+        "threshold": f"{point['threshold']:.3f} ({rule})",
+        "calibration": f"{calibration['method']}, on {decision['chosen_on']}"
+        if calibration
+        else "none",
+        "sees": f"the retina, reduced to {size} x {size} pixels",
+        "heat maps": methods or "none",
+        "form": running(card["running"]),
+        "exported": f"{card['environment']['time'][:10]}, fingerprint "
+        f"{card['fingerprints']['model_sha256'][:16]}",
+    }
 
 
 def running(how: Mapping[str, str]) -> str:
@@ -150,6 +216,16 @@ def running(how: Mapping[str, str]) -> str:
     if computed == how["variant"]:
         return f"It runs in {computed}."
     return f"It runs as {how['variant']}, computed in {computed}."
+
+
+def _chosen(card: Card) -> list[str]:
+    """What the validation photographs chose."""
+    decision = card["decision"]
+    chosen = {
+        "threshold": decision["operating_point"]["rule"] != _FIXED,
+        "calibration": decision["calibration"] is not None,
+    }
+    return [name for name, so in chosen.items() if so]
 
 
 def _tested(card: Card) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
@@ -173,6 +249,9 @@ def _datasets(card: Card) -> str:
 
 
 def _of_100(share: float) -> str:
+    """A share that was counted: all can be all."""
+    if share in (0, 1):
+        return f"{100 * share:.0f} of 100"
     return f"{wording.percent(share).removesuffix(' %')} of 100"
 
 

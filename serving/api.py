@@ -12,9 +12,7 @@ import sys
 import threading
 from typing import Annotated, Any, Literal
 
-import cv2
 import fastapi
-import numpy as np
 from fastapi import exceptions, responses, security
 from starlette import exceptions as http_exceptions
 from starlette import requests, types
@@ -77,6 +75,18 @@ def build(predicting: predictor.Predictor, limits: settings.Api) -> types.ASGIAp
     return observing.Observed(app, shared.monitor)
 
 
+async def _check_query(request: fastapi.Request) -> None:
+    """Refuses what would be passed over: a misspelt parameter had no effect."""
+    known = [one.alias for one in request.scope["route"].dependant.query_params]
+    unknown = [one for one in request.query_params if one not in known]
+    if unknown:
+        names = f"the parameters {', '.join(known)}" if known else "no parameters"
+        raise problems.Problem(
+            "invalid-request",
+            f"The query may have {names}. Received: {unknown[0][:40]!r}.",
+        )
+
+
 def _photographs(shared: service.Service) -> fastapi.APIRouter:
     """The endpoints that need the key."""
     limits, card = shared.limits, shared.predicting.card
@@ -90,8 +100,11 @@ def _photographs(shared: service.Service) -> fastapi.APIRouter:
                 {"WWW-Authenticate": "Bearer"},
             )
 
-    needed = [fastapi.Depends(check_key)] if limits.key is not None else []
-    router = fastapi.APIRouter(dependencies=needed)
+    # Not of health: who probes may add what defeats caches.
+    needed = [fastapi.Depends(_check_query)]
+    if limits.key is not None:
+        needed.append(fastapi.Depends(check_key))
+    router = fastapi.APIRouter(dependencies=needed, responses=schema.problems(422))
     of_card = card.description() | {
         "running": {
             "variant": shared.predicting.variant,
@@ -199,10 +212,8 @@ def _photographs(shared: service.Service) -> fastapi.APIRouter:
                         "crop": dataclasses.asdict(said.crop),
                     }
                 )
-            picture = heatmaps.draw(
-                data, found, said.crop, longest=longest, opacity=opacity
-            )
-            return said, fastapi.Response(_png(picture), media_type="image/png")
+            picture = shared.draw(data, found, said.crop, longest, opacity)
+            return said, fastapi.Response(picture, media_type="image/png")
 
         seconds = shared.limits.occlusion_seconds if method == "occlusion" else None
         try:
@@ -251,7 +262,14 @@ def _answer_errors(app: fastapi.FastAPI) -> None:
     async def http_error(
         request: fastapi.Request, error: http_exceptions.HTTPException
     ):
-        return problems.document(error.status_code, headers=error.headers)
+        detail = None
+        if error.status_code == 404:
+            detail = "GET /openapi.json tells what there is."
+        elif error.status_code == 405:
+            detail = f"Ask with {error.headers['Allow']}. GET /openapi.json tells more."
+        return problems.document(
+            error.status_code, detail=detail, headers=error.headers
+        )
 
     @app.exception_handler(exceptions.RequestValidationError)
     async def invalid(
@@ -268,13 +286,6 @@ def _answer_errors(app: fastapi.FastAPI) -> None:
     @app.exception_handler(Exception)
     async def failed(request: fastapi.Request, error: Exception):
         return problems.document(500)
-
-
-def _png(picture: np.ndarray) -> bytes:
-    done, encoded = cv2.imencode(".png", picture[..., ::-1])
-    if not done:
-        raise RuntimeError(f"a picture of shape {picture.shape} cannot be encoded")
-    return encoded.tobytes()
 
 
 def main() -> None:

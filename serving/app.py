@@ -7,8 +7,8 @@
 
 import functools
 import hashlib
+import json
 import pathlib
-import re
 import sys
 from typing import Any
 
@@ -35,7 +35,7 @@ _EXAMPLES = pathlib.Path(__file__).parent / "examples"
 
 _TYPES = ("jpg", "jpeg", "png", "tif", "tiff", "webp")
 
-_DISEASED, _OTHER = "#c0392b", "#1a5fb4"
+_DISEASED, _OTHER, _LINE = "#c0392b", "#1a5fb4", "#757575"
 
 
 def main() -> None:
@@ -49,10 +49,11 @@ def main() -> None:
         page = settings.Page.from_environment()
         source = _connect(page)
         _show_limits(source.card)
-        photographs = _choose(page.most_photographs)
+        photographs, drawn = _choose(page.most_photographs)
         _check_sizes(photographs, source.card)
         if photographs:
-            _show_answers(source, photographs, _ask(source, photographs))
+            answers = _ask(source, photographs)
+            _show_answers(source, photographs, answers, drawn)
     except (asking.NoAnswer, ValueError) as error:
         streamlit.error(str(error), icon=":material/error:")
         streamlit.button("Try again")
@@ -83,8 +84,8 @@ def _show_limits(card: dict) -> None:
         )
 
 
-def _choose(most: int) -> dict[str, bytes]:
-    """The photographs, name -> content."""
+def _choose(most: int) -> tuple[dict[str, bytes], bool]:
+    """The photographs, name -> content, and whether they are drawn."""
     uploads = streamlit.file_uploader(
         "Photographs of the retina, one or many",
         _TYPES,
@@ -101,14 +102,14 @@ def _choose(most: int) -> dict[str, bytes]:
         raise ValueError(f"At most {most} photographs at once. Remove some of them.")
     if not uploads and example:
         content = (_EXAMPLES / EXAMPLES[example]).read_bytes()
-        return {f"drawn, {example.lower()}": content}
+        return {f"drawn, {example.lower()}": content}, True
     photographs: dict[str, bytes] = {}
     for one in uploads:
         name, number = one.name, 2
         while name in photographs:
             name, number = f"{one.name} ({number})", number + 1
         photographs[name] = one.getvalue()
-    return photographs
+    return photographs, False
 
 
 def _check_sizes(photographs: dict[str, bytes], card: dict) -> None:
@@ -128,13 +129,16 @@ def _ask(source: asking.Source, photographs: dict[str, bytes]) -> list[dict]:
     keys = [_key(source, data) for data in photographs.values()]
     files = dict(zip(keys, photographs.values(), strict=True))
     missing = [key for key in files if key not in known]
+    # Always there: what stands below would be made anew, and lose the focus, where a
+    # place above it comes and goes.
+    place = streamlit.empty()
     if missing:
-        bar = streamlit.progress(0.0, f"Reading {len(missing)} photographs …")
+        bar = place.progress(0.0, f"Reading {len(missing)} photographs …")
         asked = source.ask([files[key] for key in missing])
         for number, (key, answer) in enumerate(zip(missing, asked, strict=True), 1):
             known[key] = answer
             bar.progress(number / len(missing), f"{number} of {len(missing)} are read")
-        bar.empty()
+        place.empty()
     for key in known.keys() - set(keys):
         del known[key]
     return [known[key] for key in keys]
@@ -148,37 +152,41 @@ def _key(source: asking.Source, data: bytes) -> tuple[str, ...]:
 
 
 def _show_answers(
-    source: asking.Source, photographs: dict[str, bytes], answers: list[dict]
+    source: asking.Source,
+    photographs: dict[str, bytes],
+    answers: list[dict],
+    drawn: bool,
 ) -> None:
     card, names = source.card, list(photographs)
     shown = 0
     if len(names) > 1:
+        streamlit.markdown(f"**{wording.summary(answers, card['task'])}**")
         _show_table(names, answers, card)
         chosen = streamlit.selectbox("Look at", names)
         shown = names.index(chosen)
     name, answer = names[shown], answers[shown]
     words, picture = streamlit.columns([2, 3], gap="large")
     with words:
-        streamlit.header(wording.headline(answer, card["task"]), divider="gray")
+        streamlit.header(wording.headline(answer, card["task"], drawn), divider="gray")
+        if drawn:
+            streamlit.info(wording.DRAWN, icon=":material/draw:")
         if answer["answer"] == "abstention":
-            # It may have what the file begins with: no Markdown, no picture elsewhere.
-            text = re.sub(
-                r"([\\`*_{}\[\]<>()#!|~$:])", r"\\\1", wording.abstention(answer)
-            )
-            streamlit.info(text, icon=":material/help:")
+            streamlit.info(wording.abstention(answer), icon=":material/help:")
         else:
             _show_decision(answer, card)
     seen: dict[str, Any] = {}
     with picture:
         if answer["answer"] == "prediction":
             seen = _show_heatmap(source, name, photographs[name], answer)
-    with words:
-        if answer["quality"]:
-            _show_quality(answer["quality"])
-            seen = seen or {
-                "photograph": fundus.view(photographs[name], heatmaps.LONGEST)
-            }
-        _offer_print(answer, card, seen)
+        elif answer["quality"]:
+            view = fundus.view(photographs[name], heatmaps.LONGEST)
+            seen = {"photograph": view}
+            streamlit.image(view, width="stretch", alt=name)
+    # Below both, so that on a phone the picture comes before them.
+    if answer["quality"]:
+        _show_quality(answer["quality"], card["limits"])
+    with streamlit.container(horizontal=True, vertical_alignment="bottom"):
+        _offer_print(answer, card, seen | {"drawn": drawn})
         streamlit.download_button(
             "Download as CSV",
             wording.as_csv(names, answers, card["task"]["class_names"]),
@@ -194,7 +202,8 @@ def _offer_print(answer: dict, card: dict, seen: dict[str, Any]) -> None:
         "Your reference, to be printed",
         max_chars=60,
         placeholder="a number, not a name",
-        help="The file's name is not printed, and nothing is kept.",
+        help="The file's name is not printed, and nothing is kept. The sheet is one "
+        "page of A4; the browser's own print would spread this page over several.",
     )
     try:
         printing.check(reference, card)
@@ -204,7 +213,7 @@ def _offer_print(answer: dict, card: dict, seen: dict[str, Any]) -> None:
     streamlit.download_button(
         "Download as PDF",
         functools.partial(printing.as_pdf, answer, card, reference=reference, **seen),
-        "retinograd.pdf",
+        printing.file_name(reference),
         "application/pdf",
         on_click="ignore",
         icon=":material/print:",
@@ -212,22 +221,26 @@ def _offer_print(answer: dict, card: dict, seen: dict[str, Any]) -> None:
 
 
 def _show_table(names: list[str], answers: list[dict], card: dict) -> None:
+    column = streamlit.column_config.TextColumn
+    # In pixels: on a phone there is room for the first two.
+    widths = {"photograph": 170, "answer": 90, "probability": 110}
     streamlit.dataframe(
         wording.table(names, answers, card["task"]),
         hide_index=True,
+        column_config={name: column(width=width) for name, width in widths.items()},
     )
 
 
 def _show_decision(answer: dict, card: dict) -> None:
     streamlit.write(wording.referral(answer, card["task"]))
     streamlit.write(wording.reason(answer, card["task"]))
-    streamlit.write(wording.certainty(answer, card))
-    _show_probabilities(answer["probabilities"], card["task"])
-    texts = about.track_record(card), about.meaning(answer, card), about.threshold(card)
-    streamlit.caption("\n\n".join(filter(None, texts)))
+    streamlit.write(wording.certainty(answer, card["task"]))
+    streamlit.write(about.meaning(answer, card))
+    _show_probabilities(answer, card["task"])
+    streamlit.caption(f"{about.track_record(card)}\n\n{about.threshold(card)}")
 
 
-def _show_probabilities(probabilities: dict[str, float], task: dict) -> None:
+def _show_probabilities(answer: dict, task: dict) -> None:
     diseased = {task["class_names"][number] for number in task["disease_classes"]}
     rows = [
         {
@@ -235,28 +248,51 @@ def _show_probabilities(probabilities: dict[str, float], task: dict) -> None:
             "probability": share,
             "colour": _DISEASED if name in diseased else _OTHER,
         }
-        for name, share in probabilities.items()
+        for name, share in answer["probabilities"].items()
     ]
     label = {"labelLimit": 220, "labelFontSize": 14, "ticks": False, "title": None}
     scale = {"format": "%", "values": [0, 0.5, 1], "title": None}
-    streamlit.vega_lite_chart(
+    axis = {
+        "field": "probability",
+        "type": "quantitative",
+        "scale": {"domain": [0, 1]},
+        "axis": scale,
+    }
+    layers = [
         {
             "data": {"values": rows},
             "mark": {"type": "bar", "size": 18},
-            "height": 30 + 34 * len(rows),
             "encoding": {
                 "y": {"field": "class", "type": "nominal", "sort": None, "axis": label},
-                "x": {
-                    "field": "probability",
-                    "type": "quantitative",
-                    "scale": {"domain": [0, 1]},
-                    "axis": scale,
-                },
+                "x": axis,
                 "color": {"field": "colour", "type": "nominal", "scale": None},
             },
-        },
-        alt="Probabilities: " + ", ".join(row["class"] for row in rows),
+        }
+    ]
+    words = ""
+    # Of more classes it is compared with the sum of several bars.
+    if len(diseased) == 1 and len(rows) == 2:
+        words = f"threshold {wording.percent(answer['threshold'])}"
+        layers.append(_rule(answer["threshold"], words, axis))
+    streamlit.vega_lite_chart(
+        {"height": 50 + 34 * len(rows), "layer": layers},
+        alt="Probabilities: " + ", ".join([row["class"] for row in rows] + [words]),
     )
+
+
+def _rule(threshold: float, words: str, axis: dict) -> dict:
+    """A line across the chart of probabilities."""
+    return {
+        "data": {"values": [{"probability": threshold, "words": words}]},
+        "encoding": {"x": axis},
+        "layer": [
+            {"mark": {"type": "rule", "strokeDash": [4, 3], "color": _LINE}},
+            {
+                "mark": {"type": "text", "fontSize": 13, "color": _LINE},
+                "encoding": {"text": {"field": "words"}, "y": {"value": -8}},
+            },
+        ],
+    }
 
 
 def _show_heatmap(
@@ -299,11 +335,16 @@ def _show_heatmap(
             return {"photograph": picture}
     opacity = streamlit.slider("Heat map", 0, 100, 60, format="%d %%") / 100
     heatmap = heatmaps.on_picture(
-        np.array(cells), fundus.Crop(**answer["crop"]), picture.shape[:2]
+        np.array(cells), fundus.Crop(**answer["crop"]), picture
     )
-    caption = wording.shown(explained, method)
-    believed = about.believed(source.card, method)
+    caption = wording.shown(explained, method, heatmap.max())
+    believed = about.believed(source.card, answer, explained, method)
+    legend = heatmaps.legend(opacity)
     overlaid = overlays.overlay(picture, heatmap, opacity)
+    with streamlit.container(horizontal=True, vertical_alignment="center"):
+        streamlit.caption("nothing", width="content")
+        streamlit.image(legend, width=160, alt="Colours from clear over blue to red")
+        streamlit.caption("most", width="content")
     streamlit.image(
         overlaid,
         caption,
@@ -315,6 +356,7 @@ def _show_heatmap(
     return {
         "photograph": picture,
         "overlaid": overlaid,
+        "legend": legend,
         "shown": caption,
         "believed": believed,
     }
@@ -324,16 +366,20 @@ def _occlude(source: asking.Source, data: bytes, explained: str) -> list[list[fl
     """A heat map that takes a while; the last one of a visit is kept."""
     key = *_key(source, data), explained
     kept_key, cells = streamlit.session_state.get("occluded", (None, None))
+    place = streamlit.empty()  # Always there, as in `_ask`.
     if kept_key != key:
-        with streamlit.spinner("Asking the model without each part, up to a minute …"):
+        with (
+            place,
+            streamlit.spinner("Asking the model without each part, up to a minute …"),
+        ):
             cells = source.occlude(data, explained)
         streamlit.session_state["occluded"] = key, cells
     return cells
 
 
-def _show_quality(quality: dict) -> None:
+def _show_quality(quality: dict, limits: dict) -> None:
     with streamlit.expander("Quality of the photograph"):
-        streamlit.table(wording.quality(quality), border="horizontal")
+        streamlit.table(wording.quality(quality, limits), border="horizontal")
 
 
 def _show_model(card: dict) -> None:
@@ -349,8 +395,16 @@ def _show_model(card: dict) -> None:
         "Photographs that are too dark, too bright, out of focus or of something else "
         "get no answer, but what looks like a retina passes for one."
     )
-    with streamlit.expander("Its whole card"):
-        streamlit.json(card, expanded=False)
+    with streamlit.expander("Its card"):
+        streamlit.table(about.summary(card), border="horizontal")
+        streamlit.download_button(
+            "Download all of it as JSON",
+            json.dumps(card, indent=1),
+            "card.json",
+            "application/json",
+            on_click="ignore",
+            icon=":material/download:",
+        )
 
 
 if __name__ == "__main__":

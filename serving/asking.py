@@ -116,7 +116,7 @@ class Api:
             if answer.status_code == 401:
                 detail = f"Start API and page with the same {settings.KEY}."
             raise NoAnswer(
-                f"The API refused: {said.get('title', answer.status_code)}. {detail}"
+                f"No answer: {said.get('title', answer.status_code)}. {detail}"
             )
         return said, answer.headers.get("X-Request-ID")
 

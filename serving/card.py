@@ -220,10 +220,7 @@ def load(folder: pathlib.Path) -> Card:
     """
     path = folder / FILE
     if not path.is_file():
-        raise FileNotFoundError(
-            f"{path} does not exist: {folder} holds no exported model. Export one: "
-            "python main.py --mode=export --run_dir=<the run>."
-        )
+        raise FileNotFoundError(_missing(folder))
     content = whole_files.read_json(path)
     found = content.get("format") if isinstance(content, dict) else None
     if found != FORMAT:
@@ -258,6 +255,28 @@ def load(folder: pathlib.Path) -> Card:
             "Use the version that exported it."
         )
     return card
+
+
+def _missing(folder: pathlib.Path) -> str:
+    """That a folder holds no exported model, and where perhaps one is."""
+    if folder.is_file():
+        near, what = folder.parent, f"{folder} is a file and holds"
+    else:
+        # The folder of a run or of several models, or a slip in the model's own name.
+        near = next(one for one in (folder, *folder.parents) if one.is_dir())
+        what = f"{folder / FILE} does not exist: {folder} holds"
+    found = [
+        one.parent
+        for pattern in (FILE, f"*/{FILE}", f"export/*/{FILE}")
+        for one in sorted(near.glob(pattern))
+    ]
+    if not found:
+        return (
+            f"{what} no exported model. Export one: python main.py --mode=export "
+            "--run_dir=<the run>."
+        )
+    named = ", ".join(map(str, found[:3]))
+    return f"{what} no exported model. Name the folder of one, such as {named}."
 
 
 def sealed(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,29 +2,29 @@
 
 import collections
 import concurrent.futures
-import csv
+import contextlib
 import dataclasses
-import io
 import os
 import pathlib
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import cv2
 import gin
+from absl import logging
 
-from input_pipeline import progress, whole_files
-from serving import answers, gate, heatmaps
+from input_pipeline import folder_lock, progress
+from serving import answers, gate, heatmaps, predicted
 from serving import card as cards
 from serving import predictor as predictors
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp")
 """Of the files that are taken for photographs, in small letters or large."""
 
-FILE = "predictions.csv"
-
 EXPORTED = pathlib.Path("export", "default")
 """Where a run has its exported model, unless it was given another name."""
+
+_SHOWN = 10
 
 
 @gin.register("predict")
@@ -66,7 +66,10 @@ class Folder:
         output: pathlib.Path | None = None,
         dry_run: bool = False,
     ) -> str:
-        """Writes heat maps and last `predictions.csv`, a row a file.
+        """Writes heat maps and `predictions.csv`, a row a file as soon as it is done.
+
+        What was begun before, with the same model, settings and photographs, goes on
+        where it stopped; what is finished changes nothing.
 
         Args:
             model: Folder of an exported model.
@@ -79,7 +82,9 @@ class Folder:
 
         Raises:
             FileNotFoundError: There is no model, or no photograph.
-            ValueError: The model is damaged, or has no such variant.
+            ValueError: The model is damaged, or has no such variant; or the folder of
+                the results holds others.
+            BlockingIOError: Another process is at work there.
         """
         paths = find(photographs)
         output = output or pathlib.Path("predictions", photographs.resolve().name)
@@ -88,32 +93,64 @@ class Folder:
                 f"--output_dir must not be inside --photographs, {photographs}: its "
                 f"pictures would be taken for photographs. Received: {output}."
             )
+        card = cards.load(model)
+        asked = {
+            "the model": card.name,
+            "the checksum of its card": cards.file_sha256(model / cards.FILE),
+            "the folder of the photographs": os.fspath(photographs.resolve()),
+        }
+        settings = dataclasses.asdict(self) | {"variant": self.variant or card.serves}
+        asked |= {f"`predict.{name}`": value for name, value in settings.items()}
+        columns = [*answers.columns(card.class_names), "overlay"]
+        states = {_named(one.relative_to(photographs)): _state(one) for one in paths}
+        results = predicted.Predicted(output, asked, states, columns)
+        done = len(results.read())
         if dry_run:
-            name = cards.load(model).name
-            return f"Would ask {name} about {len(paths)} photographs: {output}."
+            there = f", {done} of which are done" if done else ""
+            return (
+                f"Would ask {card.name} about {len(paths)} photographs{there}: "
+                f"{output}."
+            )
         predictor = predictors.Predictor(
             model,
             variant=self.variant,
             throughput=True,
             allow_drawings=self.allow_drawings,
         )
-        output.mkdir(parents=True, exist_ok=True)
-
-        def row(path: pathlib.Path) -> dict[str, Any]:
-            return self._row(predictor, path, path.relative_to(photographs), output)
-
-        rows = list(
-            progress.bar(_in_threads(row, paths), "predict", len(paths), unit="photo")
-        )
-        text = io.StringIO()
-        columns = [*answers.columns(predictor.card.class_names), "overlay"]
-        writer = csv.DictWriter(text, columns)
-        writer.writeheader()
-        writer.writerows(rows)
-        # Names of files may be bytes that are no letters.
-        content = text.getvalue().encode(errors="backslashreplace").decode()
-        whole_files.write_text(output / FILE, content)
+        with folder_lock.hold(output, wait=False, flag="--output_dir"):
+            rows = results.read()
+            if len(rows) < len(paths):
+                self._go_on(predictor, photographs, paths, results, rows)
         return _summary(rows, predictor, output)
+
+    def _go_on(
+        self,
+        predictor: predictors.Predictor,
+        photographs: pathlib.Path,
+        paths: Sequence[pathlib.Path],
+        results: predicted.Predicted,
+        rows: list[dict[str, str]],
+    ) -> None:
+        """Adds the rows that are missing, to the CSV and to `rows`."""
+        if rows:
+            logging.info("Going on: %d of %d files are done.", len(rows), len(paths))
+
+        def row(path: pathlib.Path) -> dict[str, str]:
+            name = path.relative_to(photographs)
+            return self._row(predictor, path, name, results.folder)
+
+        work = _in_threads(row, paths[len(rows) :])
+        bar = progress.bar(work, "predict", len(paths), initial=len(rows), unit="photo")
+        try:
+            with contextlib.closing(work), bar, results.go_on(rows) as add:
+                for one in bar:
+                    add(one)
+                    rows.append(one)
+        except (KeyboardInterrupt, OSError):
+            logging.info(
+                "%d of %d files are in %s.", len(rows), len(paths), results.path
+            )
+            raise
 
     def _row(
         self,
@@ -121,12 +158,11 @@ class Folder:
         path: pathlib.Path,
         name: pathlib.Path,
         output: pathlib.Path,
-    ) -> dict[str, Any]:
+    ) -> dict[str, str]:
         """Predicts one file; draws its heat map."""
         card = predictor.card
-        file = name.as_posix()
-        row: dict[str, Any] = {
-            "file": f"./{file}" if file.startswith(answers.FORMULA) else file,
+        row = {
+            "file": _named(name),
             "model": card.name,
             "variant": predictor.variant,
             "model_sha256": card.fingerprints["model_sha256"],
@@ -142,7 +178,7 @@ class Folder:
         if isinstance(said, predictors.Abstention):
             return row | {"reason": said.reason, "message": said.message}
         row |= {
-            "diseased": int(said.diseased),
+            "diseased": str(int(said.diseased)),
             "disease_probability": f"{said.disease_probability:.6f}",
             "threshold": f"{said.threshold:.6f}",
             "predicted": said.class_names[said.predicted],
@@ -166,14 +202,18 @@ class Folder:
     ) -> str:
         """Writes a heat map on its photograph; returns its path in the output."""
         # With the suffix it had: 1.jpg and 1.png may lie side by side.
-        path = pathlib.Path("overlays", name.parent, f"{name.name}.jpg")
+        path = pathlib.Path("overlays", name.parent, f"{name.name}.heatmap.jpg")
         picture = heatmaps.overlay(
             data, said, longest=self.longest, opacity=self.opacity
         )
         bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
         _, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 90])
         (output / path).parent.mkdir(parents=True, exist_ok=True)
-        (output / path).write_bytes(encoded.tobytes())
+        try:
+            (output / path).write_bytes(encoded.tobytes())
+        except OSError as error:
+            error.filename = error.filename or str(output / path)
+            raise
         return path.as_posix()
 
 
@@ -199,26 +239,41 @@ def find(folder: pathlib.Path) -> list[pathlib.Path]:
     return paths
 
 
-def _in_threads(function, paths: Sequence[pathlib.Path]) -> Iterator[dict[str, Any]]:
+def _named(name: pathlib.Path) -> str:
+    """As the CSV names a file: in letters, and no formula of a spreadsheet."""
+    file = name.as_posix().encode(errors="backslashreplace").decode()
+    return f"./{file}" if file.startswith(answers.FORMULA) else file
+
+
+def _state(path: pathlib.Path) -> tuple[int, int]:
+    """By what a file is known again: its bytes, and when they were written."""
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _in_threads(function, paths: Sequence[pathlib.Path]) -> Iterator[dict[str, str]]:
     """Results in order; a few files are worked on at once, so that memory is flat."""
     threads = os.cpu_count() or 1
     ahead: collections.deque = collections.deque()
-    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+    pool = concurrent.futures.ThreadPoolExecutor(threads)
+    try:
         for path in paths:
             ahead.append(pool.submit(function, path))
             if len(ahead) > 2 * threads:
                 yield ahead.popleft().result()
         while ahead:
             yield ahead.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _summary(
-    rows: Sequence[dict[str, Any]],
+    rows: Sequence[dict[str, str]],
     predictor: predictors.Predictor,
     output: pathlib.Path,
 ) -> str:
-    decided = [one for one in rows if "diseased" in one]
-    diseased = sum(one["diseased"] for one in decided)
+    decided = [one["diseased"] for one in rows if one.get("diseased")]
+    diseased = decided.count("1")
     card = predictor.card
     lines = [
         f"{card.name}, {card.task['rule']}; {predictor.variant}, computed in "
@@ -227,11 +282,15 @@ def _summary(
         f"{card.threshold:.3f}, {len(decided) - diseased} without, "
         f"{len(rows) - len(decided)} without an answer.",
     ]
-    reasons = collections.Counter(one["reason"] for one in rows if "reason" in one)
+    unanswered = collections.defaultdict(list)
+    for one in rows:
+        if one.get("reason"):
+            unanswered[one["reason"]].append(one["file"])
     width = len(str(len(rows)))
-    lines += [
-        f"  {count:{width}} {reason}: {gate.REASONS[reason]}"
-        for reason, count in reasons.most_common()
-    ]
+    for reason, files in sorted(unanswered.items(), key=lambda item: -len(item[1])):
+        lines.append(f"  {len(files):{width}} {reason}: {gate.REASONS[reason]}")
+        lines += [f"    {file}" for file in files[:_SHOWN]]
+        if len(files) > _SHOWN:
+            lines.append(f"    and {len(files) - _SHOWN} more, {reason} in the CSV")
     lines += [card.intended_use, f"Everything is in {output}."]
     return "\n".join(lines)

@@ -64,8 +64,8 @@ class Limits:
     """What a photograph must have.
 
     Attributes:
-        most_megapixels: Decoding takes three bytes of memory a pixel, and as much again
-            for the crop: two of 50 are 0.6 GB at once. IDRiD's have 12.
+        most_megapixels: Decoding takes up to 12 bytes of memory a pixel, of 50 million
+            0.6 GB. IDRiD's have 12 million.
         least_scale: Pixels across the retina per pixel of the model's input. A retina
             of 3/4 costs the model 6 % of its decisions, of 1/2 11 %.
         least_brightness: Mean grey level. IDRiD's darkest has 36.
@@ -87,11 +87,14 @@ class Limits:
     least_sharpness: float = 0.009
     most_sharpness: float = 0.15
 
-    def check_file(self, data: bytes) -> None:
+    def check_file(self, data: bytes) -> image_header.ImageHeader:
         """Looks at a file's header alone, so that no bomb is ever decoded.
 
         Args:
             data: The whole file.
+
+        Returns:
+            The header.
 
         Raises:
             Unfit: It is no image that can be read, or too large.
@@ -108,6 +111,7 @@ class Limits:
                 f"the image must have at most {most:g} megapixels. "
                 f"Received: {header.width}x{header.height}. Reduce it first.",
             )
+        return header
 
     def check_size(self, crop: fundus.Crop, image_size: int) -> None:
         """Compares the retina's size with the model's input.

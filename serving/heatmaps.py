@@ -4,6 +4,7 @@ import numpy as np
 
 from input_pipeline import fundus
 from serving import predictor
+from visualization import baselines
 from visualization import overlay as overlays
 
 LONGEST = 1024
@@ -40,41 +41,24 @@ def cells(
     return prediction.heatmaps[class_number]
 
 
-def on_photograph(
-    prediction: predictor.Prediction,
-    shape: tuple[int, int],
-    class_number: int | None = None,
-) -> np.ndarray:
-    """Carries a prediction's heat map to a photograph, whatever size it is shown in.
-
-    Args:
-        prediction: Of the photograph.
-        shape: Height and width of the picture, such as `fundus.view` gives.
-        class_number: As for `cells`.
-
-    Returns:
-        float32 array of that shape, 0-1; 0 outside the prepared square.
-
-    Raises:
-        ValueError: As `cells` says.
-    """
-    return on_picture(cells(prediction, class_number), prediction.crop, shape)
-
-
 def on_picture(
-    heatmap: np.ndarray, crop: fundus.Crop, shape: tuple[int, int]
+    heatmap: np.ndarray, crop: fundus.Crop, picture: np.ndarray
 ) -> np.ndarray:
     """Carries the cells of a heat map to a picture of the whole photograph.
+
+    Cells at the edge reach beyond the retina, where they would show nothing. The
+    picture tells where that is: the crop alone does not, where the retina fills it.
 
     Args:
         heatmap: float array of shape `(rows, columns)`, 0-1, of the prepared square.
         crop: Where that lies in the photograph.
-        shape: Height and width of the picture.
+        picture: uint8 array of shape `(height, width, 3)`, RGB, 0-255, such as
+            `fundus.view` gives.
 
     Returns:
-        float32 array of that shape, 0-1; 0 outside the prepared square.
+        float32 array of shape `(height, width)`, 0-1; 0 outside the retina.
     """
-    height, width = shape
+    height, width = picture.shape[:2]
     across, down = width / crop.width, height / crop.height
     left, top = round(crop.left * across), round(crop.top * down)
     scaled = fundus.Crop(
@@ -86,7 +70,20 @@ def on_picture(
         width=width,
         height=height,
     )
-    return overlays.on_original(heatmap, scaled)
+    return overlays.on_original(heatmap, scaled) * baselines.retina(picture)
+
+
+def legend(opacity: float = 0.6) -> np.ndarray:
+    """A bar of the colours: nothing at the left, the map's maximum at the right.
+
+    Args:
+        opacity: As for `overlay`.
+
+    Returns:
+        uint8 array of shape `(16, 512, 3)`, RGB, 0-255.
+    """
+    ramp = np.tile(np.linspace(0, 1, 512, dtype=np.float32), (16, 1))
+    return overlays.overlay(np.full((16, 512, 3), 255, np.uint8), ramp, opacity)
 
 
 def overlay(
@@ -137,5 +134,5 @@ def draw(
         uint8 array of shape `(height, width, 3)`, RGB, 0-255.
     """
     picture = fundus.view(data, longest)
-    enlarged = on_picture(heatmap, crop, picture.shape[:2])
+    enlarged = on_picture(heatmap, crop, picture)
     return overlays.overlay(picture, enlarged, opacity)

@@ -19,7 +19,7 @@ import numpy as np
 from input_pipeline import fundus
 from input_pipeline import quality as qualities
 from serving import card as cards
-from serving import gate, occlusion, views
+from serving import decoding, gate, occlusion, views
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,6 +107,7 @@ class Predictor:
         variant: Which of the card's variants runs.
         precision: In which precision it really computes here: "f32" or "bf16".
         parallel: How many photographs the model works on at once; more wait.
+        room: Memory for those that are decoded at once.
     """
 
     def __init__(
@@ -147,6 +148,7 @@ class Predictor:
         computed = compiled.get_property("INFERENCE_PRECISION_HINT")
         self.precision: str = computed.get_type_name()
         self.parallel: int = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
+        self.room = decoding.Room()
         self._requests: queue.LifoQueue = queue.LifoQueue()
         for _ in range(self.parallel):
             self._requests.put(compiled.create_infer_request())
@@ -188,8 +190,7 @@ class Predictor:
         Raises:
             gate.Unfit: It cannot be read, shows no retina, or too small a one.
         """
-        self.card.limits.check_file(data)
-        image, crop = _prepare(data, self.card.image_size)
+        image, crop = self._decode(data, self.card.image_size)
         self.card.limits.check_size(crop, self.card.image_size)
         return image, crop
 
@@ -260,8 +261,14 @@ class Predictor:
     ) -> qualities.Quality:
         """Measurements; of a small model's photograph at the size of all others."""
         if self.card.image_size < gate.MEASURED_AT:
-            image, crop = _prepare(data, gate.MEASURED_AT)
+            image, crop = self._decode(data, gate.MEASURED_AT)
         return qualities.measure(image, crop)
+
+    def _decode(self, data: bytes, size: int) -> tuple[np.ndarray, fundus.Crop]:
+        """As `fundus.prepare` does, once there is memory for it."""
+        header = self.card.limits.check_file(data)
+        with self.room.taken(decoding.of_file(header)):
+            return _prepare(data, size)
 
     def _decide(
         self,

@@ -2,6 +2,7 @@
 
 import datetime
 import io
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -36,8 +37,14 @@ def check(reference: str, card: Mapping[str, Any]) -> None:
             if ord(one) > 255 or not one.isprintable():
                 raise ValueError(
                     "What is printed must consist of western letters, digits and "
-                    f"signs. Received: {text!r}, with {one!r}."
+                    f"signs. In {text!r} that is not so of {one!r}."
                 )
+
+
+def file_name(reference: str) -> str:
+    """What the sheet is called, by what the reader calls the photograph."""
+    named = re.sub(r"\W+", "_", reference).strip("_")
+    return f"retinograd_{named}.pdf" if named else "retinograd.pdf"
 
 
 def as_pdf(
@@ -46,6 +53,8 @@ def as_pdf(
     *,
     photograph: np.ndarray | None = None,
     overlaid: np.ndarray | None = None,
+    legend: np.ndarray | None = None,
+    drawn: bool = False,
     shown: str = "",
     believed: str = "",
     reference: str = "",
@@ -60,6 +69,8 @@ def as_pdf(
         photograph: uint8 array of shape `(height, width, 3)`, RGB, 0-255, if there is a
             picture that can be seen.
         overlaid: The same with its heat map.
+        legend: A bar of the heat map's colours.
+        drawn: Whether the photograph is a drawn example.
         shown: What the colours of the heat map mean.
         believed: How far it can be believed.
         reference: What the reader calls the photograph.
@@ -73,7 +84,9 @@ def as_pdf(
     check(reference, card)
     sheet = _Sheet(datetime.datetime.fromisoformat(answer["answered"]))
     task = card["task"]
-    sheet.line(wording.headline(answer, task), size=17, bold=True)
+    sheet.line(wording.headline(answer, task, drawn), size=17, bold=True)
+    if drawn:
+        sheet.line(wording.DRAWN, bold=True)
     if reference:
         sheet.line(f"Reference: {reference}", size=11)
     if card["trained_on_drawings"]:
@@ -83,9 +96,12 @@ def as_pdf(
     else:
         sheet.line(wording.referral(answer, task))
         sheet.line(wording.reason(answer, task))
-        sheet.line(wording.certainty(answer, card))
+        sheet.line(wording.certainty(answer, task))
+        sheet.line(about.meaning(answer, card))
     pictures = {"The photograph": photograph, shown: overlaid}
     sheet.pictures({text: one for text, one in pictures.items() if one is not None})
+    if legend is not None:
+        sheet.colours(legend)
     sheet.line(believed, size=8)
     if answer["answer"] == "prediction":
         shares = answer["probabilities"].items()
@@ -93,14 +109,10 @@ def as_pdf(
             "Probability", [(name, wording.percent(share)) for name, share in shares]
         )
     if answer["quality"]:
-        sheet.table(
-            "Quality of the photograph", wording.quality(answer["quality"]).items()
-        )
+        measured = wording.quality(answer["quality"], card["limits"])
+        sheet.table("Quality of the photograph", measured.items())
     sheet.table("This result", _origin(answer, card))
-    texts = [about.track_record(card)]
-    if answer["answer"] == "prediction":
-        texts += [about.meaning(answer, card), about.threshold(card)]
-    sheet.line(" ".join(filter(None, texts)), size=8)
+    sheet.line(f"{about.track_record(card)} {about.threshold(card)}", size=8)
     sheet.line(card["intended_use"], size=8)
     return bytes(sheet.output())
 
@@ -178,6 +190,16 @@ class _Sheet(fpdf.FPDF):
             self.multi_cell(width, 3.6, text, align="L", new_y="NEXT")
             below = max(below, self.get_y())
         self.set_xy(_MARGIN, below + 1)
+
+    def colours(self, legend: np.ndarray) -> None:
+        """A bar of colours between what its ends mean, below the second picture."""
+        self._font(8)
+        self.set_x(_MARGIN + (_WIDTH + 4) / 2)
+        self.cell(text="nothing ")
+        self.image(_jpeg(legend), self.get_x(), self.get_y() + 1, 40, 2, alt_text="")
+        self.set_x(self.get_x() + 40)
+        self.cell(text=" most", new_x="LMARGIN", new_y="NEXT")
+        self.ln(2)
 
     def table(self, title: str, rows: Sequence[tuple[str, str]]) -> None:
         """Two columns below a title."""

@@ -7,12 +7,16 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import cv2
 import fastapi
 import numpy as np
 from starlette import requests
 
+from input_pipeline import fundus, image_header
 from serving import (
+    decoding,
     gate,
+    heatmaps,
     monitoring,
     predictor,
     problems,
@@ -130,6 +134,34 @@ class Service:
             )
         finally:
             self._occluding.release()
+
+    def draw(
+        self,
+        data: bytes,
+        cells: np.ndarray,
+        crop: fundus.Crop,
+        longest: int,
+        opacity: float,
+    ) -> bytes:
+        """A heat map on its photograph, as a PNG file.
+
+        Args:
+            data: The photograph's file.
+            cells: The heat map, as `heatmaps.draw` takes it.
+            crop: Where it lies in the photograph.
+            longest: Pixels of the picture's longer side, at most.
+            opacity: Of the colour where the heat map is 1; 0-1.
+
+        Returns:
+            The file.
+        """
+        size = decoding.of_drawing(image_header.read(data), longest)
+        with self.predicting.room.taken(size):
+            picture = heatmaps.draw(data, cells, crop, longest=longest, opacity=opacity)
+            done, encoded = cv2.imencode(".png", picture[..., ::-1])
+        if not done:
+            raise RuntimeError(f"a picture of shape {picture.shape} cannot be encoded")
+        return encoded.tobytes()
 
     async def _work(
         self,

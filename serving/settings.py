@@ -97,7 +97,7 @@ class Api(_Settings):
         most_bytes: Of one photograph's file.
         most_held_bytes: Of all uploads in memory together, with more the answer is 503.
         most_megapixels: Of one photograph, where that is less than the model's own
-            limit; decoding may take 6 MB of memory each, of a TIFF of 16 bits 12.
+            limit. Decoding may take 12 MB of memory each; see `serving.decoding`.
         upload_seconds: In which a request must have arrived.
         answer_seconds: In which it must be answered from then on.
         occlusion_seconds: The same of a heat map by occlusion, which asks the model

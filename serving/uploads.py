@@ -12,7 +12,8 @@ from serving import problems, settings
 # What a form may have around its photographs: boundaries and heads of parts.
 _FORM_BYTES = 10_000
 
-_FORM = "Send them as curl does: --form photograph=@file.jpg."
+# Of what is received in error messages.
+_SHOWN_NAMES, _SHOWN_LETTERS = 3, 40
 
 
 class Held:
@@ -68,7 +69,7 @@ class Upload:
         """
         kind = self._request.headers.get("content-type", "")
         if kind.partition(";")[0].strip().lower() != "multipart/form-data":
-            raise problems.Problem("not-a-form", _FORM)
+            raise problems.Problem("not-a-form", self._way_out(name))
         try:
             async with asyncio.timeout(self._limits.upload_seconds):
                 return await self._parse(name)
@@ -89,12 +90,15 @@ class Upload:
         try:
             form = await parser.parse()
         except formparsers.MultiPartException as error:
-            raise problems.Problem("damaged-form", f"{error.message} {_FORM}") from None
+            raise self._unread(name, error.message) from None
         names = [one for one, _ in form.multi_items()]
         if not names or set(names) != {name}:
+            received = list(dict.fromkeys(names))[:_SHOWN_NAMES]
+            shown = ", ".join(repr(one[:_SHOWN_LETTERS]) for one in received)
             raise problems.Problem(
                 "invalid-request",
-                f"The form must have files named {name!r}, and nothing else.",
+                f"The form must have files named {name!r}, and nothing else. Received: "
+                f"{shown or 'no file'}. {self._way_out(name)}",
             )
         files = []
         for _, one in form.multi_items():
@@ -122,6 +126,23 @@ class Upload:
                     {"Retry-After": "1"},
                 )
             yield piece
+
+    def _unread(self, name: str, message: str) -> problems.Problem:
+        """What the parser means, where its words are not those of the API."""
+        kind = "invalid-request"
+        if message.startswith("Too many fields"):  # None is allowed.
+            message = "A part of the form is text, where a file was expected."
+        elif message.startswith("Too many files"):
+            message = f"The form must have at most {self._most} of {name!r}."
+        else:
+            kind = "damaged-form"
+        return problems.Problem(kind, f"{message} {self._way_out(name)}")
+
+    def _way_out(self, name: str) -> str:
+        sent = f"Send each as curl does, with the @: --form {name}=@file.jpg."
+        if name == "photograph":
+            sent += " Several photographs go to /predict/batch, each as photographs."
+        return sent
 
     def _too_large(self) -> problems.Problem:
         megabytes = self._limits.most_bytes / 1e6

@@ -1,5 +1,6 @@
 """Answers in words, for a person who reads the page."""
 
+import collections
 import csv
 import io
 from collections.abc import Mapping, Sequence
@@ -30,6 +31,27 @@ WHICH_METHOD = (
     "their maximum was on one, it is said below the picture."
 )
 
+DRAWN = (
+    "This is a drawing that comes with the page, to try it out: what is said of it "
+    "says nothing about any eye."
+)
+
+# What can be done about it; a person can always look.
+_ADVICE: dict[gate.Reason, str] = {
+    "unreadable": "Copy it again from where it comes from, or save it as JPEG",
+    "too_many_pixels": "Save it with fewer pixels",
+    "not_a_fundus_photograph": "Choose a photograph of a whole retina",
+    "no_colour": "Take it in colour",
+    "too_small": "Choose the original rather than a reduced copy",
+    "too_dark": "Take it again with more light",
+    "too_bright": "Take it again with less light",
+    "too_blurred": "Focus and take it again",
+    "trained_on_drawings": "Ask a model that learnt from photographs",
+}
+
+# Less than this of a heat map's maximum is seen where the maximum is not on the retina.
+_ON_RETINA = 0.5
+
 # Of the probability of what was answered.
 _SURE, _UNSURE = 0.95, 0.75
 
@@ -41,8 +63,11 @@ def disease(task: Mapping[str, Any]) -> str:
     return _DISEASES.get(task["name"], f"the disease ({task['rule']})")
 
 
-def headline(answer: Answer, task: Mapping[str, Any]) -> str:
-    """The answer in a few words."""
+def headline(answer: Answer, task: Mapping[str, Any], drawn: bool = False) -> str:
+    """The answer in a few words, and whether it is of a drawn example."""
+    if drawn:
+        words = headline(answer, task)
+        return f"Of a drawing: {words[0].lower()}{words[1:]}"
     if answer["answer"] == "abstention":
         return "No answer"
     found = disease(task)
@@ -77,21 +102,19 @@ def reason(answer: Answer, task: Mapping[str, Any]) -> str:
     )
 
 
-def certainty(answer: Answer, card: Mapping[str, Any]) -> str:
-    """How sure the model is of its answer, and what that number is worth."""
-    share, worth = _share(answer), "not calibrated: a score rather than a frequency"
-    if card["decision"]["calibration"] is not None:
-        worth = "calibrated on the photographs that chose the threshold"
+def certainty(answer: Answer, task: Mapping[str, Any]) -> str:
+    """How sure the model is of its answer; `about.meaning` says what that is worth."""
+    share = _share(answer)
     words = "It is sure of it, which does not make it right."
     if _unsure(answer):
         words = "It is unsure: a person should look at this photograph."
-    elif share < _SURE:
+    elif round(share, 2) < _SURE:  # As it is told.
         words = "It is fairly sure of it, which does not make it right."
     text = (
         f"By the model's own account this answer is right with a probability of "
-        f"{percent(share)} ({worth}). {words}"
+        f"{percent(share)}. {words}"
     )
-    if len(card["task"]["class_names"]) > 2:
+    if len(task["class_names"]) > 2:
         of_class = answer["probabilities"][answer["predicted"]]
         text += f" The class '{answer['predicted']}' itself has {percent(of_class)}."
     return text
@@ -104,23 +127,32 @@ def _share(answer: Answer) -> float:
 
 
 def _unsure(answer: Answer) -> bool:
-    return _share(answer) < _UNSURE
+    return round(_share(answer), 2) < _UNSURE
 
 
 def abstention(answer: Answer) -> str:
-    """Why there is no answer."""
-    message = answer["message"]
-    return f"{gate.REASONS[answer['reason']]} {message[0].upper()}{message[1:]}"
+    """Why there is no answer, and what to do; the CSV has what exactly was found."""
+    reason = answer["reason"]
+    return (
+        f"{gate.REASONS[reason]} {_ADVICE[reason]}, or have a person look at it: no "
+        "answer does not mean that nothing is there."
+    )
 
 
-def quality(measured: Mapping[str, float]) -> dict[str, str]:
-    """Measurements of a photograph."""
+def quality(
+    measured: Mapping[str, float], limits: Mapping[str, float]
+) -> dict[str, str]:
+    """Measurements of a photograph, with the limits on the model's card."""
     return {
-        "brightness (0-255)": f"{measured['brightness']:.0f}",
-        "sharpness": f"{measured['sharpness']:.3f}",
-        "overexposed": percent(measured["overexposed"]),
-        "underexposed": percent(measured["underexposed"]),
-        "retina's share": percent(measured["retina_share"]),
+        "brightness (0-255)": f"{measured['brightness']:.0f} "
+        f"(at least {limits['least_brightness']:.0f})",
+        "sharpness": f"{measured['sharpness']:.3f} (from "
+        f"{limits['least_sharpness']:g} to {limits['most_sharpness']:g})",
+        "overexposed": f"{percent(measured['overexposed'])} "
+        f"(at most {percent(limits['most_overexposed'])})",
+        "underexposed": f"{percent(measured['underexposed'])} "
+        f"(at most {percent(limits['most_underexposed'])})",
+        "retina's share of it": percent(measured["retina_share"]),
     }
 
 
@@ -141,25 +173,40 @@ def not_offered(card: Mapping[str, Any]) -> str:
     )
 
 
-def shown(explained: str, method: str) -> str:
-    """What the colours of a heat map mean."""
+def shown(explained: str, method: str, highest: float) -> str:
+    """What the colours of a heat map mean.
+
+    Args:
+        explained: The class that it speaks for.
+        method: How it was made.
+        highest: The highest value that is seen; 1 where the map's maximum is.
+    """
+    if highest == 0:
+        return f"{METHODS[method]}: nothing on the retina speaks for '{explained}'."
     colours = f"red is what speaks most for '{explained}', blue least, clear nothing"
     if method == "occlusion":
         colours = (
             f"without what is red the model says '{explained}' least, without what is "
             "blue a little less, without what is clear no less"
         )
-    return (
-        f"{METHODS[method]}: {colours}. It shows where the model looked, not where "
-        "lesions are."
+    text = (
+        f"{METHODS[method]}: {colours}. The map is stretched until its own maximum is "
+        "red, however little that is: do not compare the colours of two maps. It shows "
+        "where the model looked, not where lesions are."
     )
+    if highest < _ON_RETINA:
+        text += (
+            " Its maximum lies outside the retina, where nothing is drawn: the model "
+            "was led by something else, and this answer should not be relied on."
+        )
+    return text
 
 
 def percent(share: float) -> str:
-    """A share as people read it: never 0 % or 100 % unless it is."""
-    if 0 < share < 0.01:
+    """A share as people read it: never 0 % or 100 %, which nobody can know."""
+    if share < 0.01:
         return "less than 1 %"
-    if 0.99 < share < 1:
+    if share > 0.99:
         return "more than 99 %"
     return f"{share:.0%}".replace("%", " %")
 
@@ -167,18 +214,41 @@ def percent(share: float) -> str:
 def table(
     names: Sequence[str], said: Sequence[Answer], task: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """A row a photograph, as short as a phone's screen wants it."""
+    """A row a photograph; what matters comes first, and is as short as a phone."""
     return [
         {
             "photograph": name,
-            "answer": headline(answer, task),
+            "answer": _verdict(answer),
             "probability": percent(answer["disease_probability"])
             if answer["answer"] == "prediction"
             else "",
-            "why not": gate.REASONS.get(answer.get("reason"), ""),
+            "in words": gate.REASONS[answer["reason"]]
+            if answer["answer"] == "abstention"
+            else headline(answer, task),
         }
         for name, answer in zip(names, said, strict=True)
     ]
+
+
+def summary(said: Sequence[Answer], task: Mapping[str, Any]) -> str:
+    """How many photographs have which answer, in a line."""
+    verdicts = collections.Counter(map(_verdict, said))
+    parts = {
+        f"positive ({disease(task)})": verdicts["positive"],
+        "negative": verdicts["negative"],
+        "unsure, for a person to look at": verdicts["unsure"],
+        "without an answer": verdicts["no answer"],
+    }
+    counts = ", ".join(f"{count} {words}" for words, count in parts.items() if count)
+    return f"{len(said)} photographs: {counts}."
+
+
+def _verdict(answer: Answer) -> str:
+    if answer["answer"] == "abstention":
+        return "no answer"
+    if _unsure(answer):
+        return "unsure"
+    return "positive" if answer["diseased"] else "negative"
 
 
 def as_csv(

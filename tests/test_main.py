@@ -1,6 +1,8 @@
 import json
 import os
 import pathlib
+import re
+import shutil
 import subprocess
 import sys
 
@@ -34,13 +36,16 @@ def without_tensorflow(tmp_path):
         folder = tmp_path / "stubs" / name
         folder.mkdir(parents=True)
         (folder / "__init__.py").write_text("raise SystemExit('imported ' + __name__)")
-    return lambda *arguments: command(*arguments, PYTHONPATH=str(tmp_path / "stubs"))
+    return lambda *arguments, **environment: command(
+        *arguments, PYTHONPATH=str(tmp_path / "stubs"), **environment
+    )
 
 
 @pytest.fixture
 def run_main(tmp_path, monkeypatch, capsys):
     """Runs `main.main` in this process: (status, stdout, stderr)."""
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "prepared" / "synthetic-0").mkdir(parents=True)  # Not looked into.
     handler = logging.get_absl_handler()
     formatter, filters = handler.python_handler.formatter, list(handler.filters)
     if not flags.FLAGS.is_parsed():
@@ -107,6 +112,11 @@ def test_help_says_how_to_start_and_imports_no_tensorflow(without_tensorflow):
             ["--mode=predict", "--photographs=no_such_folder"],
             1,
             "error: --photographs: there is no folder no_such_folder.",
+        ),
+        (
+            ["--mode=predict", "--photographs=README.md"],
+            1,
+            "error: --photographs: README.md is a file. Name the folder that it lies",
         ),
         (["train"], 2, "error: unexpected train: flags begin with --."),
         ([], 1, "error: No experiment. Name one, --gin_file=configs/"),
@@ -193,6 +203,98 @@ def test_what_is_wrong_with_a_data_folder_is_told_before_tensorflow_is_imported(
     assert message in child.stderr and "\nExpected in " in child.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([f"--gin_file={SHIPPED}"], "photographs of 'synthetic' that.*--data_dir=<f"),
+        (
+            [f"--gin_file={SHIPPED}", "--mode=prepare", "--dry_run"],
+            "photographs of 'synthetic' that",
+        ),
+        (
+            ["--gin_file=combined_resnet_icdr.gin", "--mode=train"],
+            "photographs of 'aptos2019', 'idrid', 'messidor2' that.* "
+            "--data_dir=aptos2019=<folder> --data_dir=idrid=<folder> --data_dir=mess",
+        ),
+    ],
+)
+def test_a_forgotten_data_folder_is_told_before_tensorflow_is_imported(
+    without_tensorflow, tmp_path, arguments, message
+):
+    folders = f"--prepared_dir={tmp_path}/none", f"--run_dir={tmp_path}/run"
+    child = without_tensorflow(*arguments, *folders)
+    assert (child.returncode, child.stdout) == (1, "")
+    assert re.search(rf"^error: {tmp_path}/none holds no {message}", child.stderr)
+    assert "docs/data.md tells where to get a dataset" in child.stderr
+
+
+def test_only_the_datasets_without_folder_or_records_are_missing(
+    without_tensorflow, tmp_path, idrid_like
+):
+    (tmp_path / "aptos2019-0").mkdir()
+    child = without_tensorflow(
+        "--gin_file=combined_resnet_icdr.gin",
+        f"--prepared_dir={tmp_path}",
+        f"--data_dir=idrid={idrid_like}",
+    )
+    assert f"{tmp_path} holds no photographs of 'messidor2' that" in child.stderr
+
+
+@pytest.mark.parametrize(
+    ("task", "told"),
+    [({"type": "worker", "index": 0}, True), ({"type": "worker", "index": 1}, False)],
+)
+def test_only_the_chief_needs_photographs(without_tensorflow, tmp_path, task, told):
+    workers = {"worker": ["127.0.0.1:1", "127.0.0.1:2"]}
+    child = without_tensorflow(
+        f"--gin_file={SHIPPED}",
+        f"--prepared_dir={tmp_path}/none",
+        f"--run_dir={tmp_path}/run",
+        TF_CONFIG=json.dumps({"cluster": workers, "task": task}),
+    )
+    assert ("holds no photographs" in child.stderr) == told
+    assert ("imported " in child.stderr) != told
+
+
+def begun(run_dir, *commands):
+    """A run directory that was started by some commands."""
+    run_dir.mkdir()
+    starts = [{"command": list(one)} for one in commands]
+    (run_dir / "environment.json").write_text(json.dumps(starts))
+    config = (
+        "prepare.datasets = [@datasets.idrid()]\ndatasets.idrid.name = 'synthetic'\n"
+    )
+    (run_dir / "config.gin").write_text(config)
+
+
+def test_after_a_kill_the_command_that_had_photographs_is_quoted(
+    without_tensorflow, tmp_path
+):
+    run_dir = tmp_path / "a run"
+    begun(
+        run_dir,
+        ("main.py", "--data_dir=first"),
+        ("main.py", "--prepared_dir", "second place"),
+        ("main.py", "--mode=train"),
+    )
+    child = without_tensorflow(
+        f"--run_dir={run_dir}", "--mode=train", f"--prepared_dir={tmp_path}/none"
+    )
+    assert child.stderr.endswith(
+        f"\n{run_dir} was started with: main.py --prepared_dir 'second place'\n"
+    )
+
+
+def test_what_shows_later_is_reminded_of_the_command_too(run_main, tmp_path):
+    run_dir = tmp_path / "run"
+    begun(run_dir, ("main.py", "--data_dir=first"))
+    # There are records, but of other settings: known only once all is imported.
+    status, _, err = run_main(gin_file=[SHIPPED], run_dir=["run"], mode="train")
+    assert status == 1
+    assert "prepared holds no photographs of 'synthetic' that are prepared as" in err
+    assert err.endswith("\nrun was started with: main.py --data_dir=first\n")
+
+
 def test_what_is_not_plain_in_a_config_is_left_to_its_loader(
     without_tensorflow, tmp_path
 ):
@@ -272,7 +374,7 @@ def test_a_mistake_in_a_config_is_one_message_and_status_1(run_main, mode, tmp_p
         "error: --gin_bindings='prepare.image_sise = 64': 'prepare' has no parameter "
         "'image_sise'. Did you mean 'image_size'?\n"
     )
-    assert list(tmp_path.iterdir()) == []
+    assert [one.name for one in tmp_path.iterdir()] == ["prepared"]
 
 
 def test_a_value_out_of_range_is_one_message_and_status_1(run_main):
@@ -313,8 +415,30 @@ def test_a_programming_error_keeps_its_traceback(run_main, monkeypatch, error):
 
 
 @pytest.mark.parametrize(
+    "flag", ["photographs", "exported", "output_dir", "run_dir", "prepared_dir"]
+)
+def test_a_flag_without_a_value_is_refused(run_main, flag):
+    value = [""] if flag == "run_dir" else ""
+    status, _, err = run_main(mode="predict", **{flag: value})
+    assert status == 2
+    assert err == f"error: --{flag} is empty. Name a path, or leave it out.\n"
+
+
+def test_predict_asks_one_model(run_main, tmp_path):
+    asked = {"photographs": str(ROOT), "exported": str(tmp_path)}
+    status, _, err = run_main(mode="predict", run_dir=[str(tmp_path)], **asked)
+    assert status == 1
+    assert "error: --exported and --run_dir name two models. Name one of them." in err
+
+
+@pytest.mark.parametrize(
     ("mode", "how"),
-    [("prepare", "goes on from what is saved"), ("export", "begins anew")],
+    [
+        ("prepare", "goes on from what is saved"),
+        ("predict", "goes on from what is saved"),
+        ("explain", "goes on from what is saved"),
+        ("export", "begins anew"),
+    ],
 )
 def test_control_c_is_answered_in_a_line(run_main, monkeypatch, mode, how):
     def stopped(where):
@@ -322,9 +446,67 @@ def test_control_c_is_answered_in_a_line(run_main, monkeypatch, mode, how):
 
     entry_points = experiment.MODES[mode][1]
     monkeypatch.setitem(experiment.MODES, mode, (stopped, entry_points))
-    status, _, err = run_main(gin_file=[SHIPPED], mode=mode)
+    asked = {"photographs": str(ROOT)} if mode == "predict" else {}
+    status, _, err = run_main(gin_file=[SHIPPED], mode=mode, **asked)
     assert status == 130
     assert err == f"Stopped. The same command {how}.\n"
+
+
+def test_a_package_that_is_not_installed_is_one_message(
+    run_main, monkeypatch, tmp_path
+):
+    def lacking(where):
+        import no_such_package  # noqa: F401
+
+    monkeypatch.setitem(experiment.MODES, "prepare", (lacking, ("prepare",)))
+    status, _, err = run_main(gin_file=[SHIPPED], mode="prepare")
+    assert status == 1
+    assert err.startswith(f"error: {sys.executable} lacks no_such_package. `make demo`")
+
+    def slip(where):
+        import train.no_such_module  # noqa: F401
+
+    monkeypatch.setitem(experiment.MODES, "prepare", (slip, ("prepare",)))
+    with pytest.raises(ModuleNotFoundError):
+        run_main(gin_file=[SHIPPED], mode="prepare")
+
+
+def test_without_any_package_it_says_what_to_install():
+    child = subprocess.run(
+        [sys.executable, "-S", "main.py", "--help"],  # Without site-packages.
+        cwd=ROOT,
+        env={"PATH": os.defpath},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (child.returncode, child.stdout) == (1, "")
+    assert child.stderr.startswith(f"error: {sys.executable} lacks absl. `make demo`")
+    assert child.stderr.endswith("do: pip install --requirement requirements.txt\n")
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+@pytest.mark.parametrize("target", ["demo", "serve"])
+def test_make_checks_the_version_of_python_first(target, tmp_path):
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\necho "asked: $2"\nexit 1\n')
+    python.chmod(0o755)
+    child = subprocess.run(
+        [
+            "make",
+            target,
+            f"PYTHON={python}",
+            f"VENV={tmp_path}/a",
+            f"SERVING={tmp_path}/b",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert child.returncode == 2
+    # Below another make it says first where it is.
+    assert "asked: import sys; v = sys.version_info[:2]" in child.stdout
 
 
 def test_flags_say_where(run_main, monkeypatch, tmp_path):

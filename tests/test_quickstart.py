@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 
 import pytest
 
@@ -15,10 +16,11 @@ def test_the_notebook_is_kept_without_outputs():
     assert all(not one["outputs"] and one["execution_count"] is None for one in code)
 
 
-def test_the_notebook_runs_and_shows_its_figures():
+def test_the_notebook_runs_and_shows_its_figures(monkeypatch):
     nbclient = pytest.importorskip("nbclient")
     nbformat = pytest.importorskip("nbformat")
     pytest.importorskip("ipykernel")
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL")  # It says so itself.
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     nbclient.NotebookClient(
         notebook,
@@ -32,3 +34,8 @@ def test_the_notebook_runs_and_shows_its_figures():
     said = "".join(one["text"] for one in outputs if one.get("name") == "stdout")
     assert "75 train, 25 validate, 30 test" in said
     assert said.count("Photographs by true class") == 3
+    noise = "".join(one["text"] for one in outputs if one.get("name") == "stderr")
+    assert "epoch 30/30" in noise
+    assert not re.findall(
+        r"^(?:[EIW]\d{4} .*|WARNING.*|.*cuda.*)$", noise, re.MULTILINE
+    )

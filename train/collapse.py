@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
-
 EVALUATIONS = 5
 """After so many in a row it is no accident: a network from scratch starts with a few,
 while batch statistics settle."""
@@ -24,25 +22,11 @@ class Collapse(NamedTuple):
     last: int
 
 
-def only_class(confusion: np.ndarray) -> int | None:
-    """The class of all predictions, if there is one although there are several labels.
-
-    Args:
-        confusion: int array of shape `(num_classes, num_classes)`, labels in rows.
-
-    Returns:
-        The class, or None.
-    """
-    (predicted,) = np.nonzero(confusion.sum(axis=0))
-    several = np.count_nonzero(confusion.sum(axis=1)) > 1
-    return int(predicted[0]) if several and len(predicted) == 1 else None
-
-
 def find(classes: Sequence[int | None]) -> list[Collapse]:
     """The collapses among evaluations.
 
     Args:
-        classes: What `only_class` said of each.
+        classes: What `metrics.only_class` said of each.
 
     Returns:
         Those of `EVALUATIONS` or more.
@@ -56,3 +40,19 @@ def find(classes: Sequence[int | None]) -> list[Collapse]:
         else:
             runs.append(Collapse(predicted, place, place))
     return [one for one in runs if one.last - one.first + 1 >= EVALUATIONS]
+
+
+def overcome(one: Collapse, classes: Sequence[int | None]) -> bool:
+    """Whether a model told classes apart again after a collapse.
+
+    Args:
+        one: The collapse.
+        classes: The evaluations among which it was found.
+    """
+    return None in classes[one.last + 1 :]
+
+
+def lasts(classes: Sequence[int | None]) -> Collapse | None:
+    """The collapse that a model is still in after the last of some evaluations."""
+    lasting = [one for one in find(classes) if not overcome(one, classes)]
+    return lasting[-1] if lasting else None

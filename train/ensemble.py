@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import gin
 import keras
+from absl import logging
 
 from evaluation import members, networks
 from input_pipeline import photograph, records, splits, whole_files
@@ -126,6 +127,20 @@ class Ensemble:
                 "With `ensemble.every_fold` no photograph trains every member: each "
                 "of them is in 'valid'. Take 'train' out of `evaluate.splits`. "
                 f"Received: {tuple(evaluated)}."
+            )
+
+    def warn(self, keep: str) -> None:
+        """Warns where out-of-fold figures will be too good.
+
+        Args:
+            keep: `train.keep`.
+        """
+        if self.every_fold and keep == "best":
+            logging.warning(
+                "The epoch of each member is chosen on the fold that validates it "
+                "(train.keep = 'best'), so that the out-of-fold figures are too good, "
+                "and calibration and threshold are chosen on them. Bind train.keep = "
+                "'last', with a schedule that ends."
             )
 
     def validation(

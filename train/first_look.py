@@ -1,16 +1,20 @@
-"""What a data folder gets wrong, found before TensorFlow is imported.
+"""What is wrong with data folders, or missing, found before TensorFlow is imported.
 
 The config is checked later, and strictly. Here only what it says plainly of datasets is
 taken from it: readers of ours, bound to plain values.
 """
 
+import contextlib
+import glob
 import pathlib
-from collections.abc import Mapping, Sequence
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 
 import gin
 
 from configs import statements
-from input_pipeline import sources
+from input_pipeline import sources, whole_files
 from input_pipeline.datasets import (
     aptos2019,
     class_folders,
@@ -59,6 +63,61 @@ def check(
     if "" in folders and len(own) == 1:
         folders.setdefault(own[0].name, folders[""])
     sources.read([*own, *others], folders)
+
+
+def check_at_hand(
+    parsed: Sequence[statements.Statement],
+    data_dirs: Mapping[str, pathlib.Path],
+    prepared_dir: pathlib.Path,
+) -> None:
+    """Refuses datasets whose folder was forgotten and that nobody prepared.
+
+    What is prepared with other settings is found later, by `Preparation`.
+
+    Args:
+        parsed: A config, as `syntax.parse` returns it.
+        data_dirs: Dataset's name -> its folder; "" names that of the only one.
+        prepared_dir: Where prepared folders lie.
+
+    Raises:
+        NotPreparedError: Names all of them.
+    """
+    if "" in data_dirs:
+        return
+    bindings = [one for one in parsed if isinstance(one, statements.Binding)]
+    own = [one.name for one in _datasets(bindings, "prepare", "datasets")]
+    missing = [
+        name
+        for name in own
+        if name not in data_dirs
+        and not any(prepared_dir.glob(f"{glob.escape(name)}-*"))
+    ]
+    if missing:
+        raise sources.not_prepared(missing, len(own) > 1, prepared_dir)
+
+
+@contextlib.contextmanager
+def reminding(run_dir: pathlib.Path) -> Iterator[None]:
+    """Where photographs are missing in a `with` block, tells how a run found them.
+
+    Args:
+        run_dir: Directory of the run, which may not have been begun.
+
+    Raises:
+        ValueError: Adds to a `NotPreparedError` the command of the last start that
+            named photographs.
+    """
+    try:
+        yield
+    except sources.NotPreparedError as error:
+        starts = run_dir / "environment.json"
+        found = whole_files.read_json(starts) if starts.exists() else []
+        for command in (start["command"] for start in reversed(found)):
+            if any(re.match("--?(data|prepared)_dir", one) for one in command):
+                raise ValueError(
+                    f"{error}\n{run_dir} was started with: {shlex.join(command)}"
+                ) from error
+        raise
 
 
 def _datasets(

@@ -6,6 +6,7 @@ Clipping, accumulation and moving averages are Keras' own, bound as in
 
 import contextlib
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -34,9 +35,9 @@ def build(
         The optimizer.
 
     Raises:
-        ValueError: It does what several devices cannot.
+        ValueError: A setting is out of range, or does what several devices cannot.
     """
-    optimizer = make()
+    optimizer = _make(make)
     if replicas > 1 and optimizer.gradient_accumulation_steps:
         raise ValueError(
             f"`{type(optimizer).__name__}.gradient_accumulation_steps` works on one "
@@ -49,6 +50,26 @@ def build(
     if dtype_policy == "mixed_float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     optimizer.build(variables)
+    return optimizer
+
+
+def _make(
+    make: Callable[..., keras.optimizers.Optimizer],
+) -> keras.optimizers.Optimizer:
+    """Makes an optimizer; an error names the binding, as Keras' own words do not."""
+    try:
+        optimizer = make()
+    except ValueError as error:
+        name = getattr(make, "__name__", "train.optimizer")
+        text = re.sub(r"`(\w+)`", rf"`{name}.\1`", str(error))
+        if whole := re.search(r"learning_rate=(-?\d+)(?=\n|$)", text):
+            text = text.replace(whole[0], f"{whole[0]}. Write {whole[1]}.0.")
+        raise ValueError(text) from error
+    if schedule(optimizer) is None and not (rate := learning_rate(optimizer)) > 0:
+        raise ValueError(
+            f"`{type(optimizer).__name__}.learning_rate` must be above 0. "
+            f"Received: {rate:g}."
+        )
     return optimizer
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 import gin
 import keras
 
+from train import optimizers
+
 HEAD, ALL = "head", "all"
 
 
@@ -72,6 +74,26 @@ class Switch:
         if trains == HEAD:
             return trunk(self._model)
         return [one for one in _up_to(self._model, name) if one.name != name]
+
+
+def in_words(phase: Phase, optimizer: keras.optimizers.Optimizer) -> str:
+    """What a phase trains, for how long and by what.
+
+    Args:
+        phase: The phase.
+        optimizer: Its optimizer, as `optimizers.build` made it.
+    """
+    known = optimizers.describe(optimizer)
+    return (
+        f"{phase.trains!r} ({known['trainable_parameters']:,} parameters) for "
+        f"{count(phase.epochs)}, {known['optimizer']} at "
+        f"{optimizers.rate_in_words(optimizer)}"
+    )
+
+
+def count(epochs: int) -> str:
+    """So many epochs, as in "1 epoch"."""
+    return f"{epochs} epoch{'' if epochs == 1 else 's'}"
 
 
 def trunk(model: keras.Model) -> list[keras.Layer]:

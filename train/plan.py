@@ -1,15 +1,13 @@
 """What a run would do: found out from labels alone, before any photograph is opened."""
 
-import math
 import pathlib
 from collections.abc import Mapping, Sequence
 
-import keras
 import numpy as np
 
 from evaluation import metrics
 from input_pipeline import audit, photograph, prepare, splits, tasks
-from train import ensemble, optimizers, trainer
+from train import ensemble, optimizers, phases, trainer
 from train import recipe as recipes
 
 
@@ -32,6 +30,7 @@ def photographs(
         ValueError: A data folder is not as published, or neither it nor prepared
             photographs are there.
     """
+    preparation.check_at_hand(data_dirs, prepared_dir)
     read = preparation.read(data_dirs)
     return [
         one
@@ -98,11 +97,7 @@ def check_split(
     _check_monitor(recipe, np.array(labels["valid"]))
     rng = np.random.default_rng(recipe.seed)
     epoch = len(recipe.stream.sampler(np.array(labels["train"]), 0, rng))
-    if epoch < recipe.stream.batch_size:
-        raise ValueError(
-            "`training_stream.batch_size` must not exceed the photographs of an epoch. "
-            f"Received: {recipe.stream.batch_size} with {epoch} photographs. Lower it."
-        )
+    recipe.stream.check_epoch(epoch, len(labels["train"]))
 
 
 def check_copies(audited: audit.Audit, task: tasks.Task) -> None:
@@ -148,39 +143,37 @@ def _check_monitor(recipe: recipes.Recipe, labels: np.ndarray) -> None:
 def training(built: trainer.Trainer) -> str:
     """Lines on the model and its training, for a person."""
     recipe, model = built.recipe, built.model
-    *first, last = built.phase_optimizers
-    trained = sum(math.prod(one.shape) for one in model.trainable_variables)
-    lines = [
-        f"Model: {model.name}, {model.count_params():,} parameters, {trained:,} of "
-        f"them trained, {model.input_shape[1]} px."
-    ]
-    if recipe.init_from:
-        head = "head included" if built.earlier.answers(recipe) else "with a new head"
-        lines.append(f"It begins with the weights of {recipe.init_from}, {head}.")
-    if recipe.extend_from:
-        lines.append(
-            f"It extends {recipe.extend_from} after {built.epochs_done} epochs."
-        )
+    every = list(zip(recipe.phases, built.phase_optimizers, strict=True))
+    parameters = f"{model.count_params():,} parameters"
+    epochs = phases.count(recipe.total_epochs)
+    batches = f"batches of {recipe.stream.batch_size}"
+    after = []
+    if len(every) == 1:
+        ((_, optimizer),) = every
+        known = optimizers.describe(optimizer)
+        parameters += f", {known['trainable_parameters']:,} of them trained"
+        batches += f", {known['optimizer']}"
+        after.append(f"Learning rate: {optimizers.rate_in_words(optimizer)}.")
+    lines = [f"Model: {model.name}, {parameters}, {model.input_shape[1]} px."]
+    if built.beginning:
+        lines.append(built.beginning)
     if recipe.distillation:
         learns = recipe.distillation
         lines.append(
             f"It learns from {learns.teacher}, which counts {learns.weight:g}, at a "
             f"temperature of {learns.temperature:g}."
         )
-    for phase, optimizer in zip(recipe.first_phases, first, strict=True):
-        lines.append(
-            f"First: {phase.epochs} epochs of {phase.trains!r}, {_in_words(optimizer)}."
-        )
-    return "\n".join(
-        [
-            *lines,
-            f"Training: {recipe.epochs} epochs, batches of {recipe.stream.batch_size}, "
-            f"{type(optimizers.inner(last)).__name__}, on "
-            f"{built.strategy.num_replicas_in_sync} device(s): "
-            f"{', '.join(built.devices)}.",
-            f"Learning rate: {optimizers.rate_in_words(last)}.",
+    if len(every) > 1:
+        lines += [
+            f"Phase {number} of {len(every)}: {phases.in_words(*one)}."
+            for number, one in enumerate(every, start=1)
         ]
+        epochs += " in all"
+    lines.append(
+        f"Training: {epochs}, {batches}, on {built.strategy.num_replicas_in_sync} "
+        f"device(s): {', '.join(built.devices)}."
     )
+    return "\n".join([*lines, *after])
 
 
 def members(some: Sequence[ensemble.Member]) -> str:
@@ -188,8 +181,3 @@ def members(some: Sequence[ensemble.Member]) -> str:
     if len(some) == 1:
         return ""
     return f"This for each of {len(some)} members: {', '.join(m.name for m in some)}."
-
-
-def _in_words(optimizer: keras.optimizers.Optimizer) -> str:
-    name = type(optimizers.inner(optimizer)).__name__
-    return f"{name} at {optimizers.rate_in_words(optimizer)}"

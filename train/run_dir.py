@@ -104,8 +104,9 @@ class RunDir:
             difference = audit.describe_difference(certificate, audited.collection)
             if difference:
                 raise ValueError(
-                    f"{self.path} was begun with other photographs: {difference} Take "
-                    "the difference back, or train in another --run_dir."
+                    f"{self.path} was begun with other photographs: {difference} Name "
+                    "the folder of those with --data_dir, or where they are prepared "
+                    "with --prepared_dir. To train with these, name another --run_dir."
                 )
 
     def check_states(self, states: Mapping[str, str | None]) -> None:

@@ -3,7 +3,6 @@
 import contextlib
 import logging as python_logging
 import os
-import pathlib
 import sys
 import tempfile
 import traceback
@@ -11,6 +10,7 @@ from collections.abc import Iterator
 
 from absl import logging
 
+from configs import own_code
 from train import tf_config
 
 
@@ -38,11 +38,8 @@ class _Formatter(python_logging.Formatter):
 
 def _is_shown(record: python_logging.LogRecord) -> bool:
     # Libraries log through absl's own logger too, so only the file tells who speaks.
-    return not _is_library(record.pathname) or record.levelno >= python_logging.ERROR
-
-
-def _is_library(file: str) -> bool:
-    return not {"site-packages", "dist-packages"}.isdisjoint(pathlib.Path(file).parts)
+    library = own_code.is_library(record.pathname)
+    return not library or record.levelno >= python_logging.ERROR
 
 
 @contextlib.contextmanager
@@ -79,13 +76,28 @@ def quiet_import() -> Iterator[None]:
             os.close(stderr)
 
 
+def is_told(error: Exception) -> bool:
+    """Whether a user caused it, by a config, a folder or code of their own."""
+    return _is_expected(error) or bool(own_code.frames(error))
+
+
 def describe(error: Exception) -> str:
-    """An error in one message, for a person."""
+    """An error in one message, for a person; of a traceback, their own code's part."""
     if isinstance(error, OSError) and error.strerror:
         file = f": {error.filename}" if error.filename else ""
         return f"{error.strerror}{file}."
     text = str(error).partition("\n  In call to configurable ")[0]  # gin adds it.
-    frames = traceback.extract_tb(error.__traceback__)
-    if frames and _is_library(frames[-1].filename):  # It may not say enough.
-        return f"{text}\n--verbosity=1 shows where this comes from."
-    return text
+    frames, own = traceback.extract_tb(error.__traceback__), own_code.frames(error)
+    last = frames[-1].filename if frames else ""
+    if not _is_expected(error):
+        text = f"{type(error).__name__}: {text}".removesuffix(": ")
+    elif own_code.is_ours(last) or not (own or own_code.is_library(last)):
+        return text  # It says enough.
+    lines = [f"  {own_code.place(one)}, in {one.name}: {one.line}" for one in own]
+    return "\n".join([text, *lines, "--verbosity=1 shows where this comes from."])
+
+
+def _is_expected(error: Exception) -> bool:
+    """Whether it is of a kind that tells of a config, a folder or the system."""
+    slip = isinstance(error, NotImplementedError | RecursionError)
+    return isinstance(error, ValueError | OSError | RuntimeError) and not slip

@@ -145,6 +145,23 @@ class Trainer:
             self._train(audited, split, run_dir, config)
 
     @property
+    def beginning(self) -> str:
+        """Which run it begins with, in a sentence; "" if with none."""
+        recipe = self.recipe
+        if recipe.init_from:
+            head = (
+                "head included" if self.earlier.answers(recipe) else "with a new head"
+            )
+            return f"It begins with the weights of {recipe.init_from}, {head}."
+        if recipe.extend_from:
+            last_epoch = self._phase_start + recipe.epochs
+            return (
+                f"It goes on from {recipe.extend_from} after "
+                f"{phases.count(self.epochs_done)}, up to epoch {last_epoch}."
+            )
+        return ""
+
+    @property
     def earlier_runs(self) -> list[earlier_run.EarlierRun]:
         """The runs whose photographs this one's weights will have seen."""
         taught_by = self.teacher and self.teacher.run
@@ -211,6 +228,8 @@ class Trainer:
             )
         else:
             progress.step = progress.epoch * stream.steps_per_epoch
+            if self.beginning:
+                logging.info("%s", self.beginning)
         self._finite_step = progress.step
 
         # What a person sees.
@@ -242,6 +261,15 @@ class Trainer:
                     callbacks.on_train_begin()
                 if number != self._phase:
                     self._enter(number)
+                if recipe.first_phases:
+                    with bars.aside():
+                        logging.info(
+                            "Phase %d of %d, from epoch %d: %s.",
+                            number + 1,
+                            len(recipe.phases),
+                            progress.phase_starts[number] + 1,
+                            phases.in_words(phase, self.optimizer),
+                        )
                 last_epoch = progress.phase_starts[number] + phase.epochs
                 source = stream
                 if self._frozen:
@@ -296,7 +324,7 @@ class Trainer:
                     # One that stopped by its own clock would leave the others waiting.
                     stopped = bool(self.model.stop_training)
                     progress.stopped = self.cluster.tell(stopped)
-                    _note_collapse(confusion, progress, class_names)
+                    self._note_collapse(confusion, progress)
                     self._show(bar, progress)
                     shown.epoch(progress.epoch, logs, confusion, class_names)
                     self._totals.assign(tf.zeros_like(self._totals))
@@ -528,6 +556,34 @@ class Trainer:
             progress.best, progress.best_epoch = logs[name], progress.epoch + 1
             saved.save_best()
 
+    def _note_collapse(
+        self, confusion: np.ndarray, progress: checkpoints.Progress
+    ) -> None:
+        """Remembers an epoch's predictions; tells when a collapse begins and ends."""
+        before = collapse.lasts(progress.only_class)
+        progress.only_class.append(metrics.only_class(confusion))
+        now = collapse.lasts(progress.only_class)
+        if now and not before:
+            first_epoch = progress.epoch - len(progress.history) + 1
+            balance = "" if self.recipe.stream.balances else "balance the classes, "
+            with bars.aside():
+                logging.warning(
+                    "The model has collapsed: in epochs %d to %d it gives every "
+                    "validation photograph the same class, %r. One that is trained "
+                    "from scratch may yet recover. If it does not, lower the learning "
+                    "rate, %sor look at the augmented photographs in TensorBoard.",
+                    first_epoch + now.first,
+                    first_epoch + now.last,
+                    self.recipe.task.class_names[now.predicted],
+                    balance,
+                )
+        if before and not now:
+            with bars.aside():
+                logging.info(
+                    "The model has recovered: in epoch %d it tells classes apart.",
+                    progress.epoch,
+                )
+
     def _finish(self, progress, saved, run_dir: pathlib.Path) -> None:
         """Gives the model its final weights and writes it down."""
         if self.recipe.keep == "best":
@@ -556,6 +612,7 @@ class Trainer:
                     "predicted": self.recipe.task.class_names[one.predicted],
                     "first_epoch": first_epoch + one.first,
                     "last_epoch": first_epoch + one.last,
+                    "overcome": collapse.overcome(one, progress.only_class),
                 }
                 for one in collapse.find(progress.only_class)
             ],
@@ -565,27 +622,6 @@ class Trainer:
         }
         whole_files.write_json(run_dir / "history.json", history)
         os.replace(partial, run_dir / "model.keras")
-
-
-def _note_collapse(
-    confusion: np.ndarray,
-    progress: checkpoints.Progress,
-    class_names: Sequence[str],
-) -> None:
-    """Remembers an epoch's predictions; the first collapse is a warning."""
-    before = collapse.find(progress.only_class)
-    progress.only_class.append(collapse.only_class(confusion))
-    found = collapse.find(progress.only_class)
-    if found and not before:
-        first_epoch = progress.epoch - len(progress.history) + 1
-        logging.warning(
-            "The model has collapsed: in epochs %d to %d it gives every validation "
-            "photograph the same class, %r. Lower the learning rate, balance the "
-            "classes, or look at the augmented photographs in TensorBoard.",
-            first_epoch + found[0].first,
-            first_epoch + found[0].last,
-            class_names[found[0].predicted],
-        )
 
 
 def _first_photographs(

@@ -282,7 +282,7 @@ def experiment_text(config: str) -> str:
         from train import samplers
 
         dropped |= samplers.NAMES
-    lines = []
+    lines = [syntax.COPY]
     for one in parsed:
         if isinstance(one, statements.Import):
             if one.module != _SAMPLERS:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -157,6 +158,8 @@ class Explanations:
     ) -> dict[str, Any]:
         """Writes pictures, tables of lesions and last `scores.json`.
 
+        Who is stopped and begins again finds the maps that took long.
+
         Args:
             answering: The run's networks.
             task: What they were trained for.
@@ -192,7 +195,10 @@ class Explanations:
         said = explained_model.ExplainedModel(
             answering, task, output, decided, self.explained
         )
-        methods = bound_methods.BoundMethods(self.methods, answering.together, output)
+        unfinished = folder / "unfinished"
+        methods = bound_methods.BoundMethods(
+            self.methods, answering.together, output, unfinished
+        )
         content = {
             "settings": self.description(random_run),
             "task": task.description(),
@@ -257,6 +263,7 @@ class Explanations:
                 content["random_labels_learnt"] = random_labels.by_heart(random_run)
         content["offered"] = _offered(content)
         whole_files.write_json(folder / FILE, content)
+        shutil.rmtree(unfinished, ignore_errors=True)
         return content
 
 

@@ -12,6 +12,8 @@ import tensorflow as tf
 from models import ensemble, outputs
 from visualization import layers
 
+_PIXELS = 16 * 256**2  # At once: enough to keep the cores busy.
+
 FAINTEST = 0.01
 """Evidence for a class below this share of the evidence against it is none."""
 
@@ -76,15 +78,14 @@ class Explanation(abc.ABC):
 
     Attributes:
         facts: What is worth knowing of how the maps were made, JSON-ready.
-        networks: Of how many networks the model is the average: each takes memory of
-            its own.
+        at_once: How many photographs, or changes of one, a pass takes.
     """
 
     def __init__(self, model: keras.Model, output: outputs.Output):
         self.model = model
         self.output = output
         self.facts: dict[str, Any] = {}
-        self.networks = ensemble.count(model)
+        self.at_once = at_once(model)
         self._shape = layers.image_shape(model)
         self.signature = tf.TensorSpec((None, *self._shape, 3), tf.float32)
         self._forward = tf.function(
@@ -193,6 +194,22 @@ class Explanation(abc.ABC):
         return (
             [tf.cast(one, tf.float32) for one in some] for some in (kept, gradients)
         )
+
+
+def at_once(model: keras.Model) -> int:
+    """How many photographs one pass explains.
+
+    A gradient keeps all that is computed on the way: of larger photographs, and of an
+    average of networks, fewer are taken, so that the memory is the same.
+
+    Args:
+        model: Of a fixed input size.
+
+    Returns:
+        At least 1.
+    """
+    height, width = layers.image_shape(model)
+    return max(1, _PIXELS // (height * width * ensemble.count(model)))
 
 
 def has_evidence(heatmaps: np.ndarray) -> np.ndarray:

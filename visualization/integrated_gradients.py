@@ -14,8 +14,6 @@ import tensorflow as tf
 from models import outputs
 from visualization import baselines, explainer
 
-_BATCH = 32  # Points of the path in one pass: enough to keep the cores busy.
-
 
 @gin.register("integrated_gradients")
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -139,9 +137,8 @@ class Bound(explainer.Explanation):
         weights = np.tile(weights / 2, len(classes)).astype(np.float32)
         places = np.repeat(np.arange(len(classes), dtype=np.int32), steps)
         total = tf.zeros_like(images)
-        batch = max(1, _BATCH // self.networks)
-        for start in range(0, len(places), batch):
-            part = slice(start, start + batch)
+        for start in range(0, len(places), self.at_once):
+            part = slice(start, start + self.at_once)
             total += self._gradients(
                 images, base, classes, places[part], along[part], weights[part]
             )

@@ -17,7 +17,6 @@ from models import outputs
 from visualization import baselines, explainer
 
 _ROUNDING = 1e-5  # Of a score, or of 1: float32 in batches of other sizes.
-_BATCH = 32  # Occluded photographs in one pass: enough to keep the cores busy.
 
 
 @gin.register("occlusion")
@@ -93,8 +92,8 @@ class _Bound(explainer.Explanation):
         patches = np.tile(self._boxes, (len(whole), 1))
         scores = [
             self._occluded(images, base, classes, places[part], patches[part]).numpy()
-            for start in range(0, len(places), _BATCH)
-            for part in [slice(start, start + _BATCH)]
+            for start in range(0, len(places), self.at_once)
+            for part in [slice(start, start + self.at_once)]
         ]
         falls = whole[:, None] - np.concatenate(scores).reshape(-1, count)
         least = _ROUNDING * np.maximum(np.abs(whole), 1)

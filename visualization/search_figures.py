@@ -98,7 +98,8 @@ def parameters(
             shown = [textwrap.shorten(one, 14, placeholder="...") for one in texts]
             axes.set_xticks(range(len(texts)), shown)
         axes.margins(x=0.15)
-        axes.plot(places[1:], values[1:], color=figures.HEALTHY_COLOR, **figures.DOT)
+        axes.plot(places, values, color=figures.HEALTHY_COLOR, **figures.DOT)
+        # On top; an empty line of the others would let the layout collapse.
         axes.plot(places[0], values[0], color=figures.DISEASE_COLOR, **figures.DOT)
         axes.grid(color=figures.FAINT, lw=0.5)
         axes.set_xlabel(name, size=9, color=figures.INK)

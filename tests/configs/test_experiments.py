@@ -78,7 +78,9 @@ def plan(names, lines, data_dir, tmp_path) -> str:
     """What a dry run says of configs, the later of which override."""
     files = [f"{syntax.CONFIGS}/{name}.gin" for name in names]
     mode, entry_points = experiment.MODES["run"]
-    bindings = loader.load(files, lines, entry_points, experiment.ENTRY_POINTS)
+    bindings = loader.load(
+        files, lines, entry_points, experiment.ENTRY_POINTS, written=True
+    )
     where = experiment.Where(
         data_dirs={"": data_dir},
         prepared_dir=tmp_path / "prepared",

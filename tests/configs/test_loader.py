@@ -1,5 +1,6 @@
 import importlib
 import pathlib
+import re
 import sys
 import textwrap
 
@@ -8,7 +9,7 @@ import keras
 import pytest
 
 from configs import loader, registry, statements  # noqa: F401
-from train import experiment
+from train import experiment, tuning
 
 ROOT = pathlib.Path(__file__).parents[2]
 RUN = ("prepare", "split", "train", "evaluate")
@@ -104,6 +105,68 @@ NAMES = {
 @pytest.mark.parametrize("lines", NAMES)
 def test_a_name_that_is_misspelt_missing_or_unused_is_an_error(lines):
     assert refused(lines).startswith(f"--gin_bindings={lines!r}: {NAMES[lines]}")
+
+
+SGD = "train.optimizer = @keras.optimizers.SGD\nSGD.learning_rate = 0.01\n"
+
+
+@pytest.fixture
+def read(tmp_path):
+    """The files of a command: `read(text, text, ..., lines=())`."""
+
+    def load(*texts, lines=()):
+        files = []
+        for number, text in enumerate(texts):
+            files.append(tmp_path / f"{number}.gin")
+            files[-1].write_text(text)
+        loader.load(
+            [str(one) for one in files],
+            lines,
+            RUN,
+            experiment.ENTRY_POINTS,
+            written=True,
+        )
+
+    return load
+
+
+def test_a_line_of_ones_own_file_that_changes_nothing_is_an_error(read, tmp_path):
+    own = f"include 'synthetic_resnet_v2.gin'\n{SGD}Adam.learning_rate = 5e-4\n"
+    expected = (
+        f"{tmp_path}/0.gin, line 4: nothing uses 'Adam', so Adam.learning_rate would "
+        "have no effect."
+    )
+    with pytest.raises(statements.ConfigError, match=re.escape(expected)):
+        read(own)
+    # In a file behind another one as well.
+    with pytest.raises(
+        statements.ConfigError, match=re.escape("1.gin, line 1: nothing")
+    ):
+        read(f"include 'synthetic_resnet_v2.gin'\n{SGD}", "Adam.beta_1 = 0.5\n")
+    # A copy that a run or a search has kept.
+    (tmp_path / "own.gin").write_text(own)
+    loader.load([str(tmp_path / "own.gin")], [], RUN, experiment.ENTRY_POINTS)
+    for kept in (gin.config_str(), tuning.experiment_text(gin.config_str())):
+        assert "\nAdam.learning_rate = 0.0005" in kept
+        read(kept)
+
+
+def test_a_line_that_a_scope_overrides_everywhere_is_told_with_what_does(read):
+    text = "include 'synthetic_resnet_v2.gin'\ntrain.loss = @s/focal()\n"
+    with pytest.raises(statements.ConfigError) as caught:
+        read(f"{text}focal.gamma = 1.0\ns/focal.gamma = 2.0\n")
+    said = str(caught.value)
+    assert "line 3: s/focal.gamma takes its place, " in said
+    assert said.endswith("line 4, so focal.gamma would have no effect.")
+
+
+def test_what_is_made_useless_elsewhere_is_no_mistake(read, tmp_path):
+    read(f"include 'synthetic_resnet_v2.gin'\n{SGD}")  # adam.gin is included.
+    adam = "include 'synthetic_resnet_v2.gin'\nAdam.learning_rate = 5e-4\n"
+    read(adam, SGD)
+    read(adam, lines=SGD.splitlines())
+    read("Adam.learning_rate = 5e-4\n", "include 'synthetic_resnet_v2.gin'\n")
+    read("include 'synthetic_resnet_v2.gin'\nexport.name = 'small'\n")  # For a mode.
 
 
 TYPES = {
@@ -227,12 +290,6 @@ def test_a_later_binding_overrides_an_earlier_one_under_any_spelling():
     assert gin.get_configurable(keras.optimizers.Adam)().learning_rate == 4e-3
 
 
-def test_a_file_may_bind_what_only_other_experiments_use(tmp_path):
-    file = tmp_path / "mine.gin"
-    file.write_text("include 'synthetic_resnet_v2.gin'\nSGD.momentum = 0.9\n")
-    assert load(file=file)["SGD.momentum"] == 0.9
-
-
 def test_what_is_bound_for_another_mode_has_an_effect():
     load("doctor.repair = True")
 
@@ -340,9 +397,15 @@ def test_what_a_users_function_expects_of_code_is_told(module):
 
 
 def test_a_users_module_that_does_not_work_says_why(module):
+    assert refused("import not_there").endswith(
+        "cannot import not_there: No module named 'not_there'. The module must lie in "
+        "the current folder or be installed."
+    )
     module("needs_more", "import not_installed_here\n")
-    assert "cannot import needs_more: No module named 'not_installed_here'." in refused(
-        "import needs_more"
+    assert refused("import needs_more").endswith(
+        "cannot import needs_more: needs_more.py, line 1: ModuleNotFoundError: No "
+        "module named 'not_installed_here'. Install what is missing, or correct the "
+        "line."
     )
     module("half_written", "def f(:\n")
     assert "cannot import half_written: invalid syntax" in refused(
@@ -350,10 +413,42 @@ def test_a_users_module_that_does_not_work_says_why(module):
     )
 
 
-def test_the_programming_errors_of_a_users_module_stay_what_they_are(module):
-    module("wrong", "1 + 'a'\n")
-    with pytest.raises(TypeError):
-        load("import wrong")
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("kears.layers", "NameError: name 'kears' is not defined"),
+        ("{}['a']", "KeyError: 'a'"),
+        ("int('x')", "ValueError: invalid literal for int() with base 10: 'x'"),
+        ("raise AssertionError", "AssertionError"),
+    ],
+)
+def test_a_programming_error_of_a_users_module_is_told_with_its_line(
+    module, line, told
+):
+    module("wrong", f"def f():\n    {line}\n")
+    module("wrong_too", "import wrong\n\nwrong.f()\n")
+    assert refused("import wrong_too").endswith(
+        f": cannot import wrong_too: wrong.py, line 2: {told}. Correct it."
+    )
+
+
+def test_a_programming_error_of_ours_stays_what_it_is(monkeypatch):
+    def broken(name):
+        raise TypeError("ours")
+
+    monkeypatch.setattr(importlib, "import_module", broken)
+    with pytest.raises(TypeError, match="ours"):
+        load("import models.resnet_v2")
+
+
+def test_a_macro_that_an_experiment_leaves_open_is_told_with_the_file_that_tells():
+    message = refused(file="folders_resnet50_any_dr.gin")
+    assert re.search(
+        r"(\S+folders_resnet50_any_dr\.gin), line \d+: there is no macro %MEAN\. Bind "
+        r"it: MEAN = \.\.\. Comments in \1 may tell how it is found\.$",
+        message,
+    )
+    assert refused("train.epochs = %EPOCHS").endswith("Bind it: EPOCHS = ...")
 
 
 def test_the_current_folder_hides_none_of_our_packages(tmp_path, monkeypatch):

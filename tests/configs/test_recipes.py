@@ -161,7 +161,7 @@ def start(workplace, drawn, weights):
         gin.clear_config()
         mode, entry_points = experiment.MODES["run"]
         bindings = loader.load(
-            [str(path)], lines, entry_points, experiment.ENTRY_POINTS
+            [str(path)], lines, entry_points, experiment.ENTRY_POINTS, written=True
         )
         folders = {one: drawn(one) for one in recipe.datasets}
         return mode(

@@ -8,22 +8,7 @@ import scipy.stats
 import sklearn.metrics
 
 from evaluation import comparison, paired_tests
-
-
-def two_columns(disease):
-    return np.stack([1 - disease, disease], axis=1)
-
-
-def models(n=120, seed=0, **skills):
-    """Probabilities of models that see the disease as well as their skill says."""
-    generator = np.random.default_rng(seed)
-    labels = (np.arange(n) % 3 == 0).astype(int)
-    shared = generator.normal(size=n)
-    made = {}
-    for name, skill in skills.items():
-        logits = skill * (labels - 0.5) + shared + 0.5 * generator.normal(size=n)
-        made[name] = two_columns(1 / (1 + np.exp(-logits)))
-    return labels, made
+from tests.evaluation import drawn_predictions
 
 
 def only(result, metric="auc"):
@@ -32,7 +17,7 @@ def only(result, metric="auc"):
 
 
 def test_the_paired_bootstrap_agrees_with_scipy():
-    labels, made = models(a=2.0, b=1.0)
+    labels, made = drawn_predictions.models(a=2.0, b=1.0)
     errors = [(one[:, 1] - labels) ** 2 for one in made.values()]
     gaps = errors[0] - errors[1]
     expected = scipy.stats.bootstrap(
@@ -53,7 +38,7 @@ def test_the_paired_bootstrap_agrees_with_scipy():
 
 
 def test_the_bootstraps_p_value_agrees_with_its_normal_approximation():
-    labels, made = models(300, a=1.5, b=1.4)
+    labels, made = drawn_predictions.models(300, a=1.5, b=1.4)
     result = comparison.compare(labels, made, (1,), compared=["brier"], resamples=8000)
     row = only(result, "brier")
     gaps = np.subtract(*((one[:, 1] - labels) ** 2 for one in made.values()))
@@ -65,7 +50,7 @@ def test_the_bootstraps_p_value_agrees_with_its_normal_approximation():
 
 
 def test_the_result_has_every_pair_and_is_plain_json():
-    labels, made = models(a=2.0, b=1.5, c=1.0)
+    labels, made = drawn_predictions.models(a=2.0, b=1.5, c=1.0)
     result = comparison.compare(
         labels, made, (1,), compared=["auc", "accuracy"], resamples=200
     )
@@ -92,7 +77,7 @@ def test_the_result_has_every_pair_and_is_plain_json():
 
 
 def test_thresholds_and_a_prevalence_reach_the_metrics():
-    labels, made = models(a=2.0, b=1.0)
+    labels, made = drawn_predictions.models(a=2.0, b=1.0)
     result = comparison.compare(
         labels,
         made,
@@ -109,7 +94,7 @@ def test_thresholds_and_a_prevalence_reach_the_metrics():
 
 
 def test_repeated_patients_leave_only_the_patient_wise_bootstrap():
-    labels, made = models(40, a=2.0, b=1.0)
+    labels, made = drawn_predictions.models(40, a=2.0, b=1.0)
     repeat = np.repeat(np.arange(40), 4)
     repeated = {name: one[repeat] for name, one in made.items()}
     result = comparison.compare(
@@ -127,7 +112,7 @@ def test_repeated_patients_leave_only_the_patient_wise_bootstrap():
 
 
 def test_repeats_tell_the_noise_of_a_seed():
-    labels, made = models(a=2.0, a_again=2.0, b=1.0)
+    labels, made = drawn_predictions.models(a=2.0, a_again=2.0, b=1.0)
     result = comparison.compare(
         labels, made, (1,), repeats=[["a", "a_again"]], resamples=200
     )
@@ -147,20 +132,20 @@ def test_repeats_tell_the_noise_of_a_seed():
 
 
 def test_no_repeats_tell_no_noise():
-    labels, made = models(a=2.0, b=1.0)
+    labels, made = drawn_predictions.models(a=2.0, b=1.0)
     result = comparison.compare(labels, made, (1,), resamples=200)
     assert (result["repeats"], result["noise"]) == ([], {"auc": None})
     assert only(result)["noise"] is None
 
 
 def test_an_undefined_metric_of_repeats_tells_no_noise():
-    _, made = models(a=2.0, b=1.0)
+    _, made = drawn_predictions.models(a=2.0, b=1.0)
     result = comparison.compare(np.zeros(120, int), made, (1,), repeats=[["a", "b"]])
     assert result["noise"] == {"auc": None}
 
 
 def test_equal_predictions_do_not_differ():
-    labels, made = models(a=2.0)
+    labels, made = drawn_predictions.models(a=2.0)
     made["b"] = made["a"]
     result = comparison.compare(labels, made, (1,), compared=["auc", "accuracy"])
     for name, label in (("auc", "AUC"), ("accuracy", "accuracy")):
@@ -170,7 +155,7 @@ def test_equal_predictions_do_not_differ():
 
 
 def test_an_absent_class_is_a_defined_result():
-    _, made = models(a=2.0, b=1.0)
+    _, made = drawn_predictions.models(a=2.0, b=1.0)
     result = comparison.compare(np.zeros(120, int), made, (1,))
     row = only(result)
     assert row["difference"] is row["p"] is row["p_holm"] is None
@@ -194,12 +179,12 @@ def test_an_absent_class_is_a_defined_result():
     ],
 )
 def test_settings_that_fit_nothing_are_refused(settings, message):
-    labels, made = models(a=2.0, b=1.0)
+    labels, made = drawn_predictions.models(a=2.0, b=1.0)
     with pytest.raises(ValueError, match=message):
         comparison.compare(labels, made, (1,), **settings)
 
 
 def test_one_model_is_no_comparison():
-    labels, made = models(a=2.0)
+    labels, made = drawn_predictions.models(a=2.0)
     with pytest.raises(ValueError, match=r"at least two sets.*Received: \['a'\]"):
         comparison.compare(labels, made, (1,))

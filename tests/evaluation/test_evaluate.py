@@ -86,6 +86,21 @@ def test_the_report_names_rule_splits_and_metrics(audited, split, model, tmp_pat
         assert words in text
 
 
+def test_the_report_ends_with_a_warning_of_a_collapsed_model(drawn_run):
+    content = json.loads((drawn_run / "metrics.json").read_text())
+    content["results"]["valid"]["confusion_matrix"] = [[5, 3], [1, 2]]
+    content["results"]["test"]["confusion_matrix"] = [[0, 5], [0, 7]]
+    assert evaluate.report(content).endswith(
+        "\n\nWarning: the model has collapsed. In test it gives every photograph the "
+        "same class, referable."
+    )
+    content["results"]["valid"]["confusion_matrix"] = [[0, 5], [0, 3]]
+    assert "collapsed. In valid, test it gives" in evaluate.report(content)
+    for name in ("valid", "test"):
+        content["results"][name]["confusion_matrix"] = [[0, 0], [1, 7]]
+    assert "collapsed" not in evaluate.report(content)  # All are of one class.
+
+
 def test_too_few_resamples_are_refused_before_anything_is_read():
     with pytest.raises(ValueError, match=r"at least 100.*Received: resamples=10\."):
         evaluate.Evaluator(resamples=10)

@@ -6,18 +6,7 @@ import scipy.stats
 import sklearn.metrics
 
 from evaluation import metrics
-
-
-def predictions(n, num_classes, seed=0, decimals=8):
-    """Labels and probabilities that agree in part; few decimals make ties."""
-    generator = np.random.default_rng(seed)
-    labels = generator.integers(num_classes, size=n)
-    distance = np.abs(np.arange(num_classes) - labels[:, None])
-    weights = np.exp(generator.normal(size=(n, num_classes)) - distance)
-    probabilities = weights / weights.sum(axis=1, keepdims=True)
-    probabilities = np.floor(probabilities * 10**decimals) / 10**decimals
-    probabilities[:, 0] += 1 - probabilities.sum(axis=1)
-    return labels, probabilities
+from tests.evaluation import drawn_predictions
 
 
 @pytest.mark.parametrize(
@@ -25,7 +14,9 @@ def predictions(n, num_classes, seed=0, decimals=8):
 )
 @pytest.mark.parametrize("decimals", [1, 8])
 def test_every_metric_agrees_with_scikit_learn(num_classes, disease_classes, decimals):
-    labels, probabilities = predictions(200, num_classes, decimals=decimals)
+    labels, probabilities = drawn_predictions.predictions(
+        200, num_classes, decimals=decimals
+    )
     predicted = probabilities.argmax(axis=1)
     diseased = np.isin(labels, disease_classes)
     said_diseased = np.isin(predicted, disease_classes)
@@ -157,7 +148,7 @@ def test_a_class_neither_present_nor_predicted_is_left_out_of_macro_f1():
 
 @pytest.mark.parametrize("decimals", [1, 8])
 def test_average_precision_agrees_with_scikit_learn(decimals):
-    labels, probabilities = predictions(150, 2, decimals=decimals)
+    labels, probabilities = drawn_predictions.predictions(150, 2, decimals=decimals)
     levels, ranks = np.unique(probabilities[:, 1], return_inverse=True)
     table = metrics.score_table(labels, ranks, len(levels))
     expected = sklearn.metrics.average_precision_score(labels, probabilities[:, 1])
@@ -192,7 +183,7 @@ def test_those_of_many_resamples_that_define_nothing_are_nan():
 
 
 def test_kappa_of_two_classes_is_cohens_plain_kappa():
-    labels, probabilities = predictions(60, 2)
+    labels, probabilities = drawn_predictions.predictions(60, 2)
     predicted = probabilities.argmax(axis=1)
     matrix = metrics.confusion_matrix(labels, predicted, 2)
     plain = sklearn.metrics.cohen_kappa_score(labels, predicted)
@@ -310,3 +301,16 @@ def test_probabilities_need_a_column_for_each_class(shape):
 def test_disease_classes_must_split_the_classes(disease_classes):
     with pytest.raises(ValueError, match="not all of the classes 0 to 1, each once"):
         metrics.score(np.array([0, 1]), np.full((2, 2), 0.5), disease_classes)
+
+
+@pytest.mark.parametrize(
+    ("confusion", "expected"),
+    [
+        ([[3, 1], [0, 2]], None),
+        ([[4, 0], [2, 0]], 0),
+        ([[0, 0, 2], [0, 0, 1], [0, 0, 4]], 2),
+        ([[6, 0], [0, 0]], None),  # All are of that class.
+    ],
+)
+def test_one_class_for_photographs_of_several_is_seen(confusion, expected):
+    assert metrics.only_class(np.array(confusion)) == expected

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from evaluation import facts, model_card, remarks
+from evaluation import facts, model_card, remarks, report
 from input_pipeline import records, tasks
 
 
@@ -128,3 +128,16 @@ def test_five_grades_are_named(write_run, audited, tmp_path):
         "a probability for each of 0 none, 1 mild, 2 moderate, 3 severe, 4 pro" in card
     )
     assert "| recall of 4 proliferative |" in card
+
+
+@pytest.mark.parametrize("overcome", [True, False])
+def test_a_collapse_limits_the_model_unless_it_was_overcome(drawn, overcome):
+    collapse = {"predicted": "referable", "first_epoch": 2, "last_epoch": 7}
+    history = drawn.history | {"collapses": [collapse | {"overcome": overcome}]}
+    found = dataclasses.replace(drawn, history=history)
+    card, page = model_card.render(found), report.render(found)
+    assert ("In epochs 2 to 7 the model had" in section(card, "Limits")) != overcome
+    assert ("\nIn epochs 2 to 7 the model gave" in section(card, "Made by")) == overcome
+    training = page.partition("<h2>Training</h2>")[2].partition("</section>")[0]
+    assert ("In epochs 2 to 7 the model gave" in training) == overcome
+    assert ("In epochs 2 to 7 the model had collapsed" in page) != overcome

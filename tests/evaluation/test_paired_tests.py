@@ -5,22 +5,7 @@ import pytest
 import scipy.stats
 
 from evaluation import metrics, paired_tests
-
-
-def two_columns(disease):
-    return np.stack([1 - disease, disease], axis=1)
-
-
-def models(n=120, seed=0, **skills):
-    """Probabilities of models that see the disease as well as their skill says."""
-    generator = np.random.default_rng(seed)
-    labels = (np.arange(n) % 3 == 0).astype(int)
-    shared = generator.normal(size=n)
-    made = {}
-    for name, skill in skills.items():
-        logits = skill * (labels - 0.5) + shared + 0.5 * generator.normal(size=n)
-        made[name] = two_columns(1 / (1 + np.exp(-logits)))
-    return labels, made
+from tests.evaluation import drawn_predictions
 
 
 def test_mcnemar_by_hand():
@@ -38,7 +23,7 @@ def test_mcnemar_by_hand():
 
 
 def test_delongs_test_by_its_definition():
-    labels, made = models(a=2.0, b=1.0)
+    labels, made = drawn_predictions.models(a=2.0, b=1.0)
     first, second = made["a"][:, 1], made["b"][:, 1]
     ill = labels == 1
     wins = [(one[ill][:, None] > one[~ill]).astype(float) for one in (first, second)]
@@ -56,7 +41,7 @@ def test_delongs_test_by_its_definition():
 def test_delongs_test_of_equal_models_is_true_as_often_as_it_says():
     rejected = 0
     for seed in range(400):
-        labels, made = models(90, seed, a=1.5, b=1.5)
+        labels, made = drawn_predictions.models(90, seed, a=1.5, b=1.5)
         *_, p = paired_tests.delong_test(
             labels == 1, *(one[:, 1] for one in made.values())
         )

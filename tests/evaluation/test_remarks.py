@@ -119,18 +119,40 @@ def test_remarks_of_a_real_evaluation_are_sentences(drawn_run, audited):
         assert text[0].isupper() and text.endswith(".")
 
 
-def test_a_collapse_while_training_is_told_with_its_epochs(made_up):
-    collapse = {"predicted": "referable", "first_epoch": 3, "last_epoch": 9}
+def collapsed(made_up, epochs, **known):
+    """A training that had collapsed in epochs 3 to 9, and kept the weights of 2."""
+    collapse = {"predicted": "referable", "first_epoch": 3, "last_epoch": 9} | known
     history = {
-        "epochs": [{}] * 9,
+        "epochs": [{}] * epochs,
         "best_epoch": 2,
         "kept": "best",
         "collapses": [collapse],
     }
-    found = dataclasses.replace(made_up([0, 1], [0.1, 0.8]), history=history)
-    text = odd(found)
+    return dataclasses.replace(made_up([0, 1], [0.1, 0.8]), history=history)
+
+
+def test_a_collapse_while_training_is_told_with_its_epochs(made_up):
+    text = odd(collapsed(made_up, 9))
     assert "In epochs 3 to 9 the model had collapsed: it gave every validation" in text
     assert "the same class, referable." in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_odd"),
+    [
+        ({}, False),
+        ({"overcome": False}, True),
+        ({"first_epoch": 1}, True),  # The kept epoch is one of them.
+    ],
+)
+def test_a_collapse_that_was_overcome_is_a_note(made_up, changes, is_odd):
+    found = collapsed(made_up, 12, **{"overcome": True} | changes)
+    assert ("the model had collapsed" in odd(found)) == is_odd
+    note = (
+        "In epochs 3 to 9 the model gave every validation photograph the same class, "
+        "referable, and recovered."
+    )
+    assert remarks.overcome(found) == [note] * (not is_odd)
 
 
 def test_the_epochs_of_an_extended_run_go_on(made_up):

@@ -5,17 +5,7 @@ import pytest
 import sklearn.metrics
 
 from evaluation import metrics, scoring
-
-
-def predictions(n, num_classes, seed=0, decimals=8):
-    generator = np.random.default_rng(seed)
-    labels = generator.integers(num_classes, size=n)
-    distance = np.abs(np.arange(num_classes) - labels[:, None])
-    weights = np.exp(generator.normal(size=(n, num_classes)) - distance)
-    probabilities = weights / weights.sum(axis=1, keepdims=True)
-    probabilities = np.floor(probabilities * 10**decimals) / 10**decimals
-    probabilities[:, 0] += 1 - probabilities.sum(axis=1)
-    return labels, probabilities
+from tests.evaluation import drawn_predictions
 
 
 def calibration_error(outcome, probability, bins=15):
@@ -39,7 +29,9 @@ def calibration_error(outcome, probability, bins=15):
 def test_every_figure_agrees_with_scikit_learn(
     num_classes, disease_classes, decimals, threshold
 ):
-    labels, probabilities = predictions(211, num_classes, decimals=decimals)
+    labels, probabilities = drawn_predictions.predictions(
+        211, num_classes, decimals=decimals
+    )
     scores = scoring.Scorer(
         labels, probabilities, disease_classes, threshold=threshold, prevalence=0.05
     ).score()
@@ -110,7 +102,7 @@ def test_each_figure_states_how_many_photographs_it_is_counted_on():
 
 @pytest.mark.parametrize("decimals", [1, 8])
 def test_weights_count_photographs_as_often_as_if_they_were_repeated(decimals):
-    labels, probabilities = predictions(60, 5, decimals=decimals)
+    labels, probabilities = drawn_predictions.predictions(60, 5, decimals=decimals)
     generator = np.random.default_rng(1)
     weights = generator.integers(0, 3, size=(4, 60))
     scorer = scoring.Scorer(labels, probabilities, (2, 3, 4), prevalence=0.2)
@@ -126,7 +118,7 @@ def test_weights_count_photographs_as_often_as_if_they_were_repeated(decimals):
 
 
 def test_weights_that_leave_a_figure_undefined_give_nan():
-    labels, probabilities = predictions(40, 2)
+    labels, probabilities = drawn_predictions.predictions(40, 2)
     scorer = scoring.Scorer(labels, probabilities, (1,))
     weights = np.stack([labels == 0, np.ones(40)]).astype(float)
     values = scorer.values(weights, ["sensitivity", "auc", "accuracy"])
@@ -193,7 +185,7 @@ def test_rounding_below_0_does_not_escape_a_threshold_of_0():
 
 
 def test_training_follows_figures_of_the_same_values():
-    labels, probabilities = predictions(80, 5)
+    labels, probabilities = drawn_predictions.predictions(80, 5)
     full = scoring.Scorer(labels, probabilities, (2, 3, 4)).score()
     for name, one in metrics.score(labels, probabilities, (2, 3, 4)).items():
         assert one.value == pytest.approx(full[name].value)
@@ -201,7 +193,7 @@ def test_training_follows_figures_of_the_same_values():
 
 
 def test_what_is_listed_as_better_when_lower_is_a_figure():
-    labels, probabilities = predictions(20, 5)
+    labels, probabilities = drawn_predictions.predictions(20, 5)
     figures = scoring.Scorer(labels, probabilities, (4,)).figures
     assert set(scoring.LOWER_IS_BETTER) <= set(figures)
 

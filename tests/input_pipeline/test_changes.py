@@ -51,7 +51,7 @@ def test_a_certificate_of_an_earlier_state_says_what_changed_since(
     assert "train in another --run_dir" in str(error.value)
     # A certificate of what is there no more says less, and still refuses.
     (few_prepared.folder / "manifest.json").unlink()
-    with pytest.raises(ValueError, match=r"records have \w+\. Beside an audit"):
+    with pytest.raises(ValueError, match=r"holds 6 with \w+\. Beside an audit"):
         audit.check_certificate(before.certificate, now, tmp_path / "leakage.json")
 
 

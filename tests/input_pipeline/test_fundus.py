@@ -145,6 +145,23 @@ def test_a_retina_that_fills_its_frame_is_taken_whole():
     assert crop == fundus.Crop(0, -150, 1000, 850, 1000, 700)
 
 
+def test_a_strip_is_no_retina_whose_rest_would_fill_the_memory():
+    strip = np.zeros((300, 6000, 3), np.uint8)
+    strip[..., 0] = np.linspace(120, 180, 6000)
+    strip[..., 1] = strip[..., 0] // 2
+    strip[..., 2] = strip[..., 0] // 5
+    with pytest.raises(fundus.NotAFundusPhotographError, match="5% of the square"):
+        fundus.prepare(_encode(strip), 128)
+    # A third of its height is too little, half of it is enough.
+    for height, seen in ((2000, False), (3000, True)):
+        part = np.repeat(strip, 10, axis=0)[:height]
+        if seen:
+            assert fundus.prepare(_encode(part), 128)[1].bottom == 4500
+            continue
+        with pytest.raises(fundus.NotAFundusPhotographError, match="at least 40%"):
+            fundus.prepare(_encode(part), 128)
+
+
 # --- A stretched retina is found, and shown round. ---
 
 

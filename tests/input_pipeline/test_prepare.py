@@ -150,8 +150,7 @@ def test_prepared_photographs_need_no_originals(
 
 def test_without_originals_nothing_can_be_prepared(few_preparation, target):
     with pytest.raises(
-        ValueError,
-        match=r"few-.* holds no prepared photographs\. .* 'few', --data_dir=<f",
+        ValueError, match=r"holds no photographs of 'few' that .*, --data_dir=<folder>"
     ):
         few_preparation.run({}, target).folders[0]
     assert not target.exists()

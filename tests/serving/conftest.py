@@ -53,11 +53,9 @@ def start(tmp_path_factory, prepared, prepared_dir, idrid_like):
         )
         return run_mode(
             experiment.Where(
-                data_dirs={"": idrid_like},
-                prepared_dir=prepared_dir,
                 run_dir=folder,
                 bindings=experiment.deciding(bindings),
-                **where,
+                **{"data_dirs": {"": idrid_like}, "prepared_dir": prepared_dir} | where,
             )
         )
 

@@ -156,6 +156,13 @@ def passes(width: int, height: int, count: int) -> bytes:
     return whole[:end] + whole[start:end] * count + whole[end:]
 
 
+def strip(width: int, height: int) -> bytes:
+    """A JPEG in a retina's colours, whose square about it would take gigabytes."""
+    row = np.linspace(120, 180, width).astype(np.uint8)
+    rows = [np.tile(np.uint8(share * row), (height, 1)) for share in (1, 0.5, 0.2)]
+    return saved(PIL.Image.fromarray(np.dstack(rows)), "JPEG")
+
+
 def tiff(
     width: int, height: int, entries: int = 9, next_page: int = 0, more=()
 ) -> bytes:
@@ -197,6 +204,7 @@ def bombs() -> dict[str, bytes]:
         "TIFF of two sizes": tiff(20_000, 20_000, more=[(256, 9), (257, 9)]),
         "TIFF of huge tiles": tiff(500, 500, more=[(322, 16_000), (323, 16_000)]),
         "JPEG of endless passes": passes(7000, 7000, 10_000),
+        "JPEG of a strip": strip(30_000, 1000),
     }
 
 

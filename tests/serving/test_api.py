@@ -225,8 +225,10 @@ def test_health(server):
 
 
 def test_what_is_not_there_is_a_problem_document(server):
-    is_problem(server.get("/nothing"), 404)
-    is_problem(server.get("/predict"), 405)
+    assert "/openapi.json" in is_problem(server.get("/nothing"), 404)["detail"]
+    answer = server.get("/predict")
+    assert is_problem(answer, 405)["detail"].startswith("Ask with POST. GET /openapi")
+    assert answer.headers["Allow"] == "POST"
     # No redirect, which would be to wherever the client says that this is.
     is_problem(server.get("/model/"), 404)
     for name, kind in problems.KINDS.items():
@@ -246,19 +248,58 @@ def test_forms_that_are_none(server, drawing):
         said = post(predict, body, headers=multipart)
         assert said.status_code in (400, 422), body
     said = is_problem(post(predict, files={"photo": drawing}), 422, "invalid-request")
-    assert "'photograph'" in said["detail"]
-    is_problem(post(predict, files={"photograph": (None, "x")}), 400, "damaged-form")
-    is_problem(server.post("/predict", drawing, drawing), 400, "damaged-form")
-    is_problem(server.post("/predict/batch", *[drawing] * 17), 400, "damaged-form")
+    assert "named 'photograph', and nothing else. Received: 'photo'." in said["detail"]
+    said = post(predict, files={"photograph": (None, "x")})
+    said = is_problem(said, 422, "invalid-request")
+    assert said["detail"].startswith("A part of the form is text, where a file was")
+    assert "with the @: --form photograph=@file.jpg" in said["detail"]
+    said = is_problem(server.post("/predict", drawing, drawing), 422, "invalid-request")
+    assert "at most 1 of 'photograph'" in said["detail"]
+    assert "go to /predict/batch, each as photographs" in said["detail"]
+    said = server.post("/predict/batch", *[drawing] * 17)
+    said = is_problem(said, 422, "invalid-request")
+    assert "at most 16 of 'photographs'" in said["detail"]
+    said = post(f"{predict}/batch", files={"photograph": drawing})
+    said = is_problem(said, 422, "invalid-request")["detail"]
+    assert (
+        "files named 'photographs', and nothing else. Received: 'photograph'." in said
+    )
+    assert said.endswith("with the @: --form photographs=@file.jpg.")
     many = [("photograph", (f"{n}.jpg", b"x")) for n in range(5000)]
-    is_problem(post(predict, files=many), 400, "damaged-form")
+    is_problem(post(predict, files=many), 422, "invalid-request")
+
+
+def test_an_unknown_parameter_is_refused_and_the_known_ones_are_named(server, drawing):
+    for path, known in (
+        ("/predict", "the parameters heatmaps"),
+        ("/explain", "the parameters class, opacity, longest, method, cells"),
+    ):
+        said = server.post(f"{path}?heatmap=true&opacity=0.5", drawing)
+        said = is_problem(said, 422, "invalid-request")["detail"]
+        assert said == f"The query may have {known}. Received: 'heatmap'."
+    for path in ("/model", "/metrics"):
+        said = is_problem(server.get(f"{path}?x=1"), 422, "invalid-request")
+        assert said["detail"] == "The query may have no parameters. Received: 'x'."
+    for path in ("/healthz", "/readyz"):  # A probe may add what defeats caches.
+        assert server.get(f"{path}?x=1").status_code == 200
+    # By what it is called in the query, not in the code.
+    said = is_problem(
+        server.post("/explain?class_name=x", drawing), 422, "invalid-request"
+    )
+    assert "Received: 'class_name'." in said["detail"]
+    described = server.get("/openapi.json").json()["paths"]
+    for path in ("/predict", "/predict/batch", "/explain", "/model", "/metrics"):
+        for operation in described[path].values():
+            assert "422" in operation["responses"]
 
 
 def test_file_names_and_contents_are_in_no_log(server, drawing):
     name, secret = "../../etc/Jane_Doe_1950.jpg", b"secret-of-a-patient"
     files = {"photograph": (name, secret)}
-    answer = requests.post(f"{server.address}/predict?name=Jane_Doe", files=files)
+    answer = requests.post(f"{server.address}/predict", files=files)
     assert answer.status_code == 200
+    answer = requests.post(f"{server.address}/predict?name=Jane_Doe", files=files)
+    assert answer.status_code == 422
     requests.get(f"{server.address}/Jane_Doe")
     time.sleep(0.2)
     log = json.dumps(server.log)

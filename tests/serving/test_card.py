@@ -1,6 +1,8 @@
 """Decisions of a card's settings against those that a run makes of the same logits."""
 
 import json
+import pathlib
+import shutil
 
 import numpy as np
 import pytest
@@ -81,3 +83,31 @@ def test_a_card_that_was_changed_is_not_believed(exported, tmp_path):
     # Only what it says counts, not how it is laid out.
     (tmp_path / "card.json").write_text(json.dumps(json.loads(text), indent=3))
     assert cards.load(tmp_path) == cards.load(exported)
+
+
+@pytest.mark.parametrize(
+    ("named", "message"),
+    [
+        ("run", "run/card.json does not exist: run holds no exported model. Name"),
+        ("run/export", "run/export holds no exported model. Name the folder of one"),
+        ("run/export/defalt", "run/export/defalt holds no exported model. Name"),
+        # As --run_dir, where the folder of the model was meant.
+        ("run/export/default/export/default", "holds no exported model. Name the"),
+        ("run/export/default/float32.xml", "float32.xml is a file and holds no expo"),
+    ],
+)
+def test_a_slip_is_told_where_an_exported_model_is(
+    exported, tmp_path, monkeypatch, named, message
+):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(exported, tmp_path / "run" / "export" / "default")
+    with pytest.raises(FileNotFoundError) as caught:
+        cards.load(pathlib.Path(named))
+    assert message in str(caught.value)
+    assert str(caught.value).endswith("of one, such as run/export/default.")
+
+
+def test_where_no_exported_model_is_near_it_says_how_to_make_one(tmp_path):
+    for path in (tmp_path, tmp_path / "none"):
+        with pytest.raises(FileNotFoundError, match=r"exported model\. Export one: py"):
+            cards.load(path)

@@ -166,7 +166,9 @@ def test_the_same_command_again_changes_nothing(exported_run, exported, start):
 def test_other_settings_are_refused_or_go_elsewhere(exported_run, exported, start):
     run, line = exported_run[0], "export.formats = []"
     before = state(exported)
-    with pytest.raises(ValueError, match=r"Keep both: --gin_bindings=\"export\.name"):
+    with pytest.raises(
+        ValueError, match=r"settings:\n  export\.formats: \[.*\] there, \[\] here\nTake"
+    ):
         start("export", run, line)
     said = start("export", run, line, "export.name = 'small'", dry_run=True)
     assert said.endswith(f"to OpenVINO: {run / 'export' / 'small'}.")
@@ -224,6 +226,28 @@ def test_the_card_says_which_methods_failed_a_check_of_the_run(
     assert card.failed_methods == ["layer_cam", "occlusion"] and card.heatmaps
     modes_explain.warn_of_exports(run_dir.RunDir(run))
     assert "offers maps" not in caplog.text
+    # What an earlier version has exported ends no explanation.
+    (run / "export" / "default" / cards.FILE).write_text('{"format": 1}')
+    modes_explain.warn_of_exports(run_dir.RunDir(run))
+    assert "must have format" in caplog.text
+
+
+def test_other_photographs_are_told_with_what_was_expected(
+    exported_run, start, idrid_like, tmp_path
+):
+    data_dir = shutil.copytree(idrid_like, tmp_path / "idrid")
+    labels = next(data_dir.rglob("b. IDRiD_Disease Grading_Testing Labels.csv"))
+    labels.write_text(labels.read_text().replace("IDRiD_001,0,", "IDRiD_001,1,"))
+    count = len(list(labels.parents[1].rglob("*.jpg")))
+    folder = tmp_path / "prepared"
+    expected = (
+        rf"tiny was begun with other photographs: of 'drawn' it knows {count} with the "
+        rf"fingerprint \w+, {folder}/drawn-\w+ holds {count} with \w+\. Name the "
+        "folder of those with --data_dir, or where they are prepared"
+    )
+    where = {"data_dirs": {"": data_dir}, "prepared_dir": folder}
+    with pytest.raises(ValueError, match=expected):
+        start("export", exported_run[0], "export.name = 'other'", **where)
 
 
 def test_a_model_that_was_trained_anew_is_not_taken_for_the_exported_one(

@@ -5,8 +5,9 @@ import cv2
 import numpy as np
 import pytest
 
+from input_pipeline import folder_lock
 from serving import card as cards
-from serving import folder
+from serving import folder, predictor
 
 ALLOWED = "predict.allow_drawings = True"
 
@@ -50,7 +51,7 @@ def test_damaged_files_have_their_row_and_stop_nothing(
         assert row["predicted"] in ("not referable", "referable")
         assert float(row["probability referable"]) == disease
         assert float(row["sharpness"]) > 0
-        assert row["overlay"] == f"overlays/{name}.jpg"
+        assert row["overlay"] == f"overlays/{name}.heatmap.jpg"
         picture = cv2.imread(str(tmp_path / "out" / row["overlay"]))
         assert picture.shape == (356, 536, 3)
     model = cards.load(exported_run[0] / folder.EXPORTED)
@@ -60,6 +61,7 @@ def test_damaged_files_have_their_row_and_stop_nothing(
     diseased = sum(row["diseased"] == "1" for row in found.values())
     assert f"4 files: {diseased} with the disease at the threshold" in said
     assert "2 without an answer.\n  2 unreadable: The file is no" in said
+    assert "damaged.\n    b.png\n    empty.tif\nResearch" in said
     assert "Not a medical device" in said
 
 
@@ -138,3 +140,108 @@ def test_names_that_are_no_letters_or_formulas_lose_nothing(
     # The first is its path still, which no spreadsheet computes.
     assert list(found) == ["./=1+1.jpg", r"caf\udce9.jpg"]
     assert all(row["diseased"] for row in found.values())
+
+
+@pytest.fixture
+def stopped_at(monkeypatch):
+    """Ctrl-C while the nth photograph is predicted; returns those that were begun."""
+
+    def stop(number):
+        begun, predict = [], predictor.Predictor.predict
+
+        def counted(self, data):
+            begun.append(data)
+            if len(begun) == number:
+                raise KeyboardInterrupt
+            return predict(self, data)
+
+        monkeypatch.setattr(predictor.Predictor, "predict", counted)
+        return begun
+
+    return stop
+
+
+@pytest.fixture
+def many(originals, tmp_path):
+    """Five drawings, two of which differ in their suffix alone."""
+    path = tmp_path / "many"
+    path.mkdir()
+    for name, source in zip("abcd", originals.values(), strict=False):
+        os.link(source, path / f"{name}.jpg")
+    cv2.imwrite(str(path / "a.png"), cv2.imread(str(path / "a.jpg")))
+    return path
+
+
+def test_what_was_stopped_goes_on(
+    start, exported_run, many, tmp_path, stopped_at, caplog, monkeypatch
+):
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    whole = {"photographs": many, "output_dir": tmp_path / "whole"}
+    told = start("predict", exported_run[0], ALLOWED, **whole)
+    where = {"photographs": many, "output_dir": tmp_path / "out"}
+    stopped_at(4)
+    with caplog.at_level("INFO", logger="absl"), pytest.raises(KeyboardInterrupt):
+        start("predict", exported_run[0], ALLOWED, **where)
+    assert f"3 of 5 files are in {tmp_path / 'out' / 'predictions.csv'}." in caplog.text
+    assert list(rows(tmp_path / "out")) == ["a.jpg", "a.png", "b.jpg"]
+    dry = start("predict", exported_run[0], ALLOWED, dry_run=True, **where)
+    assert "5 photographs, 3 of which are done: " in dry
+    begun = stopped_at(None)
+    with caplog.at_level("INFO", logger="absl"):
+        again = start("predict", exported_run[0], ALLOWED, **where)
+    assert "Going on: 3 of 5 files are done." in caplog.text
+    assert len(begun) == 2
+    assert again == told.replace(str(tmp_path / "whole"), str(tmp_path / "out"))
+    assert rows(tmp_path / "out") == rows(tmp_path / "whole")
+    pictures = [one.name for one in (tmp_path / "out" / "overlays").iterdir()]
+    assert sorted(pictures) == sorted(
+        f"{one.name}.heatmap.jpg" for one in many.iterdir()
+    )
+
+
+def test_what_is_finished_changes_nothing(
+    start, exported_run, many, tmp_path, stopped_at
+):
+    where = {"photographs": many, "output_dir": tmp_path / "out"}
+    told = start("predict", exported_run[0], ALLOWED, **where)
+    paths = list((tmp_path / "out").rglob("*"))
+    before = [one.stat().st_mtime_ns for one in paths]
+    begun = stopped_at(None)
+    assert start("predict", exported_run[0], ALLOWED, **where) == told
+    assert begun == []
+    assert [one.stat().st_mtime_ns for one in paths] == before
+
+
+def test_results_of_something_else_are_not_mixed_with_these(
+    start, exported_run, many, tmp_path, damaged_card
+):
+    where = {"photographs": many, "output_dir": tmp_path / "out"}
+    start("predict", exported_run[0], ALLOWED, **where)
+    with pytest.raises(ValueError, match=r"opacity` was 0\.6, is 0\.5\nName another"):
+        start("predict", exported_run[0], ALLOWED, "predict.opacity = 0.5", **where)
+    other = damaged_card(name="other")
+    with pytest.raises(ValueError, match=r"the model was tiny, is other\n.*checksum"):
+        start("predict", exported_run[0], ALLOWED, exported=other, **where)
+    (many / "b.jpg").unlink()
+    with pytest.raises(ValueError, match=r"another question:\n  b\.jpg is gone\nName"):
+        start("predict", exported_run[0], ALLOWED, **where)
+
+
+def test_one_process_at_a_time_writes_results(start, exported_run, many, tmp_path):
+    where = {"photographs": many, "output_dir": tmp_path / "out"}
+    with (
+        folder_lock.hold(tmp_path / "out", wait=False),
+        pytest.raises(BlockingIOError, match="another folder with --output_dir"),
+    ):
+        start("predict", exported_run[0], ALLOWED, **where)
+
+
+def test_of_many_without_an_answer_the_first_are_named(start, exported_run, tmp_path):
+    photographs = tmp_path / "broken"
+    photographs.mkdir()
+    for number in range(12):
+        (photographs / f"{number:02}.jpg").touch()
+    where = {"photographs": photographs, "output_dir": tmp_path / "out"}
+    said = start("predict", exported_run[0], ALLOWED, **where)
+    assert "    09.jpg\n    and 2 more, unreadable in the CSV\n" in said
+    assert "10.jpg" not in said

@@ -7,6 +7,8 @@ import re
 import threading
 import time
 
+import cv2
+import numpy as np
 import pytest
 import requests
 
@@ -80,8 +82,19 @@ def test_what_is_a_photograph_is_read_and_nothing_else(said):
 
 def test_memory_is_bounded(server, said):
     del said
-    # Sixteen of 50 megapixels could be decoded at once, were there as many threads.
     assert most_megabytes(server) < 1400
+
+
+def test_memory_does_not_grow_with_the_threads(exported, drawing):
+    # Decoded, each of these takes 300 MB.
+    picture = cv2.imdecode(np.frombuffer(drawing, np.uint8), cv2.IMREAD_COLOR)
+    large = cv2.resize(picture, (8600, 5712), interpolation=cv2.INTER_NEAREST)
+    file = cv2.imencode(".png", large, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
+    with servers.serve(exported, {"threads": 8, "answer_seconds": 120}) as server:
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            said = list(pool.map(lambda _: server.post("/predict", file), range(8)))
+        assert [one.json()["answer"] for one in said] == ["prediction"] * 8
+        assert most_megabytes(server) < 1200
 
 
 def test_heat_maps_of_damaged_files_are_drawn_or_refused(server, files, said):

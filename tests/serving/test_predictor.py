@@ -10,6 +10,7 @@ import textwrap
 import cv2
 import numpy as np
 import pytest
+from matplotlib import colormaps
 from scipy import stats
 from sklearn import datasets
 
@@ -17,6 +18,7 @@ from evaluation import decision, predictions
 from input_pipeline import fundus
 from serving import card as cards
 from serving import gate, heatmaps, predictor
+from visualization import overlay
 
 
 @pytest.fixture(scope="module")
@@ -246,20 +248,52 @@ def test_a_heat_map_lies_where_its_cell_lies(loaded, drawing):
         **{name: getattr(said, name) for name in vars(said)} | {"heatmaps": cells}
     )
     for height, width in ((356, 536), (178, 268)):
-        shown = heatmaps.on_photograph(marked, (height, width))
+        picture = fundus.view(drawing, width)
+        assert picture.shape == (height, width, 3)
+        shown = heatmaps.on_picture(heatmaps.cells(marked), said.crop, picture)
         row, column = np.unravel_index(shown.argmax(), shown.shape)
         side = (said.crop.right - said.crop.left) / 4
         top, left = said.crop.top + 1.5 * side, said.crop.left + 2.5 * side
         assert row == pytest.approx(top * height / 356, abs=side / 16)
         assert column == pytest.approx(left * width / 536, abs=side / 16)
-        assert not heatmaps.on_photograph(marked, (height, width), 0).any()
+        nothing = heatmaps.cells(marked, 0)
+        assert not heatmaps.on_picture(nothing, said.crop, picture).any()
     with pytest.raises(ValueError, match=r"must be from 0 to 1\. Received: 2"):
-        heatmaps.on_photograph(said, (356, 536), 2)
+        heatmaps.cells(said, 2)
+
+
+def test_no_colour_lies_beside_the_retina(loaded, drawing):
+    crop, picture = loaded.predict(drawing).crop, fundus.view(drawing, 536)
+    shown = heatmaps.on_picture(np.ones((4, 4)), crop, picture)
+    rows, columns = np.indices(shown.shape) + 0.5
+    middle = (crop.left + crop.right) / 2, (crop.top + crop.bottom) / 2
+    distance = np.hypot(columns - middle[0], rows - middle[1])
+    radius = (crop.right - crop.left) / 2
+    assert (shown[distance < 0.97 * radius] == 1).all()
+    # But for the notch that a camera's marks leave.
+    assert (shown[distance > 1.03 * radius] > 0).mean() < 0.01
+
+
+def test_a_retina_that_fills_its_photograph_has_colour_in_the_corners():
+    picture = np.full((30, 40, 3), (150, 80, 40), np.uint8)
+    crop = fundus.Crop(0, -5, 40, 35, width=40, height=30)
+    assert (heatmaps.on_picture(np.ones((4, 4)), crop, picture) == 1).all()
+
+
+def test_the_legend_has_the_colours_of_the_overlay():
+    bar = heatmaps.legend(1.0)
+    np.testing.assert_array_equal(bar[:, 0], 255)  # Clear, on paper.
+    last = np.round(np.array(colormaps[overlay.COLOR_MAP](255)[:3]) * 255)
+    np.testing.assert_array_equal(bar[0, -1], last)
+    middle = heatmaps.legend(0.5)[0, -1]
+    np.testing.assert_allclose(middle, (255 + last) / 2, atol=1)
 
 
 def test_a_heat_map_is_seen_in_a_picture_in_which_the_retina_is_a_pixel():
     crop = fundus.Crop(24_000, 300, 24_384, 684, width=50_000, height=1000)
-    shown = heatmaps.on_picture(np.ones((4, 4)), crop, (1, 64))
+    picture = np.zeros((1, 64, 3), np.uint8)
+    picture[0, 31] = 200
+    shown = heatmaps.on_picture(np.ones((4, 4)), crop, picture)
     np.testing.assert_array_equal(np.flatnonzero(shown), [31])
 
 
@@ -268,8 +302,8 @@ def test_an_overlay_is_the_photograph_where_nothing_speaks(loaded, drawing):
     picture = heatmaps.overlay(drawing, said, opacity=0.0)
     np.testing.assert_array_equal(picture, decoded(drawing))
     assert heatmaps.overlay(drawing, said, longest=100).shape == (66, 100, 3)
-    shown = heatmaps.on_photograph(said, (356, 536))
     drawn = heatmaps.overlay(drawing, said)
+    shown = heatmaps.on_picture(heatmaps.cells(said), said.crop, decoded(drawing))
     np.testing.assert_array_equal(drawn[shown == 0], decoded(drawing)[shown == 0])
 
 

@@ -5,7 +5,7 @@ import pypdf
 import pytest
 
 from input_pipeline import fundus
-from serving import asking, heatmaps, printing, settings
+from serving import asking, heatmaps, printing, settings, wording
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +34,7 @@ def test_a_sheet_says_what_the_page_says(printed, source, drawing):
         request_id="f00d",
         photograph=picture,
         overlaid=255 - picture,
+        legend=heatmaps.legend(),
         shown="red is what speaks for it",
         reference="Étude 12",
     )
@@ -47,7 +48,10 @@ def test_a_sheet_says_what_the_page_says(printed, source, drawing):
     assert source.card["fingerprints"]["model_sha256"] in words
     assert "request f00d" in words and answer["answered"][:10] in words
     assert source.card["intended_use"] in words
-    assert [one.image.size for one in page.images] == [picture.shape[1::-1]] * 2
+    sizes = [one.image.size for one in page.images]
+    assert sizes == [*[picture.shape[1::-1]] * 2, (512, 16)]
+    assert "nothing most" in words and "drawing that comes" not in words
+    assert "(at least 25)" in words and "That number " in words
     # A4, in points.
     assert [round(one) for one in page.mediabox[2:]] == [595, 842]
 
@@ -65,9 +69,15 @@ def test_a_sheet_has_nothing_of_the_files_own_header(printed, drawing):
     assert not PIL.Image.open(io.BytesIO(picture.data)).getexif()
 
 
+def test_the_sheet_of_a_drawn_example_says_so(printed, drawing):
+    _, words, _ = printed(drawing, drawn=True)
+    assert "Of a drawing: " in words and wording.DRAWN in words
+
+
 def test_who_gets_no_answer_can_print_why(printed):
     _, words, page = printed(b"no photograph")
     assert "No answer" in words and "no JPEG, PNG, TIFF or WebP image" in words
+    assert "have a person look at it" in words and "Received" not in words
     assert words.count(printing.WARNING) == 2
     assert "Probability" not in words and "request" not in words
     assert len(page.images) == 0
@@ -96,3 +106,16 @@ def test_what_does_not_fit_goes_to_a_second_sheet_with_the_same_warning(
     words = [one.extract_text() for one in (first, second)]
     assert [one.count(printing.WARNING) for one in words] == [2, 2]
     assert all(name in words[0] + words[1] for name in names)
+
+
+@pytest.mark.parametrize(
+    ("reference", "expected"),
+    [
+        ("", "retinograd.pdf"),
+        ("17-B", "retinograd_17_B.pdf"),
+        ("../etc/a b", "retinograd_etc_a_b.pdf"),
+        ("//", "retinograd.pdf"),
+    ],
+)
+def test_a_sheet_is_called_as_the_reader_calls_the_photograph(reference, expected):
+    assert printing.file_name(reference) == expected

@@ -1,20 +1,6 @@
-import numpy as np
 import pytest
 
 from train import collapse
-
-
-@pytest.mark.parametrize(
-    ("confusion", "expected"),
-    [
-        ([[3, 1], [0, 2]], None),
-        ([[4, 0], [2, 0]], 0),
-        ([[0, 0, 2], [0, 0, 1], [0, 0, 4]], 2),
-        ([[6, 0], [0, 0]], None),  # All are of that class.
-    ],
-)
-def test_one_class_for_photographs_of_several_is_seen(confusion, expected):
-    assert collapse.only_class(np.array(confusion)) == expected
 
 
 @pytest.mark.parametrize(
@@ -31,3 +17,20 @@ def test_one_class_for_photographs_of_several_is_seen(confusion, expected):
 )
 def test_five_evaluations_in_a_row_are_a_collapse(classes, expected):
     assert collapse.find(classes) == expected
+
+
+@pytest.mark.parametrize(
+    ("classes", "overcome", "lasting"),
+    [
+        ([0] * 4, [], None),
+        ([0] * 6, [False], (0, 0, 5)),
+        ([0] * 5 + [None], [True], None),
+        ([0] * 5 + [1] * 2, [False], (0, 0, 4)),  # It still tells none apart.
+        ([0] * 5 + [1] * 2 + [None, 0], [True], None),
+        ([0] * 5 + [None] + [1] * 5, [True, False], (1, 6, 10)),
+    ],
+)
+def test_a_collapse_lasts_until_classes_are_told_apart(classes, overcome, lasting):
+    found = collapse.find(classes)
+    assert [collapse.overcome(one, classes) for one in found] == overcome
+    assert collapse.lasts(classes) == lasting

@@ -10,7 +10,7 @@ from scipy import special
 from input_pipeline import augment, pipeline, tasks, whole_files
 from models import losses, outputs
 from tests.train.test_earlier_run import train
-from tests.train.test_trainer import stop_at_step, tiny_recipe
+from tests.train.test_trainer import check_resume, tiny_recipe
 from train import distillation, trainer
 from train import teacher as teachers
 
@@ -71,7 +71,7 @@ def test_the_divergence_is_exact_where_the_teacher_is_sure():
 @pytest.mark.parametrize("stream", [PLAIN, TURNED], ids=["plain", "augmented"])
 def test_a_step_learns_from_what_the_teacher_says(taught_by, stream, audited, split):
     """Loss of the first step, the teacher's logits cached or computed in the step."""
-    sgd = {"optimizer": lambda: keras.optimizers.SGD(0.0)}
+    sgd = {"optimizer": lambda: keras.optimizers.SGD(1e-9)}
     training = trainer.Trainer(distilled(taught_by, stream, **sgd), 64)
     labels = training.recipe.task.labels(
         [audited.collection.photograph(one) for one in split.train]
@@ -141,12 +141,7 @@ def test_a_distilled_run_that_was_stopped_goes_on_as_if_it_was_not(
         changes = {"epochs": 3, "keep": "last", "checkpoint_every_minutes": 0.0}
         return distilled(taught_by, stream, **changes)
 
-    monkeypatch.setattr(trainer, "CALL_SECONDS", 0.0)  # One step a call.
-    _, undisturbed = train(settings(), audited, split, tmp_path / "undisturbed")
-    stop_at_step(settings(), 8 + 3, audited, split, tmp_path / "stopped")
-    trainer.Trainer(settings(), 64).train(audited, split, tmp_path / "stopped")
-    history = json.loads((tmp_path / "stopped" / "history.json").read_text())
-    assert history["weights_sha256"] == undisturbed["weights_sha256"]
+    check_resume(settings, audited, split, tmp_path, monkeypatch)
 
 
 def test_the_certificate_names_the_teacher_and_what_it_has_seen(

@@ -7,7 +7,7 @@ import pytest
 
 from input_pipeline import fundus, tasks
 from models import resnet_v2
-from tests.train.test_trainer import stop_at_step, tiny_model, tiny_recipe
+from tests.train.test_trainer import check_resume, stop_at_step, tiny_model, tiny_recipe
 from train import checkpoints, run_dir, schedules, trainer
 
 
@@ -76,12 +76,7 @@ def test_a_run_that_begins_with_another_and_was_stopped_goes_on_as_if_it_was_not
             checkpoint_every_minutes=0.0,
         )
 
-    monkeypatch.setattr(trainer, "CALL_SECONDS", 0.0)  # One step a call.
-    _, undisturbed = train(settings(), audited, split, tmp_path / "undisturbed")
-    stop_at_step(settings(), 8 + 3, audited, split, tmp_path / "stopped")
-    trainer.Trainer(settings(), 64).train(audited, split, tmp_path / "stopped")
-    history = json.loads((tmp_path / "stopped" / "history.json").read_text())
-    assert history["weights_sha256"] == undisturbed["weights_sha256"]
+    check_resume(settings, audited, split, tmp_path, monkeypatch)
 
 
 def test_another_task_has_a_head_of_its_own(earlier):

@@ -399,10 +399,15 @@ def test_the_report_says_what_out_of_fold_figures_do_not_show(folds_once):
     found = facts.read(folder, folder)
     assert any("fewer of the networks answer" in one for one in remarks.limits(found))
     valid = dataclasses.replace(found, said={"valid": found.said["valid"]})
-    assert "helped to choose the model" in remarks.limits(valid)[0]  # By its epoch.
+    said = [
+        one for one in remarks.limits(found) if "out-of-fold figures are too" in one
+    ]
+    assert len(said) == 1
+    assert remarks.limits(valid)[0] == said[0]
     last = {name: {**one, "kept": "last"} for name, one in found.members.items()}
     valid = dataclasses.replace(valid, members=last)
     assert "networks that had not trained on it" in remarks.limits(valid)[0]
+    assert not [one for one in remarks.limits(valid) if "out-of-fold figures" in one]
 
 
 def test_an_export_measures_ranges_on_other_photographs_than_it_compares(folds, start):
@@ -421,6 +426,30 @@ def test_a_plan_names_the_members(start, tmp_path):
     assert "Validation: each of 3 folds by the members not trained on it." in plan
     assert f"This for each of 3 members: {', '.join(NAMES)}." in plan
     assert not (tmp_path / "it").exists()
+
+
+@pytest.mark.parametrize(
+    ("lines", "warned"),
+    [
+        (FOLDS, True),
+        ((*FOLDS, "train.keep = 'last'"), False),
+        (("ensemble.seeds = (0, 1)",), False),
+    ],
+)
+def test_epochs_that_folds_choose_are_warned_of(start, tmp_path, caplog, lines, warned):
+    with caplog.at_level("WARNING", logger="absl"):
+        start("run", tmp_path / "it", *lines, dry_run=True)
+    texts = [one.message for one in caplog.records]
+    assert [("train.keep = 'best'" in text) for text in texts] == [True] * warned
+
+
+def test_members_do_not_repeat_what_is_true_of_all(start, tmp_path, caplog):
+    with caplog.at_level("INFO", logger="absl"):
+        start("train", tmp_path / "it", *FOLDS, "train.epochs = 1")
+    texts = [one.message for one in caplog.records]
+    for words in ("Reusing the prepared", "Audit: ", "out-of-fold figures are too"):
+        assert sum(words in text for text in texts) == 1
+    assert sum(text.startswith("Member ") for text in texts) == 3
 
 
 def test_one_training_is_not_taken_for_an_ensemble(start, tmp_path):

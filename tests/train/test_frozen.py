@@ -1,5 +1,3 @@
-import json
-
 import keras
 import numpy as np
 import pytest
@@ -7,7 +5,13 @@ from keras import layers
 
 from input_pipeline import augment, pipeline
 from models import freezing, heads, pretrained
-from tests.train.test_trainer import stop_at_step, tiny_model, tiny_recipe, train
+from tests.train.test_trainer import (
+    check_resume,
+    stop_at_step,
+    tiny_model,
+    tiny_recipe,
+    train,
+)
 from train import frozen, phases, trainer
 
 
@@ -112,12 +116,7 @@ def test_a_run_on_features_that_was_stopped_goes_on_as_if_it_was_not(
     def settings():
         return of(epochs=3, checkpoint_every_minutes=0.0)
 
-    monkeypatch.setattr(trainer, "CALL_SECONDS", 0.0)  # One step a call.
-    _, undisturbed = train(settings(), audited, split, tmp_path / "undisturbed")
-    stop_at_step(settings(), 8 + 3, audited, split, tmp_path / "stopped")
-    trainer.Trainer(settings(), 64).train(audited, split, tmp_path / "stopped")
-    history = json.loads((tmp_path / "stopped" / "history.json").read_text())
-    assert history["weights_sha256"] == undisturbed["weights_sha256"]
+    check_resume(settings, audited, split, tmp_path, monkeypatch)
 
 
 def test_a_run_on_features_at_first_goes_on_before_and_after_they_are_left(

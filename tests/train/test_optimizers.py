@@ -1,3 +1,5 @@
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -55,6 +57,40 @@ def test_all_that_a_registered_optimizer_remembers_is_in_its_state(make):
     for mine, theirs in zip(weights, others, strict=True):
         np.testing.assert_array_equal(mine.numpy(), theirs.numpy())
     assert np.abs(weights[0].numpy() - [1.0, -2.0]).max() > 1e-4
+
+
+def refused(**settings):
+    with pytest.raises(ValueError) as caught:
+        make = functools.partial(keras.optimizers.Adam, **settings)
+        functools.update_wrapper(make, keras.optimizers.Adam)  # As gin does.
+        optimizers.build(make, [keras.Variable([1.0])], "float32", replicas=1)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("rate", [0.0, -1e-3])
+def test_a_learning_rate_must_be_above_0(rate):
+    assert refused(learning_rate=rate) == (
+        f"`Adam.learning_rate` must be above 0. Received: {rate:g}."
+    )
+
+
+def test_what_keras_refuses_is_told_with_the_binding():
+    assert refused(gradient_accumulation_steps=1).startswith(
+        "`Adam.gradient_accumulation_steps` must be an integer >= 2"
+    )
+    message = refused(learning_rate=1)
+    assert message.startswith("Argument `Adam.learning_rate` should be float, or an")
+    assert message.endswith("Received instead: learning_rate=1. Write 1.0.")
+
+
+def test_what_a_schedule_refuses_keeps_its_name():
+    with pytest.raises(ValueError, match=r"^`constant\.learning_rate` must be above 0"):
+        optimizers.build(
+            lambda: keras.optimizers.Adam(schedules.Constant(learning_rate=-0.1)),
+            [keras.Variable([1.0])],
+            "float32",
+            replicas=1,
+        )
 
 
 def test_rate_and_steps_can_be_told_of_variables_on_several_devices():

@@ -1,4 +1,5 @@
 import dataclasses
+import math
 
 import keras
 import numpy as np
@@ -14,7 +15,8 @@ from input_pipeline import (
     tasks,
 )
 from input_pipeline.datasets import csv_file, idrid, synthetic
-from train import plan, recipe
+from tests.train import test_trainer
+from train import phases, plan, recipe, trainer
 
 
 def recipe_of(task, monitor="val_loss", **stream):
@@ -103,10 +105,41 @@ def test_a_batch_larger_than_an_epoch_is_an_error(photographs):
     check(photographs, tasks.referable(), batch_size=32, sampler=once)
     message = (
         r"`training_stream\.batch_size` must not exceed the photographs of an epoch\. "
-        r"Received: 33 with 32 photographs\. Lower it\."
+        r"Received: batch_size=33 with 32 photographs\. Lower it\."
     )
     with pytest.raises(ValueError, match=message):
         check(photographs, tasks.referable(), batch_size=33, sampler=once)
+
+
+def test_an_epoch_that_is_oversampled_is_explained(photographs):
+    # 19 of the 32 that train are referable: twice as many as these.
+    message = r"batch_size=99 with 38 photographs, which the sampler takes from 32\. L"
+    with pytest.raises(ValueError, match=message):
+        check(
+            photographs, tasks.referable(), batch_size=99, sampler=samplers.oversample
+        )
+
+
+def test_a_plan_tells_what_each_phase_trains():
+    usual = recipe_of(tasks.referable(), batch_size=4)
+    usual = dataclasses.replace(usual, model=test_trainer.tiny_model)
+    whole = trainer.Trainer(usual, 64)
+    every = sum(math.prod(one.shape) for one in whole.model.trainable_variables)
+    lines = plan.training(whole).splitlines()
+    assert lines[0].endswith(f" parameters, {every:,} of them trained, 64 px.")
+    assert lines[1].startswith("Training: 1 epoch, batches of 4, Adam, on 1 device(s):")
+
+    head = phases.Phase(epochs=5, optimizer=lambda: keras.optimizers.SGD(0.5))
+    first = dataclasses.replace(usual, first_phases=[head])
+    lines = plan.training(trainer.Trainer(first, 64)).splitlines()
+    assert lines[0].endswith(f" {whole.model.count_params():,} parameters, 64 px.")
+    # Of 4 features 2 logits: kernel and bias.
+    assert lines[1] == "Phase 1 of 2: 'head' (10 parameters) for 5 epochs, SGD at 0.5."
+    assert lines[2] == (
+        f"Phase 2 of 2: 'all' ({every:,} parameters) for 1 epoch, Adam at 0.001."
+    )
+    assert lines[3].startswith("Training: 6 epochs in all, batches of 4, on 1 device")
+    assert len(lines) == 4
 
 
 def test_photographs_are_listed_from_the_data_folder_or_the_records(
@@ -120,9 +153,9 @@ def test_photographs_are_listed_from_the_data_folder_or_the_records(
 
 def test_without_photographs_the_way_out_is_named(preparation, tmp_path):
     message = (
-        r"drawn-\w+ holds no prepared photographs\. Name the folder of the dataset "
-        r"'drawn', --data_dir=<folder>, or with --prepared_dir the one that holds "
-        r"them\."
+        r"holds no photographs of 'drawn' that are prepared as this config asks\. Name "
+        r"the folder of the originals, --data_dir=<folder>, or with --prepared_dir the "
+        r"one that holds them prepared\."
     )
     with pytest.raises(ValueError, match=message):
         plan.photographs(preparation, {}, tmp_path)

@@ -2,6 +2,9 @@
 
 Without the server's programs, or psycopg, they are skipped, unless the environment
 variable RETINOGRAD_NEEDS_POSTGRESQL is set, as CI does: then they fail.
+
+Their trials only sleep: what is tested is who takes which trial, and how often.
+`test_killed_search` has trials that train.
 """
 
 import collections

@@ -89,6 +89,59 @@ def test_an_error_of_the_system_is_described_by_cause_and_file():
     assert terminal.describe(ValueError("wrong")) == "wrong"
 
 
+def raised(function, *arguments):
+    try:
+        function(*arguments)
+    except Exception as error:
+        return error
+
+
+@pytest.fixture
+def net(tmp_path, monkeypatch):
+    """A user's function in the current folder that does as its second line says."""
+    monkeypatch.chdir(tmp_path)
+
+    def make(line):
+        file, scope = tmp_path / "net.py", {}
+        file.write_text(f"def net(f):\n    {line}\n")
+        exec(compile(file.read_text(), str(file), "exec"), scope)
+        return scope["net"]
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("return x", "NameError: name 'x' is not defined"),
+        ("raise NotImplementedError", "NotImplementedError"),
+        ("return int('x')", "invalid literal for int() with base 10: 'x'"),
+    ],
+)
+def test_an_error_in_a_users_function_is_told_with_their_lines_alone(net, line, text):
+    error = raised(net(line), None)
+    assert terminal.is_told(error)
+    assert terminal.describe(error) == (
+        f"{text}\n  net.py, line 2, in net: {line}\n"
+        "--verbosity=1 shows where this comes from."
+    )
+
+
+def test_what_we_say_of_what_a_user_hands_over_is_enough(net):
+    def ours(rate=0):
+        raise ValueError("`rate` must be above 0.")
+
+    assert terminal.describe(raised(net("return f()"), ours)) == (
+        "`rate` must be above 0."
+    )
+
+
+def test_a_slip_of_ours_is_not_told_as_if_it_were_the_users():
+    assert not terminal.is_told(raised(lambda: 1 / 0))
+    assert not terminal.is_told(NotImplementedError("wrong"))
+    assert terminal.is_told(ValueError("wrong"))
+
+
 def test_an_error_from_within_a_library_says_how_to_see_more():
     with pytest.raises(ValueError, match="momentum") as caught:
         keras.optimizers.SGD(momentum=5)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from input_pipeline import augment, pipeline, splits, tasks
+from input_pipeline import augment, pipeline, samplers, splits, tasks
 from models import freezing, resnet_v2
 from train import (
     checkpoints,
@@ -307,6 +307,15 @@ def stop_at_step(a_recipe, step, audited, split, run_dir, named=None):
     assert latest.endswith(f"ckpt-{named or step}")
 
 
+def check_resume(settings, audited, split, tmp_path, monkeypatch):
+    """A run that stops within its second epoch ends as one that was left alone."""
+    monkeypatch.setattr(trainer, "CALL_SECONDS", 0.0)  # One step a call.
+    _, undisturbed = train(settings(), audited, split, tmp_path / "undisturbed")
+    stop_at_step(settings(), 8 + 3, audited, split, tmp_path / "stopped")
+    _, resumed = train(settings(), audited, split, tmp_path / "stopped")
+    assert resumed["weights_sha256"] == undisturbed["weights_sha256"]
+
+
 def test_a_run_stopped_within_an_epoch_goes_on_as_if_it_was_not(
     audited, split, tmp_path, monkeypatch
 ):
@@ -540,13 +549,22 @@ def test_a_phase_trains_what_it_says_and_leaves_the_rest_alone(
     ]
 
 
-def test_early_stopping_ends_a_phase_and_the_next_begins(audited, split, tmp_path):
+def test_early_stopping_ends_a_phase_and_the_next_begins(
+    audited, split, tmp_path, caplog
+):
     stop = keras.callbacks.EarlyStopping("val_loss", patience=1, min_delta=1e6)
     first = phases.Phase(epochs=9, optimizer=adamw())
     a_recipe = tiny_recipe(callbacks=[stop], epochs=9, first_phases=[first])
-    _, history = train(a_recipe, audited, split, tmp_path)
+    with caplog.at_level("INFO", logger="absl"):
+        _, history = train(a_recipe, audited, split, tmp_path)
     assert [one["first_epoch"] for one in history["phases"]] == [1, 3]
     assert len(history["epochs"]) == 4
+    head, whole = [one.message for one in caplog.records if "Phase" in one.message]
+    # Kernel and bias of 4 features.
+    assert head.startswith("Phase 1 of 2, from epoch 1: 'head' (10 parameters) for 9 ")
+    assert head.endswith(" epochs, AdamW at 0.01.")
+    assert whole.startswith("Phase 2 of 2, from epoch 3: 'all' (")
+    assert whole.endswith(" parameters) for 9 epochs, Adam at 0.001.")
 
 
 def test_a_collapsed_model_is_a_warning_once_and_in_the_history(
@@ -560,6 +578,49 @@ def test_a_collapsed_model_is_a_warning_once_and_in_the_history(
     assert (found["first_epoch"], found["last_epoch"]) == (1, 7)
     assert "in epochs 1 to 5" in said
     assert repr(found["predicted"]) in said
+    assert found["overcome"] is False
+
+
+def note_collapses(predicted, caplog, **changes):
+    """What is logged where epochs predict that class alone, or None: several."""
+    training = trainer.Trainer(tiny_recipe(**changes), 64)
+    progress = checkpoints.Progress([])
+    told = []
+    for only in predicted:
+        caplog.clear()
+        progress.history.append({})
+        progress.epoch += 1
+        confusion = np.eye(2, dtype=int) if only is None else np.zeros((2, 2), int)
+        if only is not None:
+            confusion[:, only] = 3
+        with caplog.at_level("INFO", logger="absl"):
+            training._note_collapse(confusion, progress)
+        told.append(" ".join(one.message for one in caplog.records))
+    return told
+
+
+def test_a_model_that_recovers_is_said_to_once(caplog):
+    told = note_collapses([0] * 5 + [1] * 6 + [None] * 3 + [1] * 5, caplog)
+    collapsed = [number for number, text in enumerate(told, 1) if "collapsed" in text]
+    recovered = [number for number, text in enumerate(told, 1) if "recovered" in text]
+    assert (collapsed, recovered) == ([5, 19], [12])
+    assert "in epochs 15 to 19 it gives" in told[18]
+    assert "in epoch 12 it tells classes apart" in told[11]
+
+
+@pytest.mark.parametrize(
+    ("settings", "advised"),
+    [
+        ({}, True),
+        ({"sampler": samplers.oversample}, False),
+        ({"class_weights": True}, False),
+    ],
+)
+def test_balanced_classes_are_not_told_to_be_balanced(settings, advised, caplog):
+    stream = pipeline.TrainingStream(batch_size=4, **settings)
+    (*_, text) = note_collapses([0] * 5, caplog, stream=stream)
+    assert ("balance the classes, or look" in text) == advised
+    assert "lower the learning rate, " in text
 
 
 def test_a_gpu_that_is_required_and_not_there_is_an_error(monkeypatch):

@@ -121,7 +121,7 @@ def test_the_directory_of_a_run_is_refused(tmp_path):
 def test_the_experiment_of_a_trial_knows_nothing_of_the_search():
     config = "import train.phases\ntune.space = {'a': [1]}\ntrain.epochs = 3\n"
     text = tuning.experiment_text(config)
-    assert text == "import train.phases\ntrain.epochs = 3\n"
+    assert text == f"{syntax.COPY}import train.phases\ntrain.epochs = 3\n"
 
 
 def test_sampler_and_pruner_are_no_part_of_a_trial(tmp_path):
@@ -134,7 +134,7 @@ def test_sampler_and_pruner_are_no_part_of_a_trial(tmp_path):
         "optuna.pruners.MedianPruner.n_warmup_steps = 3\n"
         "train.epochs = 3\n"
     )
-    assert tuning.experiment_text(config) == "train.epochs = 3\n"
+    assert tuning.experiment_text(config) == f"{syntax.COPY}train.epochs = 3\n"
     lines = config.splitlines()[:-1]
     said = tune(tmp_path, *lines, RATE, "tune.trials = 5")
     assert "The search: 5 trials" in said

@@ -1,6 +1,8 @@
+import contextlib
 import csv
 import dataclasses
 import json
+import math
 
 import cv2
 import keras
@@ -14,6 +16,7 @@ from input_pipeline import annotated, lesion_masks, records, tasks
 from input_pipeline.datasets import idrid_masks
 from models import ensemble, outputs, resnet_v2
 from visualization import (
+    bound_methods,
     explain,
     explained_model,
     explainer,
@@ -54,9 +57,10 @@ def start(model, audited, split, tmp_path_factory):
         random_run=None,
         decided=None,
         answering=None,
+        folder=None,
         **settings,
     ):
-        folder = tmp_path_factory.mktemp("run")
+        folder = folder or tmp_path_factory.mktemp("run")
         settings = {"methods": METHODS, "photographs": 2, "resamples": 100} | settings
         content = explain.Explanations(**settings).explain(
             answering or alone(model, split),
@@ -682,6 +686,60 @@ def test_what_the_checks_do_is_no_fact_of_the_maps(start, tmp_path):
     content, _ = start(tmp_path, methods=(Counting(),), photographs=1)
     pictured = sum(one["pictured"] for one in counts_of(content))
     assert content["methods"]["counting"]["explained"] == pictured
+
+
+def test_who_is_stopped_and_begins_again_makes_no_map_twice(
+    start, tmp_path, idrid_like, monkeypatch
+):
+    monkeypatch.setattr(bound_methods, "_WORTH_KEEPING", 0)
+    whole = Stopping(math.inf)
+    expected, folder = start(idrid_like, methods=(whole,), photographs=1)
+    assert not (folder / "unfinished").exists()
+    made = 0
+    for most in (1, 3, whole.made // 2, math.inf):
+        again = Stopping(most)
+        beginning = contextlib.nullcontext()
+        if most < math.inf:
+            beginning = pytest.raises(KeyboardInterrupt)
+        with beginning:
+            content, _ = start(
+                idrid_like, methods=(again,), photographs=1, folder=tmp_path
+            )
+        made += again.made
+    assert made == whole.made > 10
+    assert not (tmp_path / "unfinished").exists()
+    for one in (content, expected):
+        assert one["methods"]["stopping"].pop("seconds") > 0
+    assert content == expected
+
+
+class Stopping(explainer.Explainer):
+    """Is stopped, like a user would, after so many batches."""
+
+    name = "stopping"
+
+    def __init__(self, most):
+        self.most, self.made = most, 0
+
+    def __repr__(self):
+        return "Stopping()"  # The same method each time.
+
+    def bind(self, model, output):
+        method = self
+
+        class Bound(explainer.Explanation):
+            def _evidence(self, images, classes):
+                if method.made == method.most:
+                    raise KeyboardInterrupt
+                method.made += 1
+                brightest = float(images.numpy().mean(axis=(1, 2, 3)).max())
+                self.facts["brightest"] = max(
+                    self.facts.get("brightest", 0.0), brightest
+                )
+                logits = self.logits(images)[:, 0]
+                return images.numpy().mean(axis=-1) * logits[:, None, None]
+
+        return Bound(model, output)
 
 
 def counts_of(content):

@@ -1,9 +1,10 @@
 """Every method with every output, against finite differences of the score."""
 
+import keras
 import numpy as np
 import pytest
 
-from models import resnet_v2
+from models import ensemble, resnet_v2
 from tests.visualization import explained_scores
 from visualization import (
     explainer,
@@ -42,6 +43,53 @@ def test_every_method_explains_every_output(trained):
         assert heatmaps.min() >= 0
         seen = explainer.has_evidence(heatmaps)
         assert (heatmaps[seen].max(axis=(1, 2)) == pytest.approx(1)) and seen.any()
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda one: one.name)
+def test_a_model_from_disk_and_a_nested_one_give_the_same_maps(method, tmp_path):
+    model = resnet_v2.resnet_v2(image_size=32, num_outputs=3, widths=(8,), depths=(1,))
+    model.save(tmp_path / "model.keras")
+    nested = keras.Sequential([keras.Input((32, 32, 3)), model])
+    inputs = keras.Input((32, 32, 3))
+    twice = keras.Model(inputs, keras.layers.Dropout(0.1)(nested(inputs)))
+    twice.save(tmp_path / "twice.keras")
+    classes = np.array([0, 1, 2, 1])
+    expected = method(model, IMAGES, classes)
+    assert explainer.has_evidence(expected).any()
+    of_disk = [
+        keras.models.load_model(tmp_path / name)
+        for name in ("model.keras", "twice.keras")
+    ]
+    for other in (nested, twice, *of_disk):
+        found = method(other, IMAGES, classes)
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda one: one.name)
+def test_maps_do_not_depend_on_how_many_photographs_a_pass_takes(method, monkeypatch):
+    model = resnet_v2.resnet_v2(image_size=32, num_outputs=2, widths=(8,), depths=(1,))
+    classes = np.array([0, 1, 1, 0])
+    whole = method(model, IMAGES, classes)
+    monkeypatch.setattr(explainer, "_PIXELS", 3 * 32 * 32)
+    assert explainer.at_once(model) == 3
+    np.testing.assert_allclose(method(model, IMAGES, classes), whole, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("size", "networks", "expected"), [(256, 1, 16), (512, 1, 4), (256, 5, 3)]
+)
+def test_a_pass_takes_fewer_photographs_the_more_memory_each_needs(
+    size, networks, expected
+):
+    model = ensemble.average(
+        [
+            resnet_v2.resnet_v2(
+                image_size=size, num_outputs=2, widths=(4,), depths=(1,)
+            )
+            for _ in range(networks)
+        ]
+    )
+    assert explainer.at_once(model) == expected
 
 
 def test_attributions_add_up_to_the_rise_of_the_score_of_every_output(trained):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from visualization import search_figures
+from visualization import figures, search_figures
 
 
 def texts(axes):
@@ -48,14 +48,16 @@ def test_a_parameter_is_drawn_to_its_scale():
         ["@focal()", "@huber()"]
     )
     assert [one.get_text() for one in clip.get_xticklabels()] == ["False", "True"]
-    others, best = size.lines
-    assert others.get_xydata().tolist() == [[2, 0.8], [8, 0.7]]
+    every, best = size.lines  # The best on top of all.
+    assert every.get_xydata().tolist() == [[4, 0.9], [2, 0.8], [8, 0.7]]
     assert best.get_xydata().tolist() == [[4, 0.9]]
 
 
-def test_a_single_trial_can_be_drawn():
-    figure = search_figures.parameters({"size": [4]}, [0.9], "AUC")
-    assert len(figure.axes) == 1
+def test_panels_of_a_single_trial_fill_their_figure():
+    figure = search_figures.parameters({"rate": [1e-3], "size": [4]}, [0.9], "AUC")
+    figures.to_rgb(figure)
+    upper, lower = (one.get_position() for one in figure.axes)
+    assert upper.height == pytest.approx(lower.height, abs=0.01) and lower.height > 0.3
 
 
 def test_importance_is_said_in_percent():

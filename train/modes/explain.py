@@ -60,7 +60,11 @@ def warn_of_exports(run: run_dir.RunDir) -> None:
     """Names the exported models that offer maps which failed a check since."""
     failed = results.failed_methods(run)
     for path in sorted((run.path / "export").glob(f"*/{cards.FILE}")):
-        card = cards.load(path.parent)
+        try:
+            card = cards.load(path.parent)
+        except ValueError as error:  # Such as one of an earlier version.
+            logging.warning("%s", error)
+            continue
         offered = set(wording.offered(card.description())) & set(failed)
         if offered:
             logging.warning(

@@ -52,6 +52,7 @@ def export_mode(where: commands.Where) -> str:
         return f"Would export {run.model} to {names}: {folder}."
     audited = data.audited(preparation, auditor, where)
     with run.hold():
+        run.check_photographs(audited)
         description = data.describe(recipe, preparation, audited)
         run.check_task(description)
         split = run.open_split(audited)
@@ -116,11 +117,16 @@ def _exported(
             "Remove the folder and export again, or keep both: "
             "--gin_bindings=\"export.name = 'other'\"."
         )
-    if card.settings != exporter.description():
+    asked = exporter.description()
+    if card.settings != asked:
+        differences = "\n".join(
+            f"  export.{name}: {card.settings.get(name)} there, {value} here"
+            for name, value in asked.items()
+            if card.settings.get(name) != value
+        )
         raise ValueError(
-            f"{folder} was exported with {card.settings}. Received: "
-            f'{exporter.description()}. Keep both: --gin_bindings="export.name = '
-            "'other'\"."
+            f"{folder} was exported with other settings:\n{differences}\nTake the "
+            "difference back, or keep both: --gin_bindings=\"export.name = 'other'\"."
         )
     news = [
         path.name

@@ -40,8 +40,9 @@ def _run(
     where: commands.Where,
     evaluator: evaluate.Evaluator | None,
     strategy: tf.distribute.Strategy | None = None,
+    audited: audit.Audit | None = None,
 ) -> str:
-    """Does it all; with a strategy that there is already in place of the config's."""
+    """Does it all; a member with the strategy and photographs of its ensemble."""
     run = run_dir.RunDir(where.run_dir)
     preparation = commands.configured(prepare.Preparation)
     auditor = commands.configured(audit.Auditor)
@@ -95,6 +96,7 @@ def _run(
     planned = others.check(recipe.task) if others else ""
     training = None
     if not run.model.exists():
+        several.warn(recipe.keep)
         training = trainer.Trainer(recipe, preparation.image_size)
     if where.dry_run:
         lines = [
@@ -112,12 +114,13 @@ def _run(
     with run.hold():
         if run.finished and evaluator is not None:  # By another process meanwhile.
             return results.tables(run, run.path)
-        known = set(where.prepared_dir.glob(f"*/{records.MANIFEST}"))
-        audited = data.audited(preparation, auditor, where)
-        folders = audited.collection.folders
-        if any(one.folder / records.MANIFEST not in known for one in folders):
-            logging.info("%s", prepare.sizes(audited.collection))
-        logging.info("%s", audited.summary())
+        if audited is None:
+            known = set(where.prepared_dir.glob(f"*/{records.MANIFEST}"))
+            audited = data.audited(preparation, auditor, where)
+            folders = audited.collection.folders
+            if any(one.folder / records.MANIFEST not in known for one in folders):
+                logging.info("%s", prepare.sizes(audited.collection))
+            logging.info("%s", audited.summary())
         plan.check_copies(audited, recipe.task)
         run.check_photographs(audited)
         description = data.describe(recipe, preparation, audited)
@@ -139,7 +142,7 @@ def _run(
             if len(members) > 1:
                 strategy = training.strategy
                 training = None  # Its memory is the members'.
-                _train_members(members, where, strategy)
+                _train_members(members, where, strategy, audited)
                 several.bind(splitter, recipe.seed)
                 # What was used last is what gin notes.
                 for one in (ensemble.Ensemble, splits.Splitter, recipes.Recipe):
@@ -182,6 +185,7 @@ def _train_members(
     members: Sequence[ensemble.Member],
     where: commands.Where,
     strategy: tf.distribute.Strategy,
+    audited: audit.Audit,
 ) -> None:
     """Trains those that are not trained yet, one after the other.
 
@@ -194,7 +198,7 @@ def _train_members(
         logging.info("Member %d of %d: %s.", number, len(members), one.name)
         leftovers.let_go()  # So that each is as if it were alone.
         one.bind()
-        _run(one.where(where), None, strategy)
+        _run(one.where(where), None, strategy, audited)
         ensemble.check_member(where.run_dir, one)
 
 
