@@ -3,7 +3,7 @@
 import dataclasses
 import difflib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 
 class ConfigError(ValueError):
@@ -43,8 +43,8 @@ class Binding:
         parameter: The parameter, or "" for a macro.
         value: Python literals, `Reference`s and `Macro`s.
         where: File and line, for a person.
-        included: Whether the file was included by another one, or is the copy of a
-            config that a run or a search keeps.
+        origin: "written" in a file of the command, or on the command line; "included"
+            by another file; or "copied": in what a run or a search keeps of a config.
     """
 
     scope: str
@@ -52,7 +52,7 @@ class Binding:
     parameter: str
     value: Any
     where: str
-    included: bool = False
+    origin: Literal["written", "included", "copied"] = "written"
 
     @property
     def key(self) -> str:

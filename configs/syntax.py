@@ -156,13 +156,14 @@ class _Reader:
 
     def _bind(self, statement, where: str) -> statements.Binding:
         scope, parameter = statement.scope or "", statement.arg_name or ""
+        origin = "included" if len(self._stack) > 1 else "written"
         binding = statements.Binding(
             scope,
             statement.selector,
             parameter,
             statement.value,
             where,
-            included=len(self._stack) > 1 or bool(_COPY.search(self._text)),
+            origin="copied" if _COPY.search(self._text) else origin,
         )
         if binding.key in self._bound:
             raise statements.ConfigError(

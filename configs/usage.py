@@ -121,7 +121,9 @@ def check_effect(
     """
     every = list(uses(bindings, entry_points))
     for one in _without_effect(bindings, every):
-        if one.scope or one.where.startswith(syntax.COMMAND_LINE):
+        # The copy of a search has the scopes of all its trials.
+        scope = one.scope and one.origin != "copied"
+        if scope or one.where.startswith(syntax.COMMAND_LINE):
             raise _no_effect(one, every)
 
 
@@ -151,7 +153,7 @@ def check_files(
     for stage in stages:
         every = list(uses(stage, entry_points))
         for one in _without_effect(stage, every):
-            own = not one.included and one not in before
+            own = one.origin == "written" and one not in before
             if own and (one.key, one.where) in useless:
                 raise _no_effect(one, every)
         before = stage

@@ -68,7 +68,9 @@ class Search:
         self._tuner, self._parameters, self._config = tuner, parameters, config
         self._metrics, self._run_dir = metrics, run_dir
         self._showing, self._said = threading.Lock(), ""
-        if tuner.trials is None:
+        if tuner.one_at_a_time:
+            self._points = search_space.one_at_a_time(parameters)
+        elif tuner.trials is None:
             self._points = search_space.grid(parameters)
         else:
             self._points = [{} for _ in range(tuner.trials)]
@@ -144,6 +146,9 @@ class Search:
 
     def _open(self) -> study.Study:
         tuner = self._tuner
+        spelled = [one.spelled for one in self._parameters]
+        if tuner.one_at_a_time:
+            spelled.append("one at a time")
         return study.Study(
             tuner.name or self._run_dir.resolve().name,
             tuner.storage,
@@ -152,7 +157,7 @@ class Search:
             self._points,
             about={
                 "experiment": self._config,
-                "space": "\n".join(one.spelled for one in self._parameters),
+                "space": "\n".join(spelled),
                 "objective": tuner.objective,
                 "repeats": repr(tuner.repeats),
                 "grid": tuner.trials is None,

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from evaluation import table
 from input_pipeline import whole_files
 from train import (
+    changes,
     hparams_board,
     outcomes,
     search_space,
@@ -74,6 +75,11 @@ def write(
     doubtful, verdict = winner.verdict(ranked, rivals, objective)
     floor = winner.noise(ranked, tuner.repeats)
     noise = winner.say_noise(floor, objective, tuner.repeats)
+    found, names = [], {}
+    if tuner.one_at_a_time:
+        names = changes.names(every, parameters)
+        found = changes.against_first(every, objective, run_dirs, len(tuner.folds))
+        noise = changes.say_noise(found, names, objective) or noise
     shares = _short(importance)
     files = [f"--gin_file={run_dir / BEST}", f"--run_dir={run_dir / 'best'}"]
     command = shlex.join(["python", "main.py", *files, *folders])
@@ -82,6 +88,13 @@ def write(
     )
     reach = None if floor is None else floor.reach / len(tuner.repeats) ** 0.5
     drawn = _draw(ranked, parameters, shares, objective, reach)
+    if found:
+        drawn["changes"] = search_figures.changes(
+            [names[one.number] for one in found],
+            [one.difference for one in found],
+            [None if one.low is None else (one.low, one.high) for one in found],
+            table.label(objective),
+        )
     for title, figure in drawn.items():
         (run_dir / "figures").mkdir(exist_ok=True)
         figures.save(figure, run_dir / "figures" / f"{title}.png")
@@ -95,6 +108,8 @@ def write(
         rivals={one.number: one for one in rivals},
         names=outcomes.short_names([one.key for one in parameters]),
         parameters=parameters,
+        changes=found,
+        changed=names,
         doubtful=doubtful,
         verdict=verdict,
         optimism=winner.OPTIMISM,
@@ -110,7 +125,10 @@ def write(
     )
     whole_files.write_text(run_dir / PAGE, page)
     verdict = f"{'Warning: ' if doubtful else ''}{verdict}"
-    said = [tables, *reasons, verdict, winner.OPTIMISM, noise]
+    said = [tables, *reasons]
+    if found:
+        said.append(changes.render(every[0], found, names, objective))
+    said += [verdict, winner.OPTIMISM, noise]
     said.append(_say_importance(shares, len(ranked)))
     said.append(
         f"To train and test the winner: {command}\n"

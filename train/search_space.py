@@ -117,6 +117,21 @@ def grid(parameters: Sequence[Parameter]) -> list[dict[str, str]]:
     return [dict(zip(keys, point, strict=True)) for point in every]
 
 
+def one_at_a_time(parameters: Sequence[Parameter]) -> list[dict[str, str]]:
+    """The first choices, and beside them each other choice by itself.
+
+    Args:
+        parameters: All of the kind "choice".
+
+    Returns:
+        Points as `grid` has them, as many as there are choices, less the number of
+        parameters, plus one.
+    """
+    start = first(parameters)
+    changed = [{**start, one.key: text} for one in parameters for text in one.texts[1:]]
+    return [start, *changed]
+
+
 def first(parameters: Sequence[Parameter]) -> dict[str, str]:
     """A point of a space: of each binding the first choice, or a range's low end."""
     return {one.key: one.texts[0] for one in parameters}

@@ -86,6 +86,11 @@ def render(
     for one in rows:
         values = [shown(one.values.get(key)) for key in keys]
         cells.append([str(one.number), *values, *figure(one, objective), one.state])
+    return lined_up(cells)
+
+
+def lined_up(cells: Sequence[Sequence[str]]) -> str:
+    """Rows of cells as lines, each column as wide as its widest cell."""
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "\n".join(
         "  ".join(

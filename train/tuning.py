@@ -46,6 +46,8 @@ class Tuner:
         objective: The figure of the validation photographs that decides, by its name in
             `metrics.json`.
         trials: How many; None: all points of the grid, if the space is one.
+        one_at_a_time: Whether trials are not all points of the grid but the one of all
+            first choices, and those with one other choice; each is compared with it.
         sampler: An Optuna sampler that chooses the points; None: the grid, or for a
             space with ranges Optuna's TPE. `import train.samplers` brings them.
         pruner: An Optuna pruner that stops a trial by the curve of `train.monitor`, or
@@ -64,6 +66,7 @@ class Tuner:
     space: dict[str, Any]
     objective: str = "auc"
     trials: int | None = None
+    one_at_a_time: bool = False
     sampler: Any = None
     pruner: Any = None
     folds: Sequence[int] = ()
@@ -219,6 +222,13 @@ class Tuner:
 
     def _check_trials(self, parameters: Sequence[search_space.Parameter]) -> None:
         ranges = [one.key for one in parameters if one.kind != "choice"]
+        if self.one_at_a_time and (ranges or self.sampler is not None):
+            why = f"{ranges[0]} has a range" if ranges else "a sampler chooses them"
+            raise ValueError(
+                "`tune.one_at_a_time` lists the trials by the choices in `tune.space`, "
+                f"and {why}. Give each binding a list of values and take out the "
+                "sampler, or take out `tune.one_at_a_time`."
+            )
         if self.trials is None and (ranges or self.sampler is not None):
             why = f"{ranges[0]} has a range" if ranges else "a sampler chooses them"
             raise ValueError(

@@ -186,7 +186,8 @@ def say_noise(
     if floor is None:
         return (
             "Noise floor: not known, as no trial was trained with two seeds of one "
-            "fold. tune.seeds = (0, 1, 2) tells."
+            "fold. tune.seeds = (0, 1, 2) tells, or 'train.seed' in the space where a "
+            "trial is an ensemble."
         )
     label, count = table.label(objective), len(repeats)
     return (
@@ -231,7 +232,8 @@ def verdict(
     if not following.distinguishable:
         return True, (
             f"{told}: the two are not distinguishable.{also} "
-            "More folds or seeds (tune.folds, tune.seeds) would tell them apart."
+            "More folds or seeds (tune.folds, tune.seeds; of ensembles ensemble.seeds) "
+            "would tell them apart."
         )
     if following.method.endswith(_FOLDS):
         return bool(alike), f"{told}: more than chance.{also}"

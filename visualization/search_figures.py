@@ -62,6 +62,39 @@ def trials(
     return figure
 
 
+def changes(
+    names: Sequence[str],
+    differences: Sequence[float],
+    intervals: Sequence[tuple[float, float] | None],
+    label: str,
+) -> Figure:
+    """Draws what each change does to the objective, a row each.
+
+    Args:
+        names: What was changed.
+        differences: The objective with the change less that without it.
+        intervals: The ends of each difference's interval, or None.
+        label: What the objective is.
+
+    Returns:
+        The figure.
+    """
+    named = ["\n".join(textwrap.wrap(one, 26)) for one in names]
+    figure, axes = figures.plain_axes(
+        _WIDTH, 1.1 + 1.4 * _BAR * len(names), f"What each change does to {label}"
+    )
+    axes.axvline(0, color=figures.INK, lw=0.8, zorder=1)
+    for row, (value, ends) in enumerate(zip(differences, intervals, strict=True)):
+        if ends is not None:
+            axes.plot(ends, (row, row), color=figures.HEALTHY_COLOR, lw=2)
+        axes.plot(value, row, color=figures.HEALTHY_COLOR, **figures.DOT)
+    axes.set_yticks(range(len(names)), named, size=8)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(4))
+    axes.set_xlabel("lines: 95 % intervals", size=8, color=figures.INK)
+    return figure
+
+
 def parameters(
     columns: Mapping[str, Sequence[float | bool | str]],
     values: Sequence[float],

@@ -184,7 +184,7 @@ def skip_without(package):
         pytest.skip(f"{package} is not installed")
 
 
-SEARCHES = {"idrid_grid_search"}
+SEARCHES = {"idrid_grid_search", "idrid_icdr_choices", "idrid_referable_choices"}
 """Experiments of the mode tune, whose searches are tested with it."""
 
 

@@ -16,18 +16,20 @@ SKILLS = (3.0, 2.0, None, 0.5)
 def write(folder, **settings):
     """Writes them; returns what is said."""
     parameters = drawn_space.parameters()
+    tuner = tuning.Tuner(space=drawn_space.SPACE, **settings)
+    points = search_space.grid(parameters)
+    if tuner.one_at_a_time:
+        points = search_space.one_at_a_time(parameters)
     every = [
         _trial(folder, number, point, skill)
-        for number, (point, skill) in enumerate(
-            zip(search_space.grid(parameters), SKILLS, strict=True)
-        )
+        for number, (point, skill) in enumerate(zip(points, SKILLS, strict=False))
     ]
     (folder / search_results.CONFIG).write_text("train.epochs = 1\n")
     return search_results.write(
         "drawn",
         every,
         {"Adam.learning_rate": 0.75, "training_stream.batch_size": 0.25},
-        tuning.Tuner(space=drawn_space.SPACE, **settings),
+        tuner,
         parameters,
         drawn_space.METRICS,
         folder,

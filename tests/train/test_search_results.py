@@ -44,3 +44,16 @@ def test_the_command_can_be_pasted(written):
     command = f"--run_dir={folder / 'best'} '--data_dir=my data'\n"
     assert command in said
     assert command in (folder / search_results.BEST).read_text(encoding="utf-8")
+
+
+def test_each_change_is_compared_with_the_first_trial(tmp_path):
+    said = drawn_results.write(tmp_path, one_at_a_time=True)
+    head, columns, better = said.split("\n\n")[2].splitlines()
+    assert head.startswith("What each change does to trial 0, whose AUC is 1.0000")
+    assert columns.split()[:3] == ["changed", "trial", "AUC"]
+    # The other change failed.
+    assert better.startswith("learning_rate = 0.01  1      -0.0057  -0.0")
+    page = (tmp_path / search_results.PAGE).read_text(encoding="utf-8")
+    assert "One choice is changed at a time." in page
+    assert '<th scope="row">learning_rate = 0.01</th>' in page
+    assert (tmp_path / "figures" / "changes.png").exists()

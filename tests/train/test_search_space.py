@@ -30,6 +30,17 @@ def test_a_grid_has_each_combination_once_the_last_fastest():
     ]
 
 
+def test_one_choice_at_a_time_differs_from_the_first_ones():
+    parameters = space_of("{'train.seed': [1, 2, 3], 'train.epochs': [9, 4]}")
+    points = search_space.one_at_a_time(parameters)
+    assert [tuple(one.values()) for one in points] == [
+        ("1", "9"),
+        ("2", "9"),
+        ("3", "9"),
+        ("1", "4"),
+    ]
+
+
 def test_a_choice_may_be_an_object_and_a_binding_a_macro():
     loss, rate = space_of("{'train.loss': [@focal(), @other/focal()], 'RATE': [1, 2]}")
     assert loss.texts == ("@focal()", "@other/focal()")

