@@ -4,7 +4,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 
 from evaluation import table
-from train import outcomes, search_space, study_table, winner
+from train import averages, outcomes, search_space, study_table, winner
 
 SEED = "train.seed"
 """The binding whose change is chance alone."""
@@ -14,7 +14,7 @@ def against_first(
     every: Sequence[outcomes.Outcome],
     objective: str,
     run_dirs: Mapping[int, pathlib.Path],
-    folds: int = 0,
+    folds: averages.Folds | None = None,
 ) -> list[winner.Rival]:
     """Compares trial 0, which has all first choices, with each other trial.
 
@@ -22,7 +22,7 @@ def against_first(
         every: All trials.
         objective: Name of the metric.
         run_dirs: Number of a trial that is done -> the directory of its first run.
-        folds: How many folds the runs of a trial are of, if of several.
+        folds: Those that the runs of a trial are of, if of several.
 
     Returns:
         The other trials that are done, by their number; none where trial 0 is not.

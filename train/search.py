@@ -15,6 +15,7 @@ from configs import loader
 from evaluation import table
 from input_pipeline import folder_lock, prepare, records, whole_files
 from train import (
+    averages,
     commands,
     curve,
     data,
@@ -52,6 +53,7 @@ class Search:
         data_dirs: Mapping[str, pathlib.Path],
         prepared_dir: pathlib.Path,
         run_dir: pathlib.Path,
+        folds: averages.Folds | None,
     ):
         """Opens nothing yet.
 
@@ -64,9 +66,10 @@ class Search:
             data_dirs: Dataset's name -> its folder.
             prepared_dir: Where prepared folders lie.
             run_dir: The search's own directory.
+            folds: Those that a trial is averaged over, where they are several.
         """
         self._tuner, self._parameters, self._config = tuner, parameters, config
-        self._metrics, self._run_dir = metrics, run_dir
+        self._metrics, self._run_dir, self._folds = metrics, run_dir, folds
         self._showing, self._said = threading.Lock(), ""
         if tuner.one_at_a_time:
             self._points = search_space.one_at_a_time(parameters)
@@ -131,6 +134,7 @@ class Search:
                     self._metrics,
                     self._run_dir,
                     self._command.folders,
+                    self._folds,
                 )
 
     def _check_folder(self) -> None:
@@ -212,7 +216,7 @@ class Search:
                 )
             )
         runs = [trial.value(one, objective) for one in figures]
-        averaged = trial.average(figures, len(self._tuner.folds))
+        averaged = averages.average(figures, self._folds)
         return averaged[objective]["value"], averaged, runs
 
     def _prepare(self, watch: Callable[[], None]) -> None:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from evaluation import table
 from input_pipeline import whole_files
 from train import (
+    averages,
     changes,
     hparams_board,
     outcomes,
@@ -34,6 +35,7 @@ def write(
     metrics: Sequence[str],
     run_dir: pathlib.Path,
     folders: Sequence[str],
+    folds: averages.Folds | None,
 ) -> str:
     """Writes `best.gin`, `trials.csv`, `figures/`, `report.html` and the dashboard.
 
@@ -46,6 +48,7 @@ def write(
         metrics: Names of the figures that a trial has.
         run_dir: The search's own directory.
         folders: The flags that say where photographs are.
+        folds: Those that a trial is averaged over, where they are several.
 
     Returns:
         The table of trials, and what to think of it.
@@ -71,14 +74,14 @@ def write(
         one.number: trial.folder(run_dir, one.number, tuner.repeats[0])
         for one in ranked
     }
-    rivals = winner.rivals(ranked, objective, run_dirs, len(tuner.folds))
+    rivals = winner.rivals(ranked, objective, run_dirs, folds)
     doubtful, verdict = winner.verdict(ranked, rivals, objective)
     floor = winner.noise(ranked, tuner.repeats)
     noise = winner.say_noise(floor, objective, tuner.repeats)
     found, names = [], {}
     if tuner.one_at_a_time:
         names = changes.names(every, parameters)
-        found = changes.against_first(every, objective, run_dirs, len(tuner.folds))
+        found = changes.against_first(every, objective, run_dirs, folds)
         noise = changes.say_noise(found, names, objective) or noise
     shares = _short(importance)
     files = [f"--gin_file={run_dir / BEST}", f"--run_dir={run_dir / 'best'}"]

@@ -11,10 +11,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-from scipy import stats
-
-from evaluation import scoring
 from input_pipeline import folder_lock, whole_files
 from train import search_space, zygote
 
@@ -202,55 +198,3 @@ def value(figures: Mapping[str, Mapping[str, Any]], objective: str) -> float:
         why = entry.get("reason", f"it is {entry['value']}")
         raise TrialError(f"{objective} is not defined: {why}.")
     return entry["value"]
-
-
-def average(
-    runs: Sequence[Mapping[str, Mapping[str, Any]]], folds: int = 0
-) -> dict[str, dict[str, Any]]:
-    """The figures of a trial from those of its runs.
-
-    Args:
-        runs: What `run` returned of each, fold by fold.
-        folds: How many folds they are of, if they are of several.
-
-    Returns:
-        Those of a single run as they are. Of several, the mean of each metric that all
-        of them have, with Student's interval of a mean over `independent` runs, as far
-        as the metric can have such values; without one if no two of them differ.
-    """
-    if len(runs) == 1:
-        return {name: dict(entry) for name, entry in runs[0].items()}
-    figures, unit = {}, "folds" if folds > 1 else "seeds"
-    for name in runs[0]:
-        values = [one.get(name, {}).get("value") for one in runs]
-        if None in values:
-            continue
-        alone = independent(values, folds)
-        mean, error = float(np.mean(alone)), float(stats.sem(alone))
-        figures[name] = {"value": mean, "low": None, "high": None}
-        if error <= 1e-12:
-            figures[name]["reason"] = f"all {len(alone)} {unit} are alike"
-            continue
-        half = error * float(stats.t.ppf(0.975, len(alone) - 1))
-        lowest, highest = scoring.possible(name)
-        figures[name] |= {
-            "low": max(mean - half, lowest),
-            "high": min(mean + half, highest),
-            "method": f"Student's t over {len(alone)} {unit}",
-        }
-    return figures
-
-
-def independent(values: Sequence[float], folds: int) -> np.ndarray:
-    """A figure of a trial's runs as those numbers that vary independently.
-
-    Seeds of one fold share its photographs, so that of several folds each counts once,
-    with the mean of its seeds.
-
-    Args:
-        values: Of each run, fold by fold.
-        folds: How many folds they are of, if they are of several.
-    """
-    if folds < 2:
-        return np.asarray(values)
-    return np.reshape(values, (folds, -1)).mean(axis=1)

@@ -14,7 +14,7 @@ import tensorflow as tf
 from configs import statements, syntax
 from evaluation import evaluate, scoring
 from input_pipeline import audit, prepare, splits
-from train import commands, ensemble, recipe, search_space, shares
+from train import averages, commands, ensemble, recipe, search_space, shares
 
 _TRIAL = ("prepare", "audit", "split", "ensemble", "train", "evaluate")
 """What a trial calls: the entry points of `--mode=run`."""
@@ -118,6 +118,15 @@ class Tuner:
         seeds = [{"train.seed": repr(one)} for one in self.seeds] or [{}]
         return [fold | seed for fold in folds for seed in seeds]
 
+    def averaged(self, of: int) -> averages.Folds | None:
+        """The folds that a trial is averaged over, where they are several.
+
+        Args:
+            of: Into how many the photographs are cut.
+        """
+        several = len(self.folds) > 1
+        return averages.Folds(len(self.folds), of) if several else None
+
     def run(
         self,
         data_dirs: Mapping[str, pathlib.Path],
@@ -152,7 +161,7 @@ class Tuner:
         self._check_trials(parameters)
         self._check_repeats(parameters)
         experiment = experiment_text(config)
-        metrics = self._check(experiment, parameters)
+        judge, metrics = self._check(experiment, parameters)
         try:
             from train import search
         except ModuleNotFoundError as error:
@@ -173,16 +182,17 @@ class Tuner:
             data_dirs,
             prepared_dir,
             run_dir,
+            self.averaged(judge.splitter.folds),
         )
         return started.plan() if dry_run else started.run()
 
     def _check(
         self, experiment: str, parameters: Sequence[search_space.Parameter]
-    ) -> list[str]:
+    ) -> tuple["_Judge", list[str]]:
         """Makes the objects of trials all over the space; raises if one is wrong.
 
         Returns:
-            Names of the figures that a trial will have.
+            What decides how trials are judged, and the names of a trial's figures.
         """
         with tempfile.NamedTemporaryFile("w", suffix=".gin") as file:
             file.write(experiment)
@@ -210,7 +220,7 @@ class Tuner:
                 f"{self.objective!r}."
                 f"{statements.did_you_mean(self.objective, metrics)}"
             )
-        return list(metrics)
+        return judge, list(metrics)
 
     def _check_ensemble(self, judge: "_Judge") -> None:
         for name in ("folds", "seeds", "pruner"):

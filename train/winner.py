@@ -6,7 +6,6 @@ import pathlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy import stats
 
 from evaluation import (
     alignment,
@@ -17,9 +16,7 @@ from evaluation import (
     table,
 )
 from input_pipeline import whole_files
-from train import outcomes, trial
-
-CONFIDENCE = 0.95
+from train import averages, outcomes
 
 OPTIMISM = (
     "The winner was chosen by the very photographs that its figure is of, so on others "
@@ -56,14 +53,14 @@ class Rival:
     @property
     def distinguishable(self) -> bool | None:
         """Whether the winner is told from it; None where that is not known."""
-        return None if self.p_holm is None else self.p_holm < 1 - CONFIDENCE
+        return None if self.p_holm is None else self.p_holm < 1 - averages.CONFIDENCE
 
 
 def rivals(
     ranked: Sequence[outcomes.Outcome],
     objective: str,
     run_dirs: Mapping[int, pathlib.Path],
-    folds: int = 0,
+    folds: averages.Folds | None = None,
 ) -> list[Rival]:
     """Compares the winner with each other trial.
 
@@ -75,7 +72,7 @@ def rivals(
         objective: Name of the metric.
         run_dirs: Number of a trial -> the directory of its first run, which is there
             if it ran on this machine.
-        folds: How many folds the runs of a trial are of, if of several.
+        folds: Those that the runs of a trial are of, if of several.
 
     Returns:
         The others, in the same order.
@@ -95,24 +92,27 @@ def rivals(
 
 
 def _by_runs(
-    winner: outcomes.Outcome, other: outcomes.Outcome, objective: str, folds: int
+    winner: outcomes.Outcome,
+    other: outcomes.Outcome,
+    objective: str,
+    folds: averages.Folds | None,
 ) -> Rival:
-    differences = trial.independent(np.subtract(other.runs, winner.runs), folds)
-    mean = float(differences.mean())
-    unit = _FOLDS if folds > 1 else "seeds"
-    method = f"Student's paired t, {len(differences)} {unit}"
-    if np.ptp(differences) <= 1e-12:
-        if abs(mean) <= 1e-12:
+    differences = np.subtract(other.runs, winner.runs)
+    found = averages.mean(differences, folds)
+    method = f"Student's paired t, {found.unit}"
+    if not found.error:
+        if abs(found.value) <= 1e-12:
             return Rival(other.number, 0.0, 0.0, 0.0, 1.0, method)
-        return Rival(other.number, mean, method=method, reason="all runs differ alike")
-    error = float(stats.sem(differences))
-    freedom = len(differences) - 1
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * error
-    p = float(2 * stats.t.sf(abs(mean) / error, freedom))
+        return Rival(
+            other.number, found.value, method=method, reason="all runs differ alike"
+        )
     lowest, highest = scoring.possible(objective)
     most = highest - lowest
-    low, high = max(mean - half, -most), min(mean + half, most)
-    return Rival(other.number, mean, low, high, p, method)
+    low, high = (
+        max(found.value - found.half, -most),
+        min(found.value + found.half, most),
+    )
+    return Rival(other.number, found.value, low, high, found.p, method)
 
 
 def _by_photographs(
@@ -170,7 +170,7 @@ def noise(
         for repeat, value in zip(repeats, one.runs, strict=True):
             by_fold.setdefault(repeat.get("split.fold"), []).append(value)
         groups += [values for values in by_fold.values() if len(values) > 1]
-    return paired_tests.noise_floor(groups, CONFIDENCE) if groups else None
+    return paired_tests.noise_floor(groups, averages.CONFIDENCE) if groups else None
 
 
 def say_noise(

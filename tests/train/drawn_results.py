@@ -34,6 +34,7 @@ def write(folder, **settings):
         drawn_space.METRICS,
         folder,
         ["--data_dir=my data"],
+        tuner.averaged(of=5),
     )
 
 

@@ -22,6 +22,7 @@ def make(folder, space=None, config="train.epochs = 1\n", bindings=(), **setting
         {"": pathlib.Path("data")},
         pathlib.Path("prepared"),
         folder,
+        tuner.averaged(of=5),
     )
 
 

@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 
 from tests.train import drawn_space
-from train import changes, outcomes
+from train import averages, changes, outcomes
+
+FOLDS = averages.Folds(3, of=5)
 
 PARAMETERS = drawn_space.parameters(
     {"Adam.learning_rate": [0.1, 0.01], "train.seed": [0, 1, 2]}
@@ -22,7 +24,7 @@ SEEDS = [trial(2, 0.81, 0.82, 0.84, seed="1"), trial(3, 0.79, 0.82, 0.81, seed="
 
 def test_the_first_trial_and_not_the_best_is_compared():
     every = [FIRST, BETTER, *SEEDS]
-    found = changes.against_first(every, "auc", dict.fromkeys(range(4)), folds=3)
+    found = changes.against_first(every, "auc", dict.fromkeys(range(4)), FOLDS)
     assert [one.number for one in found] == [1, 2, 3]
     assert found[0].difference == pytest.approx(0.05)
     assert found[0].low < 0.05 < found[0].high
@@ -36,11 +38,11 @@ def test_the_first_trial_and_not_the_best_is_compared():
 
 
 def test_without_another_seed_the_noise_is_not_said():
-    found = changes.against_first([FIRST, BETTER], "auc", {}, folds=3)
+    found = changes.against_first([FIRST, BETTER], "auc", {}, FOLDS)
     names = changes.names([FIRST, BETTER], PARAMETERS)
     assert changes.say_noise(found, names, "auc") == ""
 
 
 def test_where_the_first_trial_failed_nothing_is_compared():
     failed = trial(0, state="failed")
-    assert changes.against_first([failed, BETTER], "auc", {}, folds=3) == []
+    assert changes.against_first([failed, BETTER], "auc", {}, FOLDS) == []

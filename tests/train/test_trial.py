@@ -4,9 +4,7 @@ import math
 import subprocess
 import sys
 
-import numpy as np
 import pytest
-from scipy import stats
 
 from train import trial, zygote
 
@@ -159,51 +157,6 @@ def test_a_process_that_was_still_starting_is_waited_for_too(
         made, tmp_path / "0", {}, tmp_path / "0.log", lambda: None, processes
     )
     assert found == {"auc": {"value": 0.5}}
-
-
-def test_a_single_run_keeps_its_intervals():
-    run = {"auc": {"value": 0.9, "low": 0.8, "high": 0.95, "method": "DeLong"}}
-    assert trial.average([run]) == run
-
-
-def test_several_runs_have_their_mean_with_students_interval():
-    values = [0.8, 0.9, 0.85]
-    runs = [{"auc": {"value": one}, "ppv": {"value": one}} for one in values]
-    runs[1]["ppv"] = {"value": None, "reason": "none called diseased"}
-    found = trial.average(runs)
-    assert list(found) == ["auc"]
-    assert found["auc"]["method"] == "Student's t over 3 seeds"
-    low, high = stats.t.interval(0.95, 2, np.mean(values), stats.sem(values))
-    entry = found["auc"]
-    assert entry["value"] == pytest.approx(np.mean(values))
-    assert (entry["low"], entry["high"]) == pytest.approx((low, high))
-
-
-def test_an_interval_has_no_values_that_the_metric_cannot_have():
-    runs = [
-        {"auc": {"value": auc}, "quadratic_kappa": {"value": kappa}}
-        for auc, kappa in ((0.6, -0.5), (0.9, 0.5))
-    ]
-    found = trial.average(runs)
-    assert (found["auc"]["low"], found["auc"]["high"]) == (0, 1)
-    kappa = found["quadratic_kappa"]
-    assert (kappa["low"], kappa["high"]) == (-1, 1)
-
-
-def test_runs_that_are_all_alike_have_no_interval():
-    found = trial.average([{"auc": {"value": 0.5}}] * 2)["auc"]
-    assert (found["value"], found["low"], found["high"]) == (0.5, None, None)
-    assert found["reason"] == "all 2 seeds are alike"
-
-
-def test_seeds_of_one_fold_count_once():
-    values = [0.8, 0.9, 0.85, 0.87]  # Two folds of two seeds.
-    entry = trial.average([{"auc": {"value": one}} for one in values], 2)["auc"]
-    means = [0.85, 0.86]
-    low, high = stats.t.interval(0.95, 1, np.mean(means), stats.sem(means))
-    assert entry["value"] == pytest.approx(np.mean(values))
-    assert (entry["low"], entry["high"]) == pytest.approx((low, high))
-    assert entry["method"] == "Student's t over 2 folds"
 
 
 @pytest.mark.parametrize(
