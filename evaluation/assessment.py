@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from evaluation import (
+    by_grade,
     calibration,
     intervals,
     metrics,
@@ -89,9 +90,9 @@ def assess(
     Returns:
         Name of a split or of a part of one ("test without conflicts", "test of idrid")
         -> what `intervals.score_with_intervals` returns, and with it
-        `at_even_odds`, `uncalibrated`, `reliability`, `referral`, `subgroups`,
-        `per_patient` and `metadata_alone`, and `referral_by` where there were several
-        answers; JSON-ready.
+        `at_even_odds`, `uncalibrated`, `reliability`, `referral`, `by_grade`,
+        `subgroups`, `per_patient` and `metadata_alone`, and `referral_by` where there
+        were several answers; JSON-ready.
     """
     return {
         name: _score(one.take(chosen), settings)
@@ -147,6 +148,7 @@ def _score(predictions: stored.Predictions, settings: Settings) -> dict[str, Any
             "reported": calibration.reliability(scorer.diseased, disease),
         },
         "referral": uncertainty.referral_curve(scorer, entropy, "balanced_accuracy"),
+        "by_grade": by_grade.called(predictions, scorer),
         "subgroups": _subgroups(predictions, settings),
         "per_patient": _per_patient(predictions, settings),
         "metadata_alone": None

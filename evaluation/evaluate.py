@@ -430,6 +430,7 @@ def describe(
     disputed = set(split.disputed)
     return {
         "dataset": [one.origin for one in photographs],
+        "grade": ["" if one.grade is None else str(one.grade) for one in photographs],
         "patient": [one.patient or "" for one in photographs],
         "eye": [one.eye or "" for one in photographs],
         "size": [f"{one['width']}x{one['height']}" for one in entries],

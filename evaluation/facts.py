@@ -240,12 +240,13 @@ class Facts:
         own = said.labels, self.class_labels, self.disease_classes, self.are_grades
         if self.are_grades:
             return own
-        photographs = [self.photograph(one) for one in said.ids]
-        grades = [one and one.grade for one in photographs]
+        if "" in said.known["grade"]:
+            return own
+        grades = [int(one) for one in said.known["grade"]]
         diseased = np.isin(said.labels, self.disease_classes)
         meaning: dict[int, bool] = {}
         for grade, ill in zip(grades, diseased.tolist(), strict=True):
-            if grade is None or meaning.setdefault(grade, ill) != ill:
+            if meaning.setdefault(grade, ill) != ill:
                 return own
         ill = tuple(grade for grade, ill in sorted(meaning.items()) if ill)
         return np.array(grades), _numbered(photograph.GRADES), ill, True

@@ -2,6 +2,7 @@
 
 from evaluation import facts as known
 from evaluation import operating_point, remarks, starting_weights
+from input_pipeline import photograph
 from visualization import pages
 
 FILE = "model_card.md"
@@ -32,4 +33,5 @@ def render(facts: known.Facts) -> str:
         overcome=remarks.overcome(facts),
         began=starting_weights.sentence(facts.operative_config or ""),
         bindings=known.bindings,
+        scale=photograph.GRADES,
     )

@@ -15,7 +15,16 @@ import numpy as np
 from evaluation import metrics
 from input_pipeline import whole_files
 
-KNOWN = ("dataset", "patient", "eye", "size", "brightness", "sharpness", "disputed")
+KNOWN = (
+    "dataset",
+    "grade",
+    "patient",
+    "eye",
+    "size",
+    "brightness",
+    "sharpness",
+    "disputed",
+)
 """What is known of each photograph beside its label: text, "" where nothing is."""
 
 

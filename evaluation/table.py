@@ -3,6 +3,8 @@
 import textwrap
 from collections.abc import Mapping, Sequence
 
+from input_pipeline import photograph
+
 WIDTH = 80
 
 # Class names up to here stand beside a metric without pushing its interval off.
@@ -51,6 +53,13 @@ def render(scores: dict, class_names: Sequence[str]) -> str:
         lines += ["", *textwrap.wrap(note, WIDTH)]
     lines += ["", "Photographs by true class (rows) and predicted class (columns)", ""]
     lines += _matrix_lines(scores["confusion_matrix"], class_names)
+    if scores.get("by_grade"):
+        lines += [
+            "",
+            f"Called {class_names[scores['disease_classes'][0]]}, by grade",
+            "",
+        ]
+        lines += _grade_lines(scores["by_grade"])
     return "\n".join(lines)
 
 
@@ -205,6 +214,26 @@ def _aligned(
     top = line("", header)
     rows = [line(name, row) for name, row in zip(row_names, cells, strict=True)]
     return [top, "-" * len(top), *rows]
+
+
+def _grade_lines(grades: Mapping[str, Mapping]) -> list[str]:
+    """A header, a rule and a line for each grade."""
+    rows = [("grade", "called", "share", "95 % interval")]
+    for grade, one in grades.items():
+        rows.append(
+            (
+                f"{grade} {photograph.GRADES[int(grade)]}",
+                f"{one['called']:,} of {one['n']:,}",
+                f"{one['share']:.3f}",
+                f"{one['low']:.3f} to {one['high']:.3f}",
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        f"{name:{widths[0]}}   {count:>{widths[1]}}   {share:>{widths[2]}}  {ends}"
+        for name, count, share, ends in rows
+    ]
+    return [lines[0], "-" * max(map(len, lines)), *lines[1:]]
 
 
 def _recall(matrix: list[list[int]], number: int) -> str:

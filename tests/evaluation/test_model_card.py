@@ -7,7 +7,7 @@ import re
 import pytest
 
 from evaluation import facts, model_card, remarks, report
-from input_pipeline import records, tasks
+from input_pipeline import photograph, records, tasks
 
 
 @pytest.fixture
@@ -141,3 +141,14 @@ def test_a_collapse_limits_the_model_unless_it_was_overcome(drawn, overcome):
     training = page.partition("<h2>Training</h2>")[2].partition("</section>")[0]
     assert ("In epochs 2 to 7 the model gave" in training) == overcome
     assert ("In epochs 2 to 7 the model had collapsed" in page) != overcome
+
+
+def test_the_card_says_how_many_of_each_grade_are_found(drawn):
+    text = section(model_card.render(drawn), "Metrics")
+    found = drawn.scores["by_grade"]
+    assert len(found) > 2  # Otherwise this shows little.
+    counts = "; ".join(
+        f"{grade} {photograph.GRADES[int(grade)]}: {one['called']} of {one['n']}"
+        for grade, one in found.items()
+    )
+    assert f"Called referable, by grade, on {drawn.where}:\n{counts}.\n" in text
