@@ -92,14 +92,17 @@ class Api:
         """What is answered, and the request's id."""
         for number in range(_TRIES):
             try:
-                answer = requests.request(
-                    method,
-                    self._page.api.rstrip("/") + path,
-                    headers=self._headers,
-                    timeout=self._page.seconds,
-                    allow_redirects=False,
-                    **content,
-                )
+                with requests.Session() as session:
+                    # Photographs go to the API alone, through no proxy of HTTP_PROXY.
+                    session.trust_env = False
+                    answer = session.request(
+                        method,
+                        self._page.api.rstrip("/") + path,
+                        headers=self._headers,
+                        timeout=self._page.seconds,
+                        allow_redirects=False,
+                        **content,
+                    )
                 said = answer.json()
             except requests.RequestException as error:
                 raise NoAnswer(

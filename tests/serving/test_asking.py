@@ -1,4 +1,6 @@
+import http.server
 import json
+import threading
 
 import pytest
 import requests
@@ -15,7 +17,7 @@ CARD = {
 def test_what_took_too_long_is_not_asked_again(monkeypatch, kind, tries):
     asked = []
 
-    def request(method, address, **content):
+    def request(session, method, address, **content):
         answer = requests.Response()
         answer.status_code, answer._content = 200, json.dumps(CARD).encode()
         if method == "POST":
@@ -24,7 +26,7 @@ def test_what_took_too_long_is_not_asked_again(monkeypatch, kind, tries):
             answer._content = json.dumps({"type": f"/problems/{kind}"}).encode()
         return answer
 
-    monkeypatch.setattr(requests, "request", request)
+    monkeypatch.setattr(requests.Session, "request", request)
     monkeypatch.setattr(asking.time, "sleep", lambda seconds: None)
     source = asking.connect(settings.Page())
     with pytest.raises(asking.NoAnswer, match="No answer: "):
@@ -33,14 +35,41 @@ def test_what_took_too_long_is_not_asked_again(monkeypatch, kind, tries):
 
 
 def test_an_answer_of_another_model_is_not_shown_with_this_ones_card(monkeypatch):
-    def request(method, address, **content):
+    def request(session, method, address, **content):
         answer = requests.Response()
         said = {"answers": [{"model": {"sha256": "2" * 64}}]}
         content = CARD if method == "GET" else said
         answer.status_code, answer._content = 200, json.dumps(content).encode()
         return answer
 
-    monkeypatch.setattr(requests, "request", request)
+    monkeypatch.setattr(requests.Session, "request", request)
     source = asking.connect(settings.Page())
     with pytest.raises(asking.NoAnswer, match="another model by now"):
         list(source.ask([b""]))
+
+
+class Card(http.server.BaseHTTPRequestHandler):
+    """An API that knows its card alone."""
+
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(CARD).encode())
+
+    def log_message(self, *arguments):
+        pass
+
+
+def test_photographs_go_through_no_proxy_of_the_environment(monkeypatch):
+    with http.server.HTTPServer(("127.0.0.1", 0), Card) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, "http://127.0.0.1:9")  # Nobody listens there.
+        monkeypatch.delenv("no_proxy", raising=False)
+        try:
+            address = f"http://127.0.0.1:{server.server_port}"
+            assert asking.connect(settings.Page(api=address)).card == CARD
+        finally:
+            server.shutdown()
+            thread.join()
