@@ -129,13 +129,25 @@ class Ensemble:
                 f"Received: {tuple(evaluated)}."
             )
 
-    def warn(self, keep: str) -> None:
+    def warn(self, keep: str, callbacks: Sequence[keras.callbacks.Callback]) -> None:
         """Warns where out-of-fold figures will be too good.
 
         Args:
             keep: `train.keep`.
+            callbacks: `train.callbacks`.
         """
-        if self.every_fold and keep == "best":
+        if not self.every_fold:
+            return
+        for one in callbacks:
+            if str(getattr(one, "monitor", "")).startswith("val_"):
+                logging.warning(
+                    "%s goes by %s, the fold that validates each member: the "
+                    "out-of-fold figures are too good, and calibration and threshold "
+                    "are chosen on them. Take it out of train.callbacks.",
+                    type(one).__name__,
+                    one.monitor,
+                )
+        if keep == "best":
             logging.warning(
                 "The epoch of each member is chosen on the fold that validates it "
                 "(train.keep = 'best'), so that the out-of-fold figures are too good, "

@@ -505,3 +505,29 @@ def test_published_validation_photographs_leave_no_folds(split):
     several = ensemble.Ensemble(every_fold=True)
     with pytest.raises(ValueError, match="so that there are no folds"):
         several.validation(splits.Splitter(), {"a": "train", "b": "valid"})
+
+
+@pytest.mark.parametrize(
+    ("keep", "callbacks", "warned"),
+    [
+        ("last", [], []),
+        ("last", [keras.callbacks.EarlyStopping(monitor="loss")], []),
+        (
+            "last",
+            [keras.callbacks.EarlyStopping(monitor="val_auc", mode="max")],
+            ["EarlyStopping goes by val_auc, the fold that validates each member"],
+        ),
+        ("best", [], ["The epoch of each member is chosen on the fold"]),
+    ],
+)
+def test_what_chooses_by_the_folds_of_an_ensemble_is_warned_about(
+    keep, callbacks, warned, caplog
+):
+    ensemble.Ensemble(every_fold=True).warn(keep, callbacks)
+    assert len(caplog.messages) == len(warned)
+    for message, expected in zip(caplog.messages, warned, strict=True):
+        assert message.startswith(expected)
+        assert "out-of-fold figures are too good" in message
+    caplog.clear()
+    ensemble.Ensemble(seeds=(0, 1)).warn(keep, callbacks)
+    assert not caplog.messages

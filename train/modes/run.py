@@ -96,7 +96,7 @@ def _run(
     planned = others.check(recipe.task) if others else ""
     training = None
     if not run.model.exists():
-        several.warn(recipe.keep)
+        several.warn(recipe.keep, recipe.callbacks)
         training = trainer.Trainer(recipe, preparation.image_size)
     if where.dry_run:
         lines = [
