@@ -80,9 +80,8 @@ def changes(
         The figure.
     """
     named = ["\n".join(textwrap.wrap(one, 26)) for one in names]
-    figure, axes = figures.plain_axes(
-        _WIDTH, 1.1 + 1.4 * _BAR * len(names), f"What each change does to {label}"
-    )
+    # Names may leave a title no room.
+    figure, axes = figures.plain_axes(_WIDTH, 0.9 + 1.4 * _BAR * len(names), "")
     axes.axvline(0, color=figures.INK, lw=0.8, zorder=1)
     for row, (value, ends) in enumerate(zip(differences, intervals, strict=True)):
         if ends is not None:
@@ -91,7 +90,8 @@ def changes(
     axes.set_yticks(range(len(names)), named, size=8)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.xaxis.set_major_locator(ticker.MaxNLocator(4))
-    axes.set_xlabel("lines: 95 % intervals", size=8, color=figures.INK)
+    text = f"change of {label}\nlines: 95 % intervals"
+    axes.set_xlabel(text, size=8, color=figures.INK)
     return figure
 
 

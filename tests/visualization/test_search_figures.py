@@ -23,6 +23,24 @@ def test_trials_stand_with_their_intervals_the_best_first():
     assert axes.get_xlabel() == "lines: 95 % intervals; grey: what seeds alone do"
 
 
+def test_changes_stand_beside_a_line_at_none():
+    figure = search_figures.changes(
+        ["learning_rate = 0.001", "training_stream.augment = @strong/augment()"],
+        [0.01, -0.02],
+        [(-0.01, 0.03), None],
+        "AUC",
+    )
+    (axes,) = figure.axes
+    assert texts(axes) == [
+        "learning_rate = 0.001",
+        "training_stream.augment =\n@strong/augment()",
+    ]
+    zero, ends, *dots = [one.get_xdata() for one in axes.lines]
+    assert (list(zero), list(ends)) == ([0, 0], [-0.01, 0.03])
+    assert [list(one) for one in dots] == [[0.01], [-0.02]]
+    assert axes.get_xlabel().startswith("change of AUC")
+
+
 def test_of_many_trials_the_best_are_drawn():
     names = [f"trial {number}" for number in range(60)]
     values = np.linspace(0.9, 0.5, 60).tolist()
