@@ -244,11 +244,11 @@ def _add_operation(app: fastapi.FastAPI, shared: service.Service) -> None:
 
     @app.get("/problems/{name}", responses=schema.problems(404))
     async def problem(name: str) -> dict[str, Any]:
-        """What the `type` of a problem means."""
+        """What the `type` of a problem means, and what to do."""
         if name not in problems.KINDS:
             raise http_exceptions.HTTPException(404)
         kind = problems.KINDS[name]
-        return {"title": kind.title, "status": kind.status}
+        return dataclasses.asdict(kind)
 
 
 def _answer_errors(app: fastapi.FastAPI) -> None:

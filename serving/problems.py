@@ -19,25 +19,76 @@ class Kind:
     Attributes:
         status: Its HTTP status.
         title: What it is, the same words each time.
+        way_out: What whoever asked can do.
     """
 
     status: int
     title: str
+    way_out: str
 
 
 KINDS = {
-    "invalid-request": Kind(422, "The request is not as the API describes it"),
-    "not-a-form": Kind(415, "The photograph must be sent as multipart/form-data"),
-    "damaged-form": Kind(400, "The form cannot be read"),
-    "too-large": Kind(413, "The upload is too large"),
-    "too-slow": Kind(408, "The upload took too long"),
-    "key-needed": Kind(401, "The API key is missing or wrong"),
-    "no-prediction": Kind(422, "The model says nothing of this photograph"),
-    "no-heat-map": Kind(409, "The model was exported without heat maps"),
-    "method-failed": Kind(409, "The method failed a sanity check of this model"),
-    "busy": Kind(503, "The server has too much to do"),
-    "stopping": Kind(503, "The server was stopped before it could answer"),
-    "timeout": Kind(503, "The photograph could not be answered in time"),
+    "invalid-request": Kind(
+        422,
+        "The request is not as the API describes it",
+        "Correct what `detail` names; /docs has all parameters.",
+    ),
+    "not-a-form": Kind(
+        415,
+        "The photograph must be sent as multipart/form-data",
+        "Send the file as a part of a form, as curl --form does.",
+    ),
+    "damaged-form": Kind(
+        400,
+        "The form cannot be read",
+        "Send it again, whole; let a library write the form.",
+    ),
+    "too-large": Kind(
+        413,
+        "The upload is too large",
+        "Send fewer photographs at once, or smaller ones; GET /model has the limits.",
+    ),
+    "too-slow": Kind(
+        408,
+        "The upload took too long",
+        "Send it again by a faster connection, or fewer photographs at once.",
+    ),
+    "key-needed": Kind(
+        401,
+        "The API key is missing or wrong",
+        "Ask whoever runs the server for the key.",
+    ),
+    "no-prediction": Kind(
+        422,
+        "The model says nothing of this photograph",
+        "Take or send another photograph, as `detail` says.",
+    ),
+    "no-heat-map": Kind(
+        409,
+        "The model was exported without heat maps",
+        "Ask for the method that `detail` names, or without heat maps.",
+    ),
+    "method-failed": Kind(
+        409,
+        "The method failed a sanity check of this model",
+        "Ask for the method that `detail` names, or without heat maps.",
+    ),
+    "busy": Kind(
+        503,
+        "The server has too much to do",
+        "Send it again after the seconds in Retry-After.",
+    ),
+    "stopping": Kind(
+        503,
+        "The server was stopped before it could answer",
+        "Send it again after the seconds in Retry-After.",
+    ),
+    "timeout": Kind(
+        503,
+        "The photograph could not be answered in time",
+        "Send it again later; if it goes on, whoever runs the server can allow more "
+        "time or give it more processors.",
+    ),
 }
 """Name, the last part of a problem's `type` -> kind."""
 

@@ -232,7 +232,11 @@ def test_what_is_not_there_is_a_problem_document(server):
     # No redirect, which would be to wherever the client says that this is.
     is_problem(server.get("/model/"), 404)
     for name, kind in problems.KINDS.items():
-        assert server.get(f"/problems/{name}").json()["title"] == kind.title
+        assert server.get(f"/problems/{name}").json() == {
+            "title": kind.title,
+            "status": kind.status,
+            "way_out": kind.way_out,
+        }
     is_problem(server.get("/problems/nothing"), 404)
 
 
