@@ -1,5 +1,6 @@
 """What a decision of yes or no makes of each grade: is it the grave ones it misses?"""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -43,3 +44,13 @@ def called(
             "high": high,
         }
     return found
+
+
+def without(scores: Mapping[str, Any]) -> int:
+    """How many photographs of a split or a part of one have no grade.
+
+    Args:
+        scores: Its entry in `metrics.json`.
+    """
+    graded = sum(one["n"] for one in scores.get("by_grade", {}).values())
+    return scores["n"] - graded

@@ -1,7 +1,7 @@
 """The model card: what a model is for, and how far it can be trusted, in Markdown."""
 
+from evaluation import by_grade, operating_point, remarks, starting_weights
 from evaluation import facts as known
-from evaluation import operating_point, remarks, starting_weights
 from input_pipeline import photograph
 from visualization import pages
 
@@ -34,4 +34,5 @@ def render(facts: known.Facts) -> str:
         began=starting_weights.sentence(facts.operative_config or ""),
         bindings=known.bindings,
         scale=photograph.GRADES,
+        without_grade=by_grade.without(facts.scores),
     )

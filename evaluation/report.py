@@ -14,6 +14,7 @@ import numpy as np
 
 from evaluation import (
     assessment,
+    by_grade,
     charts,
     gallery,
     model_card,
@@ -91,6 +92,7 @@ def render(facts: known.Facts, overlay: gallery.Overlay | None = None) -> str:
         limits=remarks.limits(facts),
         overcome=remarks.overcome(facts),
         scale=photograph.GRADES,
+        without_grade=by_grade.without(facts.scores),
         counts=_counts(facts),
         audit=_audit(facts),
         learning=charts.learning(facts),

@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Mapping, Sequence
 
+from evaluation import by_grade
 from input_pipeline import photograph
 
 WIDTH = 80
@@ -54,11 +55,10 @@ def render(scores: dict, class_names: Sequence[str]) -> str:
     lines += ["", "Photographs by true class (rows) and predicted class (columns)", ""]
     lines += _matrix_lines(scores["confusion_matrix"], class_names)
     if scores.get("by_grade"):
-        lines += [
-            "",
-            f"Called {class_names[scores['disease_classes'][0]]}, by grade",
-            "",
-        ]
+        head = f"Called {class_names[scores['disease_classes'][0]]}, by grade"
+        if without := by_grade.without(scores):
+            head += f"; {without:,} without a grade"
+        lines += ["", head, ""]
         lines += _grade_lines(scores["by_grade"])
     return "\n".join(lines)
 

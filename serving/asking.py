@@ -3,6 +3,7 @@
 import concurrent.futures
 import datetime
 import functools
+import os
 import time
 import urllib.parse
 from collections.abc import Iterator, Sequence
@@ -95,6 +96,7 @@ class Api:
                 with requests.Session() as session:
                     # Photographs go to the API alone, through no proxy of HTTP_PROXY.
                     session.trust_env = False
+                    session.verify = _authorities()
                     answer = session.request(
                         method,
                         self._page.api.rstrip("/") + path,
@@ -157,6 +159,12 @@ class Embedded:
         image, _ = self._model.prepare(photograph)
         number = self._model.card.class_names.index(class_name)
         return answers.rounded(self._model.occlude(image, number))
+
+
+def _authorities() -> str | bool:
+    """Who may vouch for the API's certificate: a file or folder, or True, the usual."""
+    names = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+    return next(filter(None, map(os.environ.get, names)), True)
 
 
 def _noted(request_id: str | None) -> dict[str, Any]:

@@ -59,7 +59,8 @@ def mean(values: Sequence[float], folds: Folds | None = None) -> Mean:
     Seeds of one fold share its photographs, so that of several folds each counts once,
     with the mean of its seeds. Folds share most of their training photographs: the
     variance of their mean is not 1 / k of theirs but 1 / k + validating / training
-    (Nadeau and Bengio, 2003, section 4.1), here 1 / k + 1 / (K - 1) for k of K folds.
+    (Nadeau and Bengio, 2003), 1 / k + 1 / (K - 1) for k of K folds, each of which
+    validates a training on all others.
 
     Args:
         values: Of each of at least two runs, fold by fold.

@@ -85,22 +85,36 @@ def render(
     )
 
 
+def why_not(first: outcomes.Outcome) -> str:
+    """Why nothing is compared with trial 0, in a sentence.
+
+    Args:
+        first: Trial 0.
+    """
+    if first.state == "done":
+        return "No change of trial 0 is done, so that there is nothing to compare."
+    failed = first.state in ("failed", "pruned")
+    way_out = "Search in another --run_dir." if failed else "The same command goes on."
+    return (
+        f"What each change does is not known: trial 0, which all are compared with, is "
+        f"{first.state}. {way_out}"
+    )
+
+
 def say_noise(
-    changes: Sequence[winner.Rival], names: Mapping[int, str], objective: str
+    every: Sequence[outcomes.Outcome],
+    changes: Sequence[winner.Rival],
+    objective: str,
 ) -> str:
     """How much seeds change, in a sentence; "" where no trial has another seed.
 
     Args:
+        every: All trials.
         changes: What `against_first` returned.
-        names: What `names` returned.
         objective: Name of the metric.
     """
-    seed = SEED.rpartition(".")[2]
-    moved = [
-        abs(one.difference)
-        for one in changes
-        if names[one.number].startswith((f"{seed} = ", f"{SEED} = "))
-    ]
+    seeds = {one.number: one.point.get(SEED) for one in every}
+    moved = [abs(one.difference) for one in changes if seeds[one.number] != seeds[0]]
     if not moved:
         return ""
     return (

@@ -82,7 +82,7 @@ def write(
     if tuner.one_at_a_time:
         names = changes.names(every, parameters)
         found = changes.against_first(every, objective, run_dirs, folds)
-        noise = changes.say_noise(found, names, objective) or noise
+        noise = changes.say_noise(every, found, objective) or noise
     shares = _short(importance)
     files = [f"--gin_file={run_dir / BEST}", f"--run_dir={run_dir / 'best'}"]
     command = shlex.join(["python", "main.py", *files, *folders])
@@ -113,6 +113,7 @@ def write(
         parameters=parameters,
         changes=found,
         changed=names,
+        why_no_changes="" if found else changes.why_not(every[0]),
         doubtful=doubtful,
         verdict=verdict,
         optimism=winner.OPTIMISM,
@@ -131,6 +132,8 @@ def write(
     said = [tables, *reasons]
     if found:
         said.append(changes.render(every[0], found, names, objective))
+    elif tuner.one_at_a_time:
+        said.append(changes.why_not(every[0]))
     said += [verdict, winner.OPTIMISM, noise]
     said.append(_say_importance(shares, len(ranked)))
     said.append(

@@ -205,7 +205,8 @@ class Tuner:
                     name = _REPEATS[key]
                     search_space.check([one], file.name, _TRIAL, _build, name)
             judge = search_space.check(parameters, file.name, _TRIAL, _build)
-        self._check_ensemble(judge)
+        self._check_ensemble(judge, parameters)
+        self._check_folds(judge.splitter)
         num_classes = len(judge.task["class_names"])
         metrics = scoring.Scorer(
             np.arange(num_classes),
@@ -222,12 +223,29 @@ class Tuner:
             )
         return judge, list(metrics)
 
-    def _check_ensemble(self, judge: "_Judge") -> None:
+    def _check_ensemble(
+        self, judge: "_Judge", parameters: Sequence[search_space.Parameter]
+    ) -> None:
+        if judge.seeds and "train.seed" in {one.key for one in parameters}:
+            raise ValueError(
+                "`tune.space` varies train.seed, and the members of the ensemble have "
+                f"seeds of their own: ensemble.seeds = {tuple(judge.seeds)}. Take out "
+                "one of both."
+            )
         for name in ("folds", "seeds", "pruner"):
             if judge.members > 1 and getattr(self, name):
                 raise ValueError(
                     f"`tune.{name}` is for trials of one training, and the experiment "
                     f"is an ensemble of {judge.members}. Take out one of both."
+                )
+
+    def _check_folds(self, splitter: splits.Splitter) -> None:
+        for name in ("train_photographs", "valid_photographs"):
+            if len(self.folds) > 1 and getattr(splitter, name) is not None:
+                raise ValueError(
+                    f"`tune.folds` averages over folds of which all photographs train "
+                    f"or validate. Received: split.{name} = {getattr(splitter, name)}. "
+                    "Take it out, or average over tune.seeds of one fold."
                 )
 
     def _check_trials(self, parameters: Sequence[search_space.Parameter]) -> None:
@@ -246,6 +264,12 @@ class Tuner:
                 "Bind it, as in tune.trials = 20."
             )
         if self.trials is not None and not ranges and self.sampler is None:
+            if self.one_at_a_time:
+                raise ValueError(
+                    "`tune.trials` has no meaning where `tune.one_at_a_time` lists "
+                    f"them by the choices. Received: {self.trials}. Take out one of "
+                    "both."
+                )
             raise ValueError(
                 "`tune.trials` has no meaning for a grid, which is searched whole. "
                 "Take it out, or name a sampler: tune.sampler = @RandomSampler()."
@@ -263,7 +287,7 @@ class Tuner:
 class _Judge:
     """What decides by which labels of which photographs a trial is judged.
 
-    Beside it, how many trainings answer together.
+    Beside it, how many trainings answer together, and the seeds that they have.
     """
 
     splitter: splits.Splitter
@@ -273,6 +297,7 @@ class _Judge:
     task: Mapping[str, Any]
     prevalence: float | None
     members: int = dataclasses.field(compare=False)
+    seeds: Sequence[int] = dataclasses.field(compare=False)
 
 
 def _build() -> _Judge:
@@ -291,6 +316,7 @@ def _build() -> _Judge:
         trained.task.description(),
         evaluator.prevalence,
         len(several.members(splitter, trained.seed)),
+        several.seeds,
     )
 
 

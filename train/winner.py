@@ -186,8 +186,8 @@ def say_noise(
     if floor is None:
         return (
             "Noise floor: not known, as no trial was trained with two seeds of one "
-            "fold. tune.seeds = (0, 1, 2) tells, or 'train.seed' in the space where a "
-            "trial is an ensemble."
+            "fold. tune.seeds = (0, 1, 2) tells; of ensembles tune.one_at_a_time with "
+            "'train.seed' in the space."
         )
     label, count = table.label(objective), len(repeats)
     return (
@@ -244,7 +244,7 @@ def verdict(
         )
     return bool(alike), (
         f"{told}: more than chance on these photographs; whether more than between two "
-        f"seeds is not known (tune.seeds).{also}"
+        f"seeds is another question.{also}"
     )
 
 

@@ -59,3 +59,11 @@ def test_terminal_and_report_have_the_table(made_up):
     ]
     assert lines[start + 6].startswith("2 moderate        2 of 3   0.667  0.")
     assert "Called referable, by grade" in report.render(found)
+
+
+def test_photographs_without_a_grade_are_counted(made_up):
+    found = made_up(LABELS, DISEASE, known={"grade": ["", "", *GRADES[2:]]})
+    assert "Called referable, by grade; 2 without a grade" in table.render(
+        found.scores, found.class_names
+    )
+    assert "; 2 without a grade" in report.render(found)

@@ -8,12 +8,13 @@ from evaluation import predictions
 NAMES = ("healthy, or nearly", "ill")
 
 
-def make(split="valid", patient="", metadata=True, count=3, disagree=()):
+def make(split="valid", patient="", metadata=True, count=3, disagree=(), grade=""):
     rng = np.random.default_rng(len(split))
     probabilities = rng.dirichlet((1, 1), count)
     known = {name: [""] * count for name in predictions.KNOWN}
     known["dataset"] = ["idrid"] * count
     known["patient"] = [patient] * count
+    known["grade"] = [grade] * count
     return predictions.Predictions(
         split=split,
         ids=[f"idrid/{split}/{number}" for number in range(count)],
@@ -90,14 +91,25 @@ def test_some_photographs_are_taken_with_all_that_is_known_of_them():
             "valid,x",
             r"line 3: `label` must be a finite number\. Received: 'x",
         ),
+        ("idrid,3", "idrid,7", r"line 2: `grade` must be an ICDR grade, 0-4, .*'7'"),
     ],
 )
 def test_a_damaged_file_is_an_error_that_says_where(tmp_path, old, new, message):
     path = tmp_path / "predictions.csv"
-    predictions.write_csv(path, [make()], NAMES)
+    predictions.write_csv(path, [make(grade="3")], NAMES)
     path.write_text(path.read_text().replace(old, new))
     with pytest.raises(ValueError, match=message):
         predictions.read_csv(path, NAMES)
+
+
+def test_a_file_of_before_has_no_grades(tmp_path):
+    path = tmp_path / "predictions.csv"
+    predictions.write_csv(path, [make(grade="3")], NAMES)
+    assert predictions.read_csv(path, NAMES)["valid"].known["grade"] == ["3"] * 3
+    path.write_text(
+        path.read_text().replace(",grade,", ",").replace("idrid,3", "idrid")
+    )
+    assert predictions.read_csv(path, NAMES)["valid"].known["grade"] == [""] * 3
 
 
 def test_no_file_is_an_error_with_the_way_out(tmp_path):

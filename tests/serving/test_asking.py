@@ -66,10 +66,30 @@ def test_photographs_go_through_no_proxy_of_the_environment(monkeypatch):
         thread.start()
         for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
             monkeypatch.setenv(name, "http://127.0.0.1:9")  # Nobody listens there.
-        monkeypatch.delenv("no_proxy", raising=False)
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
         try:
             address = f"http://127.0.0.1:{server.server_port}"
             assert asking.connect(settings.Page(api=address)).card == CARD
         finally:
             server.shutdown()
             thread.join()
+
+
+@pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_a_clinics_own_authority_vouches_for_its_api(monkeypatch, name):
+    asked = []
+
+    def request(session, method, address, **content):
+        asked.append(session.verify)
+        answer = requests.Response()
+        answer.status_code, answer._content = 200, json.dumps(CARD).encode()
+        return answer
+
+    monkeypatch.setattr(requests.Session, "request", request)
+    for one in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(one, raising=False)
+    asking.connect(settings.Page())
+    monkeypatch.setenv(name, "/etc/clinic.pem")
+    asking.connect(settings.Page())
+    assert asked == [True, "/etc/clinic.pem"]

@@ -137,6 +137,18 @@ RATE = "tune.space = {'Adam.learning_rate': [1e-3, 1e-4]}"
             ["tune.space = {'train.seed': [1, 2]}", "tune.seeds = (0, 1)"],
             "train.seed is in `tune.space` and averaged over.",
         ),
+        (
+            ["tune.space = {'train.seed': [1, 2]}", "ensemble.seeds = (5, 6)"],
+            "members of the ensemble have seeds of their own: ensemble.seeds = (5, 6).",
+        ),
+        (
+            [RATE, "tune.folds = (0, 1)", "split.train_photographs = 20"],
+            "Received: split.train_photographs = 20. Take it out, or average over",
+        ),
+        (
+            [RATE, "tune.one_at_a_time = True", "tune.trials = 3"],
+            "`tune.trials` has no meaning where `tune.one_at_a_time` lists them",
+        ),
     ],
 )
 def test_a_wrong_search_fails_before_the_first_trial(tmp_path, lines, message):
