@@ -265,13 +265,25 @@ def _home(folder: pathlib.Path, said: stored.Predictions) -> pathlib.Path | None
 def _seen(home: pathlib.Path | None) -> dict[str, frozenset[str]] | None:
     if home is None or not (home / "split.json").exists():
         return None
-    content = _mapping(home / "split.json")
+    own = _lists(home / "split.json")
+    if not (home / "seen.json").exists():
+        return own
+    # Beside these what earlier runs and teachers saw, not what other members did.
+    before = _lists(home / "seen.json")
+    return {
+        name: some | before[name] - own["train"] - own["valid"]
+        for name, some in own.items()
+    }
+
+
+def _lists(path: pathlib.Path) -> dict[str, frozenset[str]]:
+    content = _mapping(path)
     try:
         return {name: frozenset(content[name]) for name in ("train", "valid")}
     except (KeyError, TypeError) as error:
         raise ValueError(
-            f"{home / 'split.json'} is damaged: {error!r}. Restore it: nothing else "
-            "says which photographs the model has seen."
+            f"{path} is damaged: {error!r}. Restore it: nothing else says which "
+            "photographs the model has seen."
         ) from error
 
 

@@ -229,6 +229,7 @@ class Others:
         audited: audit.Audit,
         auditor: audit.Auditor,
         split: splits.Split,
+        seen: Mapping[str, str],
     ) -> list[External]:
         """Prepares what is missing, compares it with the run, and draws samples.
 
@@ -237,6 +238,8 @@ class Others:
             audited: The run's own photographs.
             auditor: How it compares photographs.
             split: Which of them trained and validated the model.
+            seen: Id -> SHA-256 of the file, of all photographs that its weights have
+                seen, also those of earlier runs and of teachers.
 
         Returns:
             The photographs of each dataset.
@@ -254,14 +257,28 @@ class Others:
         copies = same_picture.find(collection, auditor.near_identical)
         policy = dataclasses.replace(auditor, test_on=[*auditor.test_on, *self._names])
         decisions = leakage.decide(collection.photographs, copies, policy)
-        known = leakage.known_to_model(
-            collection.photographs, copies, {*split.train, *split.valid}
+        given = {*split.train, *split.valid}
+        before = {one: file for one, file in seen.items() if one not in given}
+        files = set(before.values())
+        earlier = {
+            one
+            for one, entry in collection.entries.items()
+            if one.partition("/")[0] in self._names
+            and (one in before or entry["sha256"] in files)
+        }
+        known = leakage.known_to_model(collection.photographs, copies, given | earlier)
+        unusable = {
+            one: f"{why}, on which the run was trained or validated"
+            for one, why in known.items()
+        } | dict.fromkeys(
+            earlier,
+            "was seen by an earlier run that this one began with, or learned from",
         )
         disputed = leakage.disputed(
             collection.photographs, copies, decisions.split, task.label
         )
         return [
-            self._external(one, collection, decisions, known, disputed, task)
+            self._external(one, collection, decisions, unusable, disputed, task)
             for one in others
         ]
 
@@ -278,10 +295,7 @@ class Others:
         name, photographs = prepared.dataset, _listed(prepared)
         chosen, left_out, read = choose(name, photographs, task, self._wanted)
         pool = self._pool(name, photographs, task, chosen)
-        unusable = {
-            one: LeftOut("known", f"{why}, on which the run was trained or validated")
-            for one, why in known.items()
-        }
+        unusable = {one: LeftOut("known", why) for one, why in known.items()}
         unusable |= {
             one["id"]: LeftOut("unreadable", f"cannot be read: {one['reason']}")
             for one in prepared.manifest["unreadable"]

@@ -220,7 +220,8 @@ def _check_grades(
     path: pathlib.Path, rows: Sequence[tuple[int, Mapping[str, str]]]
 ) -> None:
     for line, row in rows:
-        if row.get("grade", "") not in ("", *photograph.GRADE_OF_DIGIT):
+        # A line that was cut off is an error of its numbers.
+        if (row.get("grade") or "") not in ("", *photograph.GRADE_OF_DIGIT):
             raise ValueError(
                 f"{path}, line {line}: `grade` must be an ICDR grade, 0-4, or nothing. "
                 f"Received: {row['grade']!r}. Evaluate the run again."

@@ -42,6 +42,11 @@ class Seen:
             datasets={one.dataset: one.fingerprint for one in collection.folders},
         )
 
+    @property
+    def files(self) -> dict[str, str]:
+        """Id -> SHA-256 of the file, of all of them."""
+        return {**self.valid, **self.train}
+
     def after(self, earlier: "Seen") -> "Seen":
         """The same, with what weights had seen before."""
         return Seen(

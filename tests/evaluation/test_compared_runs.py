@@ -198,3 +198,12 @@ def test_damaged_json_is_named(two, name, text, message):
     (two[1] / name).write_text(text)
     with pytest.raises(ValueError, match=message):
         compared_runs.read(two, "test")
+
+
+def test_what_earlier_runs_saw_counts_and_what_other_members_did_does_not(tmp_path):
+    a = drawn_runs.write_run(tmp_path / "a", train=[], valid=["x", "y"])
+    b = drawn_runs.write_run(tmp_path / "b")
+    seen = {"train": {"x": "", "before": ""}, "valid": {"y": "", "chosen": ""}}
+    (a / "seen.json").write_text(json.dumps(seen))
+    run, _ = compared_runs.read([a, b], "test")
+    assert run.seen == {"train": {"before"}, "valid": {"x", "y", "chosen"}}

@@ -157,6 +157,30 @@ def test_what_the_run_knows_is_left_out_by_name_with_the_reason(start, finished,
     ) in said.replace("\n", " ")
 
 
+def test_what_an_earlier_run_has_seen_is_left_out_too(start, finished, drawn_site):
+    folder = drawn_site[0]
+    path = finished / "seen.json"
+    seen = json.loads(path.read_text())
+    # One by its name, another, under which name ever, by its bytes.
+    (file,) = folder.glob("p5_left.*")
+    seen["train"]["site/p3_left"] = "0" * 64
+    seen["valid"]["elsewhere/1"] = hashlib.sha256(file.read_bytes()).hexdigest()
+    path.write_text(json.dumps(seen))
+    start("evaluate", finished, *ON_SITE, site=folder)
+    where, _ = results(finished)
+    listed = json.loads((where / "external.json").read_text())["site"]["left_out"]
+    known = {
+        one: why["reason"] for one, why in listed.items() if why["kind"] == "known"
+    }
+    assert sorted(known) == [
+        f"site/p{n}_{eye}" for n in (3, 5) for eye in ("left", "right")
+    ]
+    assert known["site/p5_left"] == (
+        "was seen by an earlier run that this one began with, or learned from"
+    )
+    assert "site/p3_left" in known["site/p3_right"]  # Of the same patient.
+
+
 def test_the_decision_stays_the_runs_own(start, finished, drawn_site):
     start("evaluate", finished, *ON_SITE, site=drawn_site[0])
     where, metrics = results(finished)
@@ -421,7 +445,7 @@ def test_the_real_segmentation_set_knows_what_the_grading_set_trained_on(
     others = external.Others(
         [site], (), None, own, {"masks": folder}, tmp_path / "prepared"
     )
-    (found,) = others.read(tasks.referable(), audited, auditor, split)
+    (found,) = others.read(tasks.referable(), audited, auditor, split, {})
     with open(real_idrid / "segmentation_to_grading.csv", newline="") as file:
         twins = {
             f"masks/{row['segmentation_id']}": (

@@ -2,7 +2,7 @@
 
 from evaluation import decision, evaluate, report
 from input_pipeline import audit, prepare
-from train import commands, data, results, run_dir
+from train import commands, data, lineage, results, run_dir
 from train import recipe as recipes
 from train.modes import predictions
 
@@ -38,7 +38,9 @@ def evaluate_mode(where: commands.Where) -> str:
         split = run.open_split(audited)
         if not scored:
             results.drop_figures(folder)
-            externals = others.read(recipe.task, audited, auditor, split)
+            externals = others.read(
+                recipe.task, audited, auditor, split, lineage.Seen.load(run.path).files
+            )
             results.evaluate_model(
                 run,
                 "evaluate",

@@ -17,6 +17,7 @@ from train import (
     ensemble,
     environment,
     leftovers,
+    lineage,
     plan,
     results,
     run_dir,
@@ -135,7 +136,9 @@ def _run(
         # Before training: what is wrong with them shows now, not after hours.
         externals = []
         if others and not scored:
-            externals = others.read(recipe.task, audited, auditor, split)
+            externals = others.read(
+                recipe.task, audited, auditor, split, lineage.Seen.load(run.path).files
+            )
         if training is not None and not run.model.exists():
             # Before and after: a killed run has it, and a finished one has all of it.
             run.note_operative_config(gin.operative_config_str())
