@@ -192,7 +192,7 @@ def elsewhere(write_run, preparation, prepared, prepared_dir, drawn_site, split)
         others = external.Others(
             [site], (), sampling, preparation, {"site": drawn_site[0]}, own
         )
-        read = others.read(tasks.referable(), audited, audit.Auditor(), split)
+        read = others.read(tasks.referable(), audited, audit.Auditor(), split, {})
         write_run(
             folder / "run",
             tasks.referable(),
