@@ -24,8 +24,8 @@ def test_statements_come_in_the_order_in_which_they_apply(tmp_path):
     base, top = f"{tmp_path / 'base.gin'}, line", f"{top}, line"
     assert parsed == [
         statements.Import("one", f"{base} 1"),
-        statements.Binding("", "f", "x", 1, f"{base} 2", True),
-        statements.Binding("", "f", "y", 2, f"{base} 5", True),
+        statements.Binding("", "f", "x", 1, f"{base} 2", "included"),
+        statements.Binding("", "f", "y", 2, f"{base} 5", "included"),
         statements.Binding("", "f", "x", 3, f"{top} 2"),
         statements.Binding("", "f", "x", 4, "--gin_bindings='f.x = 4'"),
     ]
