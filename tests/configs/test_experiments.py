@@ -20,7 +20,9 @@ def test_an_experiment_includes_dataset_task_model_training_in_this_order(path):
     assert folders in (
         ["datasets", "tasks", "models", "training"],
         ["datasets", "tasks", "models", "training", "outputs"],
-        ["", "training"],  # Another experiment, and what its choices are varied by.
+        # Another experiment, and what its choices are varied by.
+        ["", "training"],
+        ["", "training", "outputs"],
     )
 
 
