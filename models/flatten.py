@@ -2,6 +2,7 @@
 
 import collections
 import re
+from collections.abc import Iterator
 
 import keras
 import numpy as np
@@ -16,8 +17,8 @@ def flatten(model: keras.Model, *, synchronized: bool = False) -> keras.Model:
 
     Returns:
         A model of the same function, with the same weights; its layers are named as by
-        `stable_names`. A normalization by fixed numbers is a rescaling in it, whose
-        numbers an export to ONNX does not lose.
+        `stable_names`. A `Normalization` is a rescaling in it: an export to ONNX loses
+        its numbers, and new weights do not reach those that it uses.
     """
     while any(isinstance(one, keras.Model) for one in model.operations):
         model = keras.models.clone_model(
@@ -29,12 +30,13 @@ def flatten(model: keras.Model, *, synchronized: bool = False) -> keras.Model:
     copies = []
 
     def copy(operation: keras.Operation) -> keras.Operation:
-        config = operation.get_config() | {"name": names[id(operation)]}
+        name = names[id(operation)]
+        if isinstance(operation, keras.layers.Normalization):
+            return _rescaling(operation, name)
+        config = operation.get_config() | {"name": name}
         if synchronized and isinstance(operation, keras.layers.BatchNormalization):
             config["synchronized"] = True
         twin = type(operation).from_config(config)
-        if isinstance(operation, keras.layers.Normalization) and config["mean"]:
-            twin = _rescaling(config)
         copies.append((operation, twin))
         return twin
 
@@ -45,13 +47,20 @@ def flatten(model: keras.Model, *, synchronized: bool = False) -> keras.Model:
     return flat
 
 
-def _rescaling(config: dict) -> keras.layers.Rescaling:
-    """Does what a `Normalization` with given mean and variance does."""
-    mean, variance = (np.ravel(config[name]) for name in ("mean", "variance"))
-    scale = 1 / np.sqrt(variance)
-    return keras.layers.Rescaling(
-        scale.tolist(), (-mean * scale).tolist(), name=config["name"]
+def _rescaling(
+    normalization: keras.layers.Normalization, name: str
+) -> keras.layers.Rescaling:
+    """Does what a `Normalization` does, whether its numbers were given or adapted."""
+    mean, variance = (
+        # Without the batch's axis, whose length is 1.
+        keras.ops.convert_to_numpy(one)[0].astype(np.float64)
+        for one in (normalization.mean, normalization.variance)
     )
+    deviation = np.maximum(np.sqrt(variance), keras.config.epsilon())
+    scale, offset = 1 / deviation, -mean / deviation
+    if normalization.invert:
+        scale, offset = deviation, mean
+    return keras.layers.Rescaling(scale.tolist(), offset.tolist(), name=name)
 
 
 def _open(operation: keras.Operation, *args, **kwargs):
@@ -59,6 +68,15 @@ def _open(operation: keras.Operation, *args, **kwargs):
     if isinstance(operation, keras.Model):
         return operation.call(*args, **kwargs)
     return operation(*args, **kwargs)
+
+
+def leaves(model: keras.Model) -> Iterator[keras.Layer]:
+    """The layers of a model, and of models within it, that hold no others."""
+    for one in model.layers:
+        if isinstance(one, keras.Model):
+            yield from leaves(one)
+        else:
+            yield one
 
 
 def stable_names(model: keras.Model) -> dict[int, str]:

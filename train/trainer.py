@@ -721,9 +721,10 @@ def _check_model(model: keras.Model, image_size: int, num_outputs: int) -> None:
         keras.saving.deserialize_keras_object(
             keras.saving.serialize_keras_object(model)
         )
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise ValueError(
             "`train.model` builds a model that could be saved but not be loaded again: "
             f"{str(error).splitlines()[0]} Decorate its own layers with "
-            "@keras.saving.register_keras_serializable()."
+            "@keras.saving.register_keras_serializable(), and make a layer like them "
+            "of what a Lambda does."
         ) from error

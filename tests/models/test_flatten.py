@@ -68,3 +68,20 @@ def test_a_normalization_by_fixed_numbers_becomes_a_rescaling():
     assert [type(layer) for layer in flat.layers[1:]] == [layers.Rescaling]
     image = np.broadcast_to(np.float32([130, 50, 0]), (1, 4, 4, 3))
     np.testing.assert_allclose(flat(image)[0, 0, 0], [1, 0, -2], atol=1e-5)
+
+
+@pytest.mark.parametrize("invert", [False, True])
+def test_an_adapted_normalization_becomes_a_rescaling_too(invert, tmp_path):
+    inputs = keras.Input((4, 4, 3))
+    normalization = layers.Normalization(invert=invert)
+    model = keras.Model(inputs, normalization(inputs))
+    normalization.adapt(np.random.default_rng(0).normal([9, 5, 2], 3, (5, 4, 4, 3)))
+    flat = flatten.flatten(model)
+    assert [type(layer) for layer in flat.layers[1:]] == [layers.Rescaling]
+    image = np.random.default_rng(1).normal([9, 5, 2], 3, (2, 4, 4, 3))
+    expected = model(image.astype(np.float32))
+    np.testing.assert_allclose(flat(image.astype(np.float32)), expected, atol=1e-5)
+    assert np.abs(expected - image).max() > 1
+    flat.save(tmp_path / "flat.keras")
+    loaded = keras.models.load_model(tmp_path / "flat.keras")
+    np.testing.assert_array_equal(flat(image), loaded(image))

@@ -15,6 +15,7 @@ from keras import layers
 
 from configs import registry  # noqa: F401
 from models import pretrained
+from train import lineage
 
 SIZE = 65
 """Odd, and no backbone's own."""
@@ -173,7 +174,7 @@ def test_photographs_are_given_imagenets_mean_and_deviation():
         )
 
 
-def test_a_finished_runs_model_is_a_start_without_its_head(tmp_path):
+def test_a_model_is_a_start_without_its_head(tmp_path):
     first = small(hidden_units=8)
     first.save(tmp_path / "model.keras")
     second = pretrained.pretrained(
@@ -188,6 +189,36 @@ def test_a_finished_runs_model_is_a_start_without_its_head(tmp_path):
         ):
             np.testing.assert_array_equal(one, other)
     assert second.output_shape == (None, 5)
+
+
+def test_the_model_of_a_run_is_refused_as_nobody_would_know_what_it_has_seen(tmp_path):
+    path = tmp_path / "model.keras"
+    small().save(path)
+    (tmp_path / lineage.FILE).write_text("{}")
+    message = rf"Bind train\.init_from = '{tmp_path}', which keeps account"
+    with pytest.raises(ValueError, match=message):
+        small(weights=str(path))
+
+
+def test_efficientnet_with_imagenets_statistics_is_that_of_keras(tmp_path, monkeypatch):
+    """Its statistics are weights, unlike those of all other families."""
+    build = APPLICATIONS.EfficientNetB0
+    theirs = build(weights=None, include_top=False, input_shape=(SIZE, SIZE, 3))
+    statistics = [
+        np.float32([0.485, 0.456, 0.406]),
+        np.float32([0.229, 0.224, 0.225]) ** 2,
+        np.int32(1),
+    ]
+    theirs.get_layer("normalization").set_weights(statistics)
+    theirs.get_layer("normalization").finalize_state()
+    model = small(image_size=SIZE, backbone=lambda input_shape, weights: theirs)
+    features = keras.Model(model.input, model.get_layer("feature_map").output)
+    images = photographs(SIZE)
+    scale = np.abs(theirs(images)).max()
+    np.testing.assert_allclose(features(images), theirs(images), atol=1e-3 * scale)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(model(images), loaded(images))
 
 
 def test_what_is_frozen_up_to_a_layer_is_not_trained(tmp_path):
@@ -237,6 +268,20 @@ def test_the_feature_map_can_be_that_of_an_earlier_layer(tmp_path):
     )
     with pytest.raises(ValueError, match=r"gives a feature map\. .*'conv_dw_99'\. Per"):
         small(features="conv_dw_99")
+
+
+def around(*, input_shape, weights):
+    """A backbone that holds another, as KerasHub's do."""
+    inputs = keras.Input(input_shape, name="photograph")
+    inner = small_backbone(input_shape=input_shape, weights=weights)
+    return keras.Model(inputs, layers.ReLU(name="last")(inner(inputs)), name="around")
+
+
+def test_an_earlier_layer_may_be_of_a_backbone_within_the_backbone():
+    model = small(backbone=around, features="own_conv")
+    names = [layer.name for layer in model.layers]
+    assert names[-4:] == ["own_conv", "feature_map", "pool", "logits"]
+    assert "last" in [one.name for one in small(backbone=around).layers]
 
 
 def test_random_layers_are_not_frozen(tmp_path):
@@ -290,6 +335,12 @@ def test_keras_keeps_waiting_no_longer_than_we_let_it(monkeypatch):
     assert socket.getdefaulttimeout() == before
 
 
+def namesake(*, input_shape, weights):
+    inputs = keras.Input(input_shape)
+    x = layers.Dropout(0.1)(inputs)
+    return keras.Model(inputs, layers.Conv2D(4, 3, name="feature_map")(x), name="twin")
+
+
 def pooled(*, input_shape, weights):
     inputs = keras.Input(input_shape)
     return keras.Model(inputs, layers.GlobalAveragePooling2D()(inputs))
@@ -309,6 +360,18 @@ def pooled(*, input_shape, weights):
         (
             {"backbone": lambda image_size, num_outputs: None},
             r"must take input_shape and weights, as those of keras\.applications",
+        ),
+        (
+            {"backbone": namesake, "dropout": 0.5},
+            r"layers of twin are called dropout, feature_map, as those that",
+        ),
+        (
+            {"backbone": APPLICATIONS.MobileNet},
+            r"cannot build MobileNet for prepare\.image_size = 16: .*Bind another size",
+        ),
+        (
+            {"weights": "imagenet", "freeze_up_to": "hidden", "hidden_units": 4},
+            r"'hidden', a layer of the head, .*freeze_up_to = 'feature_map'",
         ),
     ],
 )

@@ -188,3 +188,17 @@ def test_the_real_trunk_of_mobilenet_loads_as_keras_loads_it():
             layer.weights, ours.get_layer(layer.name).weights, strict=True
         ):
             np.testing.assert_array_equal(one, other)
+
+
+def test_a_normalization_uses_the_statistics_that_a_file_gives_it(tmp_path):
+    def build() -> keras.Model:
+        inputs = keras.Input((4, 4, 3))
+        return keras.Model(inputs, keras.layers.Normalization(name="norm")(inputs))
+
+    theirs, ours = build(), build()
+    image = np.random.default_rng(0).normal(9, 3, (5, 4, 4, 3)).astype(np.float32)
+    theirs.get_layer("norm").adapt(image)
+    theirs.save_weights(tmp_path / "model.weights.h5")
+    weights.load(ours, tmp_path / "model.weights.h5")
+    assert np.abs(ours(image)).max() < 5
+    np.testing.assert_array_equal(ours(image), theirs(image))
