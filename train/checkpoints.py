@@ -17,6 +17,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from input_pipeline import records
 from train import cluster, optimizers
@@ -30,6 +31,7 @@ class Progress(tf.train.experimental.PythonState):
         epoch: Epochs done.
         best: The monitored metric's best value so far, or None.
         best_epoch: The epoch that gave it, counted from 1, or None.
+        best_sha256: Checksum of the file with that epoch's weights, or None.
         history: One row of figures an epoch.
         only_class: For each epoch the class of all predictions, if there is just one.
         phase_starts: Epochs done before each phase that was begun.
@@ -42,6 +44,7 @@ class Progress(tf.train.experimental.PythonState):
         self.epoch = 0
         self.best: float | None = None
         self.best_epoch: int | None = None
+        self.best_sha256: str | None = None
         self.history: list[dict[str, float]] = []
         self.only_class: list[int | None] = []
         self.phase_starts = [0]
@@ -96,6 +99,7 @@ _FIELDS = (
     "epoch",
     "best",
     "best_epoch",
+    "best_sha256",
     "history",
     "only_class",
     "phase_starts",
@@ -157,6 +161,8 @@ class Checkpoints:
         self._folder = folder
         self._writes = writes
         self._best_weights = folder / "best.weights.h5"
+        # Of the last checkpoint, where a better epoch has come since.
+        self._best_before = folder / "best-before.weights.h5"
         self._model = model
         self._checkpoint = tf.train.Checkpoint(
             model=[one.value for one in model.variables],
@@ -203,7 +209,31 @@ class Checkpoints:
                 "files and its line in `checkpoint` beside it to go on from the one "
                 "before, or remove the folder to start anew."
             ) from error
+        if self._writes:
+            self._restore_best()
         return True
+
+    def _restore_best(self) -> None:
+        """Goes back to the best weights of the checkpoint.
+
+        Epochs that are trained again need not end alike: on a GPU, or with another
+        number of threads.
+        """
+        known = self._progress.best_sha256
+        if known is None or _sha256(self._best_weights) == known:
+            self._best_before.unlink(missing_ok=True)
+            return
+        if _sha256(self._best_before) == known:
+            os.replace(self._best_before, self._best_weights)
+            return
+        logging.warning(
+            "The weights of epoch %d, the best so far, are not in %s any more. The "
+            "best of the epochs from here on is kept.",
+            self._progress.best_epoch,
+            self._folder,
+        )
+        progress = self._progress
+        progress.best = progress.best_epoch = progress.best_sha256 = None
 
     def save(self) -> None:
         """Writes a checkpoint; an older one is removed only when this one is whole.
@@ -218,6 +248,7 @@ class Checkpoints:
             return
         with records.as_os_error(self._best_weights.parent):
             self._manager.save(checkpoint_number=self._progress.step)
+        self._best_before.unlink(missing_ok=True)
 
     def save_best(self) -> None:
         """Writes the weights of the best epoch so far."""
@@ -227,6 +258,9 @@ class Checkpoints:
         self._best_weights.parent.mkdir(parents=True, exist_ok=True)
         with self._without_optimizer():
             self._model.save_weights(partial)
+        self._progress.best_sha256 = records.file_sha256(partial)
+        if self._best_weights.exists() and not self._best_before.exists():
+            os.replace(self._best_weights, self._best_before)
         os.replace(partial, self._best_weights)
 
     def checksums(self) -> dict[str, str]:
@@ -256,6 +290,10 @@ class Checkpoints:
             yield
         finally:
             self._model.optimizer = optimizer
+
+
+def _sha256(path: pathlib.Path) -> str | None:
+    return records.file_sha256(path) if path.exists() else None
 
 
 def digest(variables: Sequence[keras.Variable]) -> str:

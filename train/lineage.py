@@ -141,7 +141,11 @@ def check(
             "valid",
             seen["train"],
             "Bind split.folds, split.fold and split.seed as that run has them, or keep "
-            "the photographs out of it.",
+            "the photographs out of it."
+            if split.train
+            else "Here each photograph validates a member: train one fold at a time "
+            "(ensemble.every_fold = False), with split.folds, split.fold and "
+            "split.seed as that run has them.",
         ),
     ):
         leaking = [one for one in split[name] if groups[one] in forbidden]

@@ -73,6 +73,17 @@ def _make(
     return optimizer
 
 
+def check_accumulation(optimizer: keras.optimizers.Optimizer, steps: int) -> None:
+    """Raises ValueError if an optimizer would make no update in so many steps."""
+    batches = inner(optimizer).gradient_accumulation_steps or 1
+    if batches > steps:
+        raise ValueError(
+            f"`{type(inner(optimizer)).__name__}.gradient_accumulation_steps` must be "
+            f"at most the {steps} batches of its phase, or nothing is ever learnt. "
+            f"Received: {batches}."
+        )
+
+
 def gather(
     optimizer: keras.optimizers.Optimizer, gradients: Sequence[tf.Tensor]
 ) -> Sequence[tf.Tensor]:

@@ -129,15 +129,22 @@ def check_copies(audited: audit.Audit, task: tasks.Task) -> None:
 
 
 def _check_monitor(recipe: recipes.Recipe, labels: np.ndarray) -> None:
-    """Raises if even a perfect model would leave the monitored metric undefined."""
+    """Raises if even a perfect model would leave a monitored metric undefined."""
     probabilities = np.eye(len(recipe.task.class_names))[labels]
     scores = metrics.score(labels, probabilities, recipe.task.disease_classes)
-    metric = scores.get(recipe.monitor.removeprefix("val_"))
-    if metric is not None and metric.value is None:
-        raise ValueError(
-            f"`train.monitor` is {recipe.monitor!r}, which the validation photographs "
-            "do not define: they lack a class. Choose 'val_loss', or other folds."
-        )
+    monitors = {"train": recipe.monitor}
+    monitors |= {
+        type(one).__name__: monitor
+        for one in recipe.callbacks
+        if (monitor := getattr(one, "monitor", None))
+    }
+    for name, monitor in monitors.items():
+        metric = scores.get(monitor.removeprefix("val_"))
+        if metric is not None and metric.value is None:
+            raise ValueError(
+                f"`{name}.monitor` is {monitor!r}, which the validation photographs do "
+                "not define: they lack a class. Choose 'val_loss', or other folds."
+            )
 
 
 def training(built: trainer.Trainer) -> str:

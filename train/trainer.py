@@ -157,7 +157,8 @@ class Trainer:
             last_epoch = self._phase_start + recipe.epochs
             return (
                 f"It goes on from {recipe.extend_from} after "
-                f"{phases.count(self.epochs_done)}, up to epoch {last_epoch}."
+                f"{phases.count(self.epochs_done)}, up to epoch {last_epoch}. Learning "
+                f"rate: {optimizers.rate_in_words(self.optimizer)}."
             )
         return ""
 
@@ -247,7 +248,8 @@ class Trainer:
         )
 
         # Epochs, phase by phase.
-        for one in self.phase_optimizers:
+        for phase, one in zip(recipe.phases, self.phase_optimizers, strict=True):
+            optimizers.check_accumulation(one, phase.epochs * steps_per_epoch)
             if isinstance(rate := optimizers.schedule(one), schedules.Schedule):
                 rate.set_steps_per_epoch(steps_per_epoch)
         saved_at, steps_a_call = time.monotonic(), 1

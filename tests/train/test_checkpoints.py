@@ -121,6 +121,53 @@ def test_the_best_weights_come_back(tmp_path):
         np.testing.assert_array_equal(old, one.numpy())
 
 
+def shifted(saved, model, progress, epoch: int) -> list[np.ndarray]:
+    """Makes an epoch the best one, and gives its weights."""
+    for one in model.weights:
+        one.assign(one + 1)
+    progress.best_epoch = epoch
+    saved.save_best()
+    return [one.numpy() for one in model.weights]
+
+
+@pytest.mark.parametrize("later", [(), (8,), (7, 8)])
+def test_best_weights_are_those_of_the_checkpoint_that_is_gone_back_to(later, tmp_path):
+    model, optimizer = build()
+    progress = checkpoints.Progress([])
+    saved = saved_in(tmp_path, model, optimizer, progress)
+    shifted(saved, model, progress, 2)
+    progress.step = 3
+    saved.save()
+    before = shifted(saved, model, progress, 4)
+    progress.step = 5
+    saved.save()
+    for epoch in later:  # And then it is killed.
+        shifted(saved, model, progress, epoch)
+
+    again = checkpoints.Progress([])
+    resumed = saved_in(tmp_path, model, optimizer, again)
+    assert resumed.restore("ckpt-5")
+    assert again.best_epoch == 4
+    resumed.load_best()
+    for old, one in zip(before, model.weights, strict=True):
+        np.testing.assert_array_equal(old, one.numpy())
+    assert not (tmp_path / "best-before.weights.h5").exists()
+
+
+def test_a_best_epoch_whose_weights_are_gone_is_the_best_no_more(tmp_path, caplog):
+    model, optimizer = build()
+    progress = checkpoints.Progress([])
+    saved = saved_in(tmp_path, model, optimizer, progress)
+    for epoch, progress.step in ((2, 3), (4, 5)):
+        progress.best = epoch / 10
+        shifted(saved, model, progress, epoch)
+        saved.save()
+    with caplog.at_level("WARNING", logger="absl"):
+        assert saved.restore("ckpt-3")
+    assert "The weights of epoch 2, the best so far, are not in" in caplog.text
+    assert (progress.best, progress.best_epoch) == (None, None)
+
+
 def test_digests_tell_the_smallest_difference():
     model, _ = build()
     before = checkpoints.digest(model.weights)

@@ -76,7 +76,8 @@ def _run(
             raise ValueError(
                 "The members of an ensemble are trained each by one process, and "
                 f"TF_CONFIG names {len(addresses)}. Train each member by itself, with "
-                "split.fold, train.seed and --run_dir=<run_dir>/members/<name>, or "
+                "--mode=train, --run_dir=<run_dir>/members/<name>, split.fold, "
+                "train.seed, ensemble.every_fold = False and ensemble.seeds = (), or "
                 "unset TF_CONFIG."
             )
         if run.model.exists() and index > 0:
@@ -195,7 +196,10 @@ def _train_members(
     All with one strategy: two would number the sums over their devices alike.
     """
     for one in members:  # Now, and not after the others' hours.
-        if run_dir.RunDir(one.where(where).run_dir).model.exists():
+        alone = one.where(where)
+        run = run_dir.RunDir(alone.run_dir)
+        run.check_config(alone.bindings)
+        if run.model.exists():
             ensemble.check_member(where.run_dir, one)
     for number, one in enumerate(members, start=1):
         logging.info("Member %d of %d: %s.", number, len(members), one.name)
