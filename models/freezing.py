@@ -24,8 +24,8 @@ def freeze(model: keras.Model, up_to: str | None) -> None:
     if up_to is not None and up_to not in names:
         close = difflib.get_close_matches(up_to, names, cutoff=0.0)
         raise ValueError(
-            "`pretrained.freeze_up_to` must name a layer of the model; 'feature_map' freezes all "
-            f"but the head. Received: {up_to!r}. Perhaps one of {close}."
+            "`pretrained.freeze_up_to` must name a layer of the model; 'feature_map' "
+            f"freezes all but the head. Received: {up_to!r}. Perhaps one of {close}."
         )
     for layer in model.layers:
         layer.trainable = True

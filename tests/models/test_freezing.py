@@ -59,5 +59,7 @@ def test_frozen_batch_normalization_infers_in_a_training_step(model):
 
 
 def test_an_unknown_layer_is_refused_and_its_like_are_named(model):
-    with pytest.raises(ValueError, match=r"`pretrained.freeze_up_to` .*'stem_con'\. .*'stem_conv'"):
+    with pytest.raises(
+        ValueError, match=r"`pretrained.freeze_up_to` .*'stem_con'\. .*'stem_conv'"
+    ):
         freezing.freeze(model, "stem_con")

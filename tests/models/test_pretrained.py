@@ -200,7 +200,7 @@ def test_the_model_of_a_run_is_refused_as_nobody_would_know_what_it_has_seen(tmp
         small(weights=str(path))
 
 
-def test_efficientnet_with_imagenets_statistics_is_that_of_keras(tmp_path, monkeypatch):
+def test_efficientnet_with_imagenets_statistics_is_that_of_keras(tmp_path):
     """Its statistics are weights, unlike those of all other families."""
     build = APPLICATIONS.EfficientNetB0
     theirs = build(weights=None, include_top=False, input_shape=(SIZE, SIZE, 3))
@@ -209,8 +209,9 @@ def test_efficientnet_with_imagenets_statistics_is_that_of_keras(tmp_path, monke
         np.float32([0.229, 0.224, 0.225]) ** 2,
         np.int32(1),
     ]
-    theirs.get_layer("normalization").set_weights(statistics)
-    theirs.get_layer("normalization").finalize_state()
+    (layer,) = [one for one in theirs.layers if isinstance(one, layers.Normalization)]
+    layer.set_weights(statistics)
+    layer.finalize_state()
     model = small(image_size=SIZE, backbone=lambda input_shape, weights: theirs)
     features = keras.Model(model.input, model.get_layer("feature_map").output)
     images = photographs(SIZE)

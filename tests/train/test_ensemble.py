@@ -242,6 +242,29 @@ def test_members_that_were_trained_alone_are_taken(folds, start, tmp_path):
     )
 
 
+def test_a_member_of_another_config_is_refused_before_others_are_trained(folds, start):
+    (folds / "model.keras").unlink()
+    shutil.rmtree(folds / "members" / NAMES[0])
+    path = folds / "members" / NAMES[2] / "bindings.json"
+    path.write_text(json.dumps(read(path) | {"train.epochs": "9"}))
+    with pytest.raises(ValueError, match=r"train\.epochs"):
+        start("train", folds, *FOLDS)
+    assert not (folds / "members" / NAMES[0]).exists()
+
+
+def test_a_member_is_trained_alone_as_the_guide_says(folds, start):
+    """With the ensemble's own config, and one line that asks for no ensemble."""
+    member = folds / "members" / NAMES[1]
+    before = read(member / "history.json")["weights_sha256"]
+    shutil.rmtree(member)
+    lines = ("ensemble.every_fold = False", "split.fold = 1", "train.seed = 0")
+    start("train", member, *FOLDS[:1], *lines)
+    assert read(member / "history.json")["weights_sha256"] == before
+    (folds / "model.keras").unlink()
+    start("train", folds, *FOLDS)
+    assert read(member / "history.json")["weights_sha256"] == before
+
+
 def test_a_member_that_was_trained_on_other_labels_is_refused_at_once(folds, start):
     (folds / "model.keras").unlink()
     shutil.rmtree(folds / "members" / NAMES[0])

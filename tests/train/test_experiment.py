@@ -421,7 +421,9 @@ def test_a_run_whose_split_another_has_seen_is_refused_and_not_begun(
 def test_a_run_that_is_extended_says_so(start, finished, tmp_path, caplog):
     lines = (f"train.extend_from = '{finished}'", "train.epochs = 3")
     said = start("run", tmp_path / "longer", *lines, dry_run=True)
-    beginning = f"It goes on from {finished} after 2 epochs, up to epoch 3. Learning rate: "
+    beginning = (
+        f"It goes on from {finished} after 2 epochs, up to epoch 3. Learning rate: "
+    )
     assert beginning in said
     with caplog.at_level("INFO", logger="absl"):
         start("train", tmp_path / "longer", *lines)

@@ -49,6 +49,10 @@ def test_a_validating_photograph_may_have_validated_but_not_trained(
     message = r"1 of 8 photographs of this run's 'valid' split, .* Bind split\.folds"
     with pytest.raises(ValueError, match=message):
         check(dataclasses.replace(NOTHING, train=entry), split, audited, tmp_path)
+    folds = dataclasses.replace(split, train=(), valid=(*split.train, *split.valid))
+    message = r"each photograph validates a member: .*ensemble\.every_fold = False"
+    with pytest.raises(ValueError, match=message):
+        check(dataclasses.replace(NOTHING, train=entry), folds, audited, tmp_path)
 
 
 def test_the_same_bytes_are_the_same_photograph_whatever_its_name(

@@ -110,3 +110,11 @@ def test_rate_and_steps_can_be_told_of_variables_on_several_devices():
     assert optimizers.learning_rate(plain) == 0.25
     assert optimizers.learning_rate(scaled) == 0.5
     assert optimizers.steps_done(plain) == optimizers.steps_done(scaled) == 0
+
+
+def test_an_accumulation_that_never_ends_is_refused():
+    optimizer = keras.optimizers.SGD(gradient_accumulation_steps=4)
+    optimizers.check_accumulation(optimizer, 4)
+    message = r"`SGD\.gradient_accumulation_steps` must be at most the 3 batches"
+    with pytest.raises(ValueError, match=message):
+        optimizers.check_accumulation(optimizer, 3)

@@ -19,7 +19,7 @@ from tests.train import test_trainer
 from train import phases, plan, recipe, trainer
 
 
-def recipe_of(task, monitor="val_loss", **stream):
+def recipe_of(task, monitor="val_loss", callbacks=(), **stream):
     return recipe.Recipe(
         task=task,
         model=lambda **sizes: None,
@@ -28,6 +28,7 @@ def recipe_of(task, monitor="val_loss", **stream):
         stream=pipeline.TrainingStream(**stream),
         epochs=1,
         monitor=monitor,
+        callbacks=callbacks,
     )
 
 
@@ -98,6 +99,9 @@ def test_a_monitored_metric_that_validation_cannot_define_is_an_error(
     )
     with pytest.raises(ValueError, match=message):
         check(healthy, tasks.referable(), monitor=monitor, batch_size=8)
+    stops = keras.callbacks.EarlyStopping(monitor=monitor, mode="max")
+    with pytest.raises(ValueError, match=rf"`EarlyStopping\.monitor` is '{monitor}'"):
+        check(healthy, tasks.referable(), callbacks=[stops], batch_size=8)
 
 
 def test_a_batch_larger_than_an_epoch_is_an_error(photographs):

@@ -749,14 +749,18 @@ def test_two_masters_of_the_learning_rate_are_refused():
         trainer.Trainer(a_recipe, 64)
 
 
-def test_a_model_that_could_not_be_loaded_again_is_refused():
-    class Own(keras.layers.Layer):
-        def call(self, inputs):
-            return inputs
+class Unregistered(keras.layers.Layer):
+    def call(self, inputs):
+        return inputs
 
+
+@pytest.mark.parametrize(
+    "layer", [Unregistered, lambda name: keras.layers.Lambda(lambda x: x, name=name)]
+)
+def test_a_model_that_could_not_be_loaded_again_is_refused(layer):
     def model(*, image_size, num_outputs):
         inputs = keras.Input((image_size, image_size, 3))
-        x = Own(name="feature_map")(inputs)
+        x = layer(name="feature_map")(inputs)
         x = keras.layers.GlobalAveragePooling2D()(x)
         return keras.Model(inputs, keras.layers.Dense(num_outputs)(x))
 
