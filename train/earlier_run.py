@@ -157,8 +157,9 @@ class EarlierRun:
         if latest is None:
             raise FileNotFoundError(
                 f"{self._folder / 'checkpoints'} holds no checkpoint, and so no state "
-                "of the optimizer. Begin with the weights alone: train.init_from in "
-                "place of train.extend_from."
+                "of the optimizer. Bring it back, which a run that goes on from it "
+                "needs until it is finished, or begin with the weights alone in another "
+                "--run_dir: train.init_from in place of train.extend_from."
             )
         before = checkpoints.Progress([])
         checkpoint = tf.train.Checkpoint(

@@ -218,7 +218,7 @@ def test_without_its_checkpoint_a_run_is_not_extended(earlier):
     a_recipe = tiny_recipe(
         epochs=3, optimizer=adam(use_ema=True), extend_from=str(earlier)
     )
-    message = r"holds no checkpoint, and so no state of the optimizer\. Begin with the"
+    message = r"holds no checkpoint, and so no state of the optimizer\. Bring it back"
     with pytest.raises(FileNotFoundError, match=message):
         trainer.Trainer(a_recipe, 64)
 
