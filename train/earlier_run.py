@@ -158,8 +158,8 @@ class EarlierRun:
             raise FileNotFoundError(
                 f"{self._folder / 'checkpoints'} holds no checkpoint, and so no state "
                 "of the optimizer. Bring it back, which a run that goes on from it "
-                "needs until it is finished, or begin with the weights alone in another "
-                "--run_dir: train.init_from in place of train.extend_from."
+                "needs until it is finished, or begin with the weights alone in "
+                "another --run_dir: train.init_from in place of train.extend_from."
             )
         before = checkpoints.Progress([])
         checkpoint = tf.train.Checkpoint(
