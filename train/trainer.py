@@ -719,6 +719,14 @@ def _check_model(model: keras.Model, image_size: int, num_outputs: int) -> None:
             "`train.model` must build a model with a layer named 'feature_map', the "
             f"last one with height and width. Received the layers {names}."
         )
+    for one in phases.layers(model):
+        if isinstance(one, keras.layers.Normalization) and one.input_mean is None:
+            raise ValueError(
+                f"`train.model`: the layer {one.name!r} has its mean and variance as "
+                "weights, which Keras does not use in a copy of the model, as of an "
+                "ensemble or an export. Give them as numbers, "
+                "layers.Normalization(mean=..., variance=...), or take a Rescaling."
+            )
     try:
         keras.saving.deserialize_keras_object(
             keras.saving.serialize_keras_object(model)

@@ -773,6 +773,14 @@ def test_a_model_that_could_not_be_loaded_again_is_refused(layer):
     [
         ([keras.layers.Conv2D(2, 3), keras.layers.GlobalMaxPool2D()], "'feature_map'"),
         ([keras.layers.Conv2D(3, 3), keras.layers.GlobalMaxPool2D()], r"\(None, 3\)"),
+        (
+            [
+                keras.layers.Normalization(name="own"),
+                keras.layers.Conv2D(2, 3, name="feature_map"),
+                keras.layers.GlobalMaxPool2D(),
+            ],
+            r"the layer 'own' has its mean .*Normalization\(mean=",
+        ),
     ],
 )
 def test_a_model_that_breaks_the_contract_is_refused(layers, message):
