@@ -250,6 +250,12 @@ def _build(backbone: Callable, image_size: int, weights: str | None) -> keras.Mo
             f"prepare.image_size = {image_size}: {reason} Bind another size, another "
             "backbone, or its own settings."
         ) from error
+    if not isinstance(trunk, keras.Model):
+        raise ValueError(
+            f"`pretrained.backbone`: {_name(backbone)} must return a keras.Model. "
+            f"Received: {type(trunk).__name__}. End it with return keras.Model(inputs, "
+            "features)."
+        )
     if len(trunk.output_shape) != 4:
         raise ValueError(
             "`pretrained.backbone` must end in a feature map of shape (batch, height, "

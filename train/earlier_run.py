@@ -50,6 +50,11 @@ class EarlierRun:
         self.role = role
         self._folder = pathlib.Path(path)
         self._parameter = parameter
+        if self._folder.is_file():
+            raise FileNotFoundError(
+                f"`{parameter}` is {path!r}, a file. Name the folder of the run: "
+                f"{str(self._folder.parent)!r}."
+            )
         if (self._folder / members.ENSEMBLE).exists():
             raise ValueError(
                 f"`{parameter}` is {path!r}, an ensemble. Name one of the runs in "

@@ -231,6 +231,24 @@ def pool(parts: Sequence[splits.Split]) -> splits.Split:
     return dataclasses.replace(parts[0], train=train, valid=valid, not_drawn=rest)
 
 
+def check_folder(run_dir: pathlib.Path) -> None:
+    """Refuses an ensemble where one of its members belongs.
+
+    Args:
+        run_dir: Where it is to be trained.
+
+    Raises:
+        ValueError: That is the folder of a member.
+    """
+    if run_dir.absolute().parent.name == members.FOLDER:
+        raise ValueError(
+            f"{run_dir} is the folder of a member, but the config asks for a whole "
+            "ensemble, whose members have folders of their own. To train this member "
+            "alone bind ensemble.every_fold = False and ensemble.seeds = (), beside "
+            "split.fold and train.seed."
+        )
+
+
 def check_member(folder: pathlib.Path, member: Member) -> None:
     """Refuses a member that is not for what its ensemble is for.
 

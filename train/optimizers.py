@@ -65,6 +65,11 @@ def _make(
         if whole := re.search(r"learning_rate=(-?\d+)(?=\n|$)", text):
             text = text.replace(whole[0], f"{whole[0]}. Write {whole[1]}.0.")
         raise ValueError(text) from error
+    if optimizer.gradient_accumulation_steps == 0:  # Keras takes it for None.
+        raise ValueError(
+            f"`{type(optimizer).__name__}.gradient_accumulation_steps` must be None or "
+            "at least 2. Received: 0."
+        )
     if schedule(optimizer) is None and not (rate := learning_rate(optimizer)) > 0:
         raise ValueError(
             f"`{type(optimizer).__name__}.learning_rate` must be above 0. "

@@ -125,7 +125,8 @@ class Recipe:
         if self.extend_from and (self.init_from or self.first_phases):
             raise ValueError(
                 "`train.extend_from` goes on with a run's last phase. Take out "
-                f"`train.{'init_from' if self.init_from else 'first_phases'}`."
+                f"`train.{'init_from' if self.init_from else 'first_phases'}`, and "
+                "what is bound for it alone."
             )
         num_classes = len(self.task.class_names)
         object.__setattr__(self, "output", self.output.for_classes(num_classes))

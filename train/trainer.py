@@ -705,6 +705,12 @@ def _check_builder(builder: Callable[..., keras.Model]) -> None:
 
 def _check_model(model: keras.Model, image_size: int, num_outputs: int) -> None:
     """Raises unless the model takes photographs, gives logits and names its map."""
+    if not isinstance(model, keras.Model):
+        raise ValueError(
+            "`train.model` must return a keras.Model. Received: "
+            f"{type(model).__name__}. End the function with return keras.Model(inputs, "
+            "logits)."
+        )
     expected = (None, image_size, image_size, 3), (None, num_outputs), "float32"
     outputs = model.outputs[0]
     received = model.input_shape, tuple(outputs.shape), outputs.dtype

@@ -363,6 +363,10 @@ def pooled(*, input_shape, weights):
             r"must take input_shape and weights, as those of keras\.applications",
         ),
         (
+            {"backbone": lambda input_shape, weights: None},
+            r"must return a keras\.Model\. Received: NoneType\.",
+        ),
+        (
             {"backbone": namesake, "dropout": 0.5},
             r"layers of twin are called dropout, feature_map, as those that",
         ),

@@ -223,6 +223,12 @@ def test_without_its_checkpoint_a_run_is_not_extended(earlier):
         trainer.Trainer(a_recipe, 64)
 
 
+def test_the_file_of_a_model_is_no_run_but_its_folder_is(earlier):
+    a_recipe = tiny_recipe(init_from=str(earlier / "model.keras"))
+    with pytest.raises(FileNotFoundError, match=rf"folder of the run: '{earlier}'\."):
+        trainer.Trainer(a_recipe, 64)
+
+
 @pytest.mark.parametrize("missing", ["", "model.keras", "history.json", "seen.json"])
 def test_a_run_that_is_not_finished_is_an_error(earlier, missing):
     if missing:

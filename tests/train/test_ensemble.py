@@ -265,6 +265,13 @@ def test_a_member_is_trained_alone_as_the_guide_says(folds, start):
     assert read(member / "history.json")["weights_sha256"] == before
 
 
+def test_an_ensemble_is_not_trained_in_a_members_folder(start, tmp_path):
+    folder = tmp_path / "members" / NAMES[1]
+    with pytest.raises(ValueError, match=r"bind ensemble\.every_fold = False"):
+        start("train", folder, *FOLDS, "split.fold = 1")
+    assert not folder.exists()
+
+
 def test_a_member_that_was_trained_on_other_labels_is_refused_at_once(folds, start):
     (folds / "model.keras").unlink()
     shutil.rmtree(folds / "members" / NAMES[0])

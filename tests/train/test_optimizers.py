@@ -78,6 +78,7 @@ def test_what_keras_refuses_is_told_with_the_binding():
     assert refused(gradient_accumulation_steps=1).startswith(
         "`Adam.gradient_accumulation_steps` must be an integer >= 2"
     )
+    assert refused(gradient_accumulation_steps=0).endswith("least 2. Received: 0.")
     message = refused(learning_rate=1)
     assert message.startswith("Argument `Adam.learning_rate` should be float, or an")
     assert message.endswith("Received instead: learning_rate=1. Write 1.0.")

@@ -749,6 +749,11 @@ def test_two_masters_of_the_learning_rate_are_refused():
         trainer.Trainer(a_recipe, 64)
 
 
+def test_a_builder_that_returns_no_model_is_told():
+    with pytest.raises(ValueError, match=r"return a keras\.Model\. Received: NoneTy"):
+        trainer.Trainer(tiny_recipe(model=lambda image_size, num_outputs: None), 64)
+
+
 class Unregistered(keras.layers.Layer):
     def call(self, inputs):
         return inputs

@@ -56,6 +56,7 @@ def _run(
     several.check(splitter, evaluator.splits if evaluator else ())
     if len(members) > 1:
         ensemble.check_bindings(where.bindings)
+        ensemble.check_folder(where.run_dir)
     splitters = [dataclasses.replace(splitter, fold=one.fold) for one in members]
     others = None
     if evaluator is not None:
