@@ -234,6 +234,8 @@ class Checkpoints:
         )
         progress = self._progress
         progress.best = progress.best_epoch = progress.best_sha256 = None
+        if self._best_weights.exists():  # Nor must another epoch's pass for the best.
+            os.replace(self._best_weights, self._best_before)
 
     def save(self) -> None:
         """Writes a checkpoint; an older one is removed only when this one is whole.

@@ -166,6 +166,11 @@ def test_a_best_epoch_whose_weights_are_gone_is_the_best_no_more(tmp_path, caplo
         assert saved.restore("ckpt-3")
     assert "The weights of epoch 2, the best so far, are not in" in caplog.text
     assert (progress.best, progress.best_epoch) == (None, None)
+    with pytest.raises(ValueError, match="Without the weights of the best epoch"):
+        saved.load_best()
+    weights = shifted(saved, model, progress, 5)
+    saved.load_best()
+    np.testing.assert_array_equal(weights[0], model.weights[0].numpy())
 
 
 def test_digests_tell_the_smallest_difference():
