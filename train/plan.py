@@ -132,13 +132,13 @@ def _check_monitor(recipe: recipes.Recipe, labels: np.ndarray) -> None:
     """Raises if even a perfect model would leave a monitored metric undefined."""
     probabilities = np.eye(len(recipe.task.class_names))[labels]
     scores = metrics.score(labels, probabilities, recipe.task.disease_classes)
-    monitors = {"train": recipe.monitor}
-    monitors |= {
-        type(one).__name__: monitor
+    monitors = [("train", recipe.monitor)]
+    monitors += [
+        (type(one).__name__, monitor)
         for one in recipe.callbacks
         if (monitor := getattr(one, "monitor", None))
-    }
-    for name, monitor in monitors.items():
+    ]
+    for name, monitor in monitors:
         metric = scores.get(monitor.removeprefix("val_"))
         if metric is not None and metric.value is None:
             raise ValueError(
